@@ -1,0 +1,29 @@
+"""Every exception and warning that the package raises. Each message names the fix."""
+
+
+class UnpoisonError(Exception):
+    """Base class: catch this to catch everything the package raises on purpose."""
+
+
+class DatasetError(UnpoisonError, ValueError):
+    """The dataset cannot be cleaned as it is: the message names the item or property and the fix."""
+
+
+class ConfigError(UnpoisonError, ValueError):
+    """An argument or configuration value is unknown or out of range."""
+
+
+class CacheError(UnpoisonError, RuntimeError):
+    """The cache folder cannot be written, read or trusted."""
+
+
+class RestorerError(UnpoisonError, ValueError):
+    """A restorer's files are missing, malformed or of the wrong kind."""
+
+
+class ThinEvidenceWarning(UserWarning):
+    """There are too few images per class for the evidence to be reliable."""
+
+
+class WorkerPreparationWarning(UserWarning):
+    """Cleaning started lazily inside a DataLoader worker, where it is slow: call `prepare()` first."""

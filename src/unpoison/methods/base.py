@@ -1,0 +1,87 @@
+"""What a method is, and the registry of methods by name."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..errors import ConfigError
+from ..progress import Progress
+from ..report import Report
+from ..restoration import Restorer
+
+OnPoison = Literal["restore", "drop", "keep"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a method hands back: plain arrays, so that stages can run anywhere."""
+
+    report: Report
+    restored_index: npt.NDArray[np.int64]
+    """int64 [M]; positions of the samples whose pixels were restored, ascending."""
+    restored_images: npt.NDArray[np.uint8]
+    """uint8 [M,H,W,C]; their restored pixels at working resolution."""
+    restorer: Restorer | None = None
+    """The restorer that did it, where one was trained or given."""
+
+
+class Run(Protocol):
+    """The signature of a method's entry point."""
+
+    def __call__(
+        self,
+        images: npt.NDArray[np.uint8],
+        labels: npt.NDArray[np.int64],
+        num_classes: int,
+        *,
+        config: Any,
+        on_poison: OnPoison,
+        restorer: Restorer | None,
+        device: torch.device,
+        seed: int,
+        progress: Progress,
+    ) -> Outcome:
+        """Cleans uint8 images [N,H,W,C] with labels int64 [N] in 0..num_classes-1; see `Outcome`."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MethodInfo:
+    """One registered method."""
+
+    name: str
+    run: Run
+    preset: Callable[[str], Any]
+    """Maps a preset's name to the method's configuration; raises `ConfigError` for an unknown name."""
+    config_class: type
+    on_poison: OnPoison
+    """What happens to flagged samples unless the user says otherwise."""
+    source: str
+    """The paper."""
+
+
+_METHODS: dict[str, MethodInfo] = {}
+
+
+def register(info: MethodInfo) -> None:
+    """Makes a method available under its name."""
+    _METHODS[info.name] = info
+
+
+def list_methods() -> list[str]:
+    return sorted(_METHODS)
+
+
+def get_method(name: str) -> MethodInfo:
+    """Looks a method up.
+
+    Raises:
+        ConfigError: no method has this name.
+    """
+    if name not in _METHODS:
+        raise ConfigError(f"unknown method {name!r}: choose one of {', '.join(list_methods())}")
+    return _METHODS[name]

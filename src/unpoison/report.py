@@ -1,0 +1,116 @@
+"""The report of one run: what was found, why, what was done, how long it took."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import CacheError
+
+FORMAT = 1
+_JSON, _ARRAYS = "report.json", "report.npz"
+_FIELDS = ("score", "flagged", "kind", "action", "label", "original_label", "quality")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassEvidence:
+    """What speaks for or against poison among the samples of one label."""
+
+    label: int
+    """Position of the class in `classes`."""
+    size: int
+    """Samples that carry this label."""
+    evidence: float
+    """How much better two components explain the class than one, in standard deviations of what clean classes
+    show; the detector's docstring says how it is computed."""
+    poisoned: bool
+    """Whether the class gate is open: only then are samples of the class flagged as backdoored."""
+    details: dict[str, float] = dataclasses.field(default_factory=dict)
+    """Further statistics that led to the decision, by name."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Report:
+    """Arrays over the N samples of the wrapped dataset, in its order, and the facts of the run."""
+
+    score: npt.NDArray[np.float32]
+    """float32 [N]; higher is more suspicious."""
+    flagged: npt.NDArray[np.bool_]
+    """bool [N]; the detector's decision."""
+    kind: npt.NDArray[np.str_]
+    """str [N]; "" where not flagged, else "backdoor" (a learned minority in its class) or "mislabelled"
+    (persistent disagreement with the label)."""
+    action: npt.NDArray[np.str_]
+    """str [N]; "keep", "restore" or "drop"."""
+    label: npt.NDArray[np.int64]
+    """int64 [N]; class after cleaning, -1 where dropped."""
+    original_label: npt.NDArray[np.int64]
+    """int64 [N]; class as it came."""
+    quality: npt.NDArray[np.float32]
+    """float32 [N]; quality of the restored sample in 0..1, 1 for samples that were kept as they are."""
+    threshold: float
+    """Samples whose score is above it are flagged."""
+    classes: list[ClassEvidence]
+    """One entry per class."""
+    timings: dict[str, float]
+    """Seconds per stage, in the order of the run."""
+    config: dict[str, Any]
+    """Method, preset values as they were resolved for this data and device, seed."""
+    notes: list[str]
+    """What was chosen automatically and why, and what limits the evidence."""
+    versions: dict[str, str]
+    """Of unpoison and the libraries that decide the outcome."""
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def summary(self) -> str:
+        """A few lines for a person: counts, suspicious classes, time."""
+        flagged, total = int(self.flagged.sum()), len(self)
+        counts = {action: int((self.action == action).sum()) for action in ("keep", "restore", "drop")}
+        kinds = {kind: int((self.kind == kind).sum()) for kind in ("backdoor", "mislabelled")}
+        gated = [str(entry.label) for entry in self.classes if entry.poisoned]
+        lines = [
+            f"{flagged} of {total} samples flagged"
+            + "".join(f", {count} {kind}" for kind, count in kinds.items() if count),
+            f"kept {counts['keep']}, restored {counts['restore']}, dropped {counts['drop']}",
+            f"poisoned classes: {', '.join(gated) if gated else 'none'}",
+            f"time: {sum(self.timings.values()):.0f} s ("
+            + ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in self.timings.items())
+            + ")",
+        ]
+        return "\n".join(lines + self.notes)
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes `report.json` and `report.npz` into a folder, which is created; returns the folder."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(folder / _ARRAYS, allow_pickle=False, **{name: getattr(self, name) for name in _FIELDS})
+        facts = {
+            field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name not in _FIELDS
+        }
+        facts["classes"] = [dataclasses.asdict(entry) for entry in self.classes]
+        (folder / _JSON).write_text(json.dumps({"format": FORMAT, **facts}, indent=1))
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Reads what `save` wrote; nothing is unpickled.
+
+        Raises:
+            CacheError: the folder holds no report, a damaged one or one of a newer format.
+        """
+        folder = Path(folder)
+        try:
+            facts = json.loads((folder / _JSON).read_text())
+            if facts.pop("format") > FORMAT:
+                raise CacheError(f"the report in {folder} was written by a newer unpoison: upgrade the package")
+            with np.load(folder / _ARRAYS, allow_pickle=False) as arrays:
+                values = {name: arrays[name] for name in _FIELDS}
+            facts["classes"] = [ClassEvidence(**entry) for entry in facts["classes"]]
+            return cls(**values, **facts)
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise CacheError(f"no readable report in {folder}: {error}") from error
