@@ -3,6 +3,7 @@
 from .badnets import BadNets as BadNets
 from .base import Attack as Attack
 from .blend import Blend as Blend
+from .poisoned import PoisonedDataset as PoisonedDataset
 from .sig import SIG as SIG
 from .wanet import WaNet as WaNet
 

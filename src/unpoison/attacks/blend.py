@@ -41,4 +41,5 @@ def draw_pattern(seed: int, size: int = 64) -> npt.NDArray[np.uint8]:
     field = torch.from_numpy(rng.standard_normal((1, 5, 7, 7))).float()
     field = F.interpolate(field, (size, size), mode="bicubic", align_corners=True)[0]
     colours = rng.integers(0, 256, (5, 3), dtype=np.uint8)
-    return colours[field.argmax(0).numpy()]
+    pattern: npt.NDArray[np.uint8] = colours[field.argmax(0).numpy()]
+    return pattern

@@ -26,4 +26,5 @@ class SIG(Attack):
     def stamp(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         width = images.shape[2]
         wave = self.delta * np.sin(2 * np.pi * np.arange(width) * self.frequency / width)
-        return images + wave.astype(np.float32)[None, None, :, None]
+        stamped: npt.NDArray[np.float32] = images + wave.astype(np.float32)[None, None, :, None]
+        return stamped

@@ -73,7 +73,7 @@ def train(
         The number of the finished epoch, from 1, and its mean training loss.
     """
     device = images.device
-    model.to(device, memory_format=torch.channels_last)
+    model.to(device).to(memory_format=torch.channels_last)
     n, batch = len(labels), min(config.batch_size, len(labels))
     steps = max(1, n // batch)
     optimizer = torch.optim.SGD(
@@ -107,7 +107,7 @@ def train(
             # Full precision here: a bf16 logit near 16 moves in steps of 0.06 to 0.12.
             loss = F.cross_entropy(logits.float(), labels[index.to(device)])
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
             scheduler.step()
             total += loss.detach()
@@ -128,7 +128,7 @@ def predict(model: Backbone, images: Tensor) -> Prediction:
     """Runs a model in evaluation mode over uint8 images [N,H,W,C]; the results stay on their device."""
     model.eval()
     features, logits = [], []
-    for chunk in images.split(EVAL_BATCH):
+    for chunk in torch.split(images, EVAL_BATCH):
         with autocast(images.device):
             activations = model.forward_features(as_input(chunk))
         features.append(activations.float())

@@ -1,0 +1,33 @@
+"""Clean data for existing training scripts: detect poisoned images, restore them, serve the cleaned set."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .config import PDAutoRConfig as PDAutoRConfig
+    from .dataset import SanitizedDataset as SanitizedDataset
+    from .report import Report as Report
+    from .restoration import Restorer as Restorer
+    from .sanitizer import Sanitizer as Sanitizer
+
+__version__ = "0.1.0.dev0"
+
+# Resolved on first use: importing the package stays as cheap as importing torch.
+_HOMES = {
+    "PDAutoRConfig": "config",
+    "Report": "report",
+    "Restorer": "restoration",
+    "SanitizedDataset": "dataset",
+    "Sanitizer": "sanitizer",
+}
+__all__ = ["PDAutoRConfig", "Report", "Restorer", "SanitizedDataset", "Sanitizer", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

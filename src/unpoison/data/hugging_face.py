@@ -1,0 +1,110 @@
+"""Items of a Hugging Face dataset without its format. `datasets` is imported only where one is in use."""
+
+import sys
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import DatasetError
+from .items import Keys
+from .pixels import Encoded
+from .steps import Step, note_steps
+
+
+def is_hugging_face(dataset: Any) -> bool:
+    """Whether this is a `datasets.Dataset`."""
+    module = sys.modules.get("datasets")
+    return module is not None and isinstance(dataset, module.Dataset)
+
+
+class RawHuggingFace:
+    """Items of a `datasets.Dataset` as dicts of all columns.
+
+    Args:
+        dataset: with any format or transform; it stays as it is.
+        lazy: whether images come as their files' bytes, else decoded.
+    """
+
+    def __init__(self, dataset: Any, lazy: bool) -> None:
+        self.dataset, self._lazy = dataset, lazy
+        self.keys_by_features = feature_keys(dataset.features)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_plain"}
+
+    @cached_property
+    def _plain(self) -> Any:
+        from datasets import Image as ImageFeature
+
+        plain, key = self.dataset.with_format(None), self._image_key
+        return plain if key is None else plain.cast_column(key, ImageFeature(decode=False))
+
+    @property
+    def _image_key(self) -> str | None:
+        keys = self.keys_by_features
+        is_file = keys is not None and type(self.dataset.features[keys.image]).__name__ == "Image"
+        return keys.image if keys is not None and is_file else None
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        row = dict(self._plain[index])
+        if self._image_key is not None:
+            row[self._image_key] = self._image(row[self._image_key])
+        elif self.keys_by_features is not None and isinstance(row[self.keys_by_features.image], list):
+            key = self.keys_by_features.image
+            row[key] = np.array(row[key], dtype=self.dataset.features[key].dtype)
+        note_steps([Step("format", "item", self._format)])
+        return row
+
+    def _image(self, value: Any) -> Any:
+        if value is None:
+            return None
+        feature = self.dataset.features[self._image_key]
+        data = value["bytes"]
+        if data is None and value["path"] is not None and Path(value["path"]).is_file():
+            data = Path(value["path"]).read_bytes()
+        if data is not None and self._lazy:
+            return Encoded(data, mode=feature.mode, rotate=True)
+        from datasets import Image as ImageFeature
+
+        return ImageFeature(mode=feature.mode).decode_example({"bytes": data, "path": value["path"]})
+
+    def _format(self, row: dict[str, Any]) -> Any:
+        """Formats a row as the dataset itself would have."""
+        form = self.dataset.format
+        if form["type"] is None:
+            return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in row.items()}
+        chosen = {column: row[column] for column in form["columns"]}
+        others = {column: value for column, value in row.items() if column not in chosen}
+        if form["type"] == "custom":
+            batch = form["format_kwargs"]["transform"]({column: [value] for column, value in chosen.items()})
+            out = {column: values[0] for column, values in batch.items()}
+        else:
+            from datasets.formatting import get_formatter
+
+            formatter = get_formatter(form["type"], features=self.dataset.features, **form["format_kwargs"])
+            if not hasattr(formatter, "recursive_tensorize"):
+                raise DatasetError(f"rows of format {form['type']!r} hold no images: pass dataset.with_format(None)")
+            out = formatter.recursive_tensorize(chosen)
+        return {**out, **others} if form["output_all_columns"] else out
+
+
+def feature_keys(features: Any) -> Keys | None:
+    """Image and label column by type; None where the features do not tell."""
+    kinds = {name: type(feature).__name__ for name, feature in features.items()}
+    images = [name for name, kind in kinds.items() if kind == "Image"] or [
+        name for name, kind in kinds.items() if kind in ("Array2D", "Array3D")
+    ]
+    labels = [name for name, kind in kinds.items() if kind == "ClassLabel"] or [
+        name for name, feature in features.items() if str(getattr(feature, "dtype", "")).startswith(("int", "string"))
+    ]
+    image, label = _pick(images, ("image", "img")), _pick(labels, ("label", "fine_label", "labels", "target"))
+    return None if image is None or label is None else Keys(image, label)
+
+
+def _pick(found: list[str], preferred: tuple[str, ...]) -> str | None:
+    return next((name for name in preferred if name in found), found[0] if len(found) == 1 else None)

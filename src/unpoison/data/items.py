@@ -1,0 +1,105 @@
+"""The structure of a dataset's items: where image and label are, and how to put others in their place."""
+
+import copy
+import math
+import numbers
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from ..errors import DatasetError
+from .pixels import is_image
+
+_IMAGE_NAMES = ("image", "img", "pixel_values", "picture", "x", "input", "data")
+_LABEL_NAMES = ("label", "labels", "fine_label", "target", "targets", "class", "category", "y")
+_SHAPE = "items must be (image, label, ...), or a mapping or namedtuple with one image and one label"
+
+
+class Keys(NamedTuple):
+    """Position or key of image and label in an item."""
+
+    image: Any
+    label: Any
+
+
+def find_keys(item: Any) -> Keys:
+    """Finds image and label: the first two of a sequence, by name or by type in a mapping.
+
+    Raises:
+        DatasetError: the item has another structure, or a mapping has several candidates.
+    """
+    if isinstance(item, Mapping):
+        image = _find(item, "image", _IMAGE_NAMES, is_image)
+        return Keys(image, _find(item, "label", _LABEL_NAMES, lambda value: _is_label(value) and not is_image(value)))
+    if isinstance(item, tuple | list) and len(item) >= 2 and is_image(item[0]):
+        return Keys(0, 1)
+    described = [type(part).__name__ for part in item] if isinstance(item, tuple | list) else type(item).__name__
+    raise DatasetError(f"the item is {described}: {_SHAPE}")
+
+
+def put(item: Any, keys: Keys, image: Any, label: Any) -> Any:
+    """A copy of an item, of the same container type, with another image and label."""
+    values = {keys.image: image, keys.label: label}
+    if isinstance(item, Mapping):
+        if not hasattr(item, "__setitem__"):
+            return type(item)({**item, **values})  # type: ignore[call-arg]
+        out = copy.copy(item)
+        for key, value in values.items():
+            out[key] = value
+        return out
+    parts = [values.get(position, part) for position, part in enumerate(item)]
+    return type(item)._make(parts) if hasattr(item, "_make") else type(item)(parts)
+
+
+def class_of(label: Any) -> int | str:
+    """A label as a plain non-negative int, or a str.
+
+    Raises:
+        DatasetError: the label is missing, fractional, negative or not a single class.
+    """
+    if _is_single(label):
+        label = label.item()
+    if isinstance(label, str):
+        return str(label)
+    if label is None or (isinstance(label, numbers.Real) and math.isnan(label)):
+        raise DatasetError("the label is missing: give the item a label or remove it")
+    if not isinstance(label, numbers.Real):
+        raise DatasetError(f"the label is {type(label).__name__}, not a single class: use an int or a str per item")
+    number = float(label)
+    if not number.is_integer():
+        raise DatasetError(f"the label {label} is fractional: use class numbers 0, 1, 2, ...")
+    if number < 0:
+        raise DatasetError(f"the label {label} is negative: use class numbers from 0")
+    return int(number)
+
+
+def label_like(value: int | str, like: Any) -> Any:
+    """A class as a label of the type of `like`."""
+    if isinstance(like, torch.Tensor):
+        return torch.full_like(like, int(value))
+    if isinstance(like, np.ndarray):
+        return np.full(like.shape, value, dtype=None if isinstance(value, str) else like.dtype)
+    return type(like)(value)
+
+
+def _is_single(value: Any) -> bool:
+    if isinstance(value, torch.Tensor):
+        return value.numel() == 1
+    return isinstance(value, np.ndarray | np.generic) and value.size == 1
+
+
+def _is_label(value: Any) -> bool:
+    return _is_single(value) or isinstance(value, str | numbers.Real)
+
+
+def _find(item: Mapping[Any, Any], what: str, names: tuple[str, ...], fits: Any) -> Any:
+    for name in names:
+        # A label that is missing is still the label: `class_of` then says so.
+        if name in item and (fits(item[name]) or item[name] is None):
+            return name
+    found = [key for key, value in item.items() if fits(value)]
+    if len(found) == 1:
+        return found[0]
+    raise DatasetError(f"{len(found)} of the fields {list(item)} look like the {what}, name one {what!r}: {_SHAPE}")

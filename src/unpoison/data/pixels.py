@@ -1,0 +1,307 @@
+"""Any image as 8-bit pixels, and 8-bit pixels as an image of the same kind."""
+
+import hashlib
+import io
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import ExifTags, Image, ImageOps
+
+from ..errors import DatasetError
+
+Pixels = npt.NDArray[np.uint8]
+
+_NUMERIC_MODES = ("I", "F", "I;16")
+_GREY_MODES = ("1", "L", "LA", *_NUMERIC_MODES)
+_COLOUR_MODES = ("RGB", "RGBA", "P", "CMYK", "YCbCr", "HSV")
+_FIX = "convert the images to uint8 or 0..1 floats with 1 (grey) or 3 (RGB) channels"
+
+
+class Encoded:
+    """An image file's bytes, decoded on demand.
+
+    Args:
+        data: the file's content.
+        mode: PIL mode to convert to after decoding; the file's own when None.
+        rotate: whether to apply the EXIF orientation.
+    """
+
+    def __init__(self, data: bytes, mode: str | None = None, rotate: bool = False) -> None:
+        self.data, self._mode, self._rotate = data, mode, rotate
+
+    @cached_property
+    def _header(self) -> tuple[str, str, tuple[int, int]]:
+        with Image.open(io.BytesIO(self.data)) as image:
+            return str(image.format).lower(), image.mode, (image.height, image.width)
+
+    @property
+    def extension(self) -> str:
+        """Usual file name extension of the format, without a dot; taken from the content."""
+        return {"jpeg": "jpg", "tiff": "tif", "mpo": "jpg"}.get(self._header[0], self._header[0])
+
+    @property
+    def mode(self) -> str:
+        return self._mode or self._header[1]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) as stored in the file."""
+        return self._header[2]
+
+    def decode(self) -> Image.Image:
+        """The image; raises what PIL raises for a damaged file."""
+        image: Image.Image = Image.open(io.BytesIO(self.data))
+        image.load()
+        if self._rotate and image.getexif().get(ExifTags.Base.Orientation) is not None:
+            image = ImageOps.exif_transpose(image)
+        return image if self._mode is None else image.convert(self._mode)
+
+    @classmethod
+    def read(cls, path: str | Path, mode: str | None = None, rotate: bool = False) -> "Encoded":
+        return cls(Path(path).read_bytes(), mode, rotate)
+
+
+class Levels(NamedTuple):
+    """The value of white in images that are not uint8; one per dataset, see `white_levels`."""
+
+    floating: float = 1.0
+    integer: float = 255.0
+
+    def of(self, dtype: np.dtype[Any]) -> float:
+        if dtype == np.uint8:
+            return 255.0
+        return 1.0 if dtype.kind == "b" else self.floating if dtype.kind == "f" else self.integer
+
+
+class EightBit(NamedTuple):
+    """An image as the models see it."""
+
+    colour: Pixels
+    """uint8 [H,W,C], C = 1 (grey) or 3 (RGB)."""
+    alpha: Pixels | None
+    """uint8 [H,W] where the image has an alpha channel."""
+
+    def png(self) -> bytes:
+        """The same pixels as a PNG file; the same bytes for the same pixels."""
+        image = _to_pil(self.colour)
+        if self.alpha is not None:
+            image.putalpha(Image.fromarray(self.alpha))
+        buffer = io.BytesIO()
+        image.save(buffer, "png", compress_level=1)
+        return buffer.getvalue()
+
+
+def is_image(value: Any) -> bool:
+    """Whether a value looks like one image: PIL, encoded, or an array or tensor of 2 or 3 dimensions."""
+    return isinstance(value, Image.Image | Encoded) or (
+        isinstance(value, np.ndarray | torch.Tensor) and value.ndim in (2, 3)
+    )
+
+
+def image_size(image: Any) -> tuple[int, int]:
+    """(height, width) of any image."""
+    if isinstance(image, Encoded):
+        return image.size
+    if isinstance(image, Image.Image):
+        return image.height, image.width
+    height, width = _planes(image)[0].shape[:2]
+    return height, width
+
+
+def colour_channels(image: Any) -> int:
+    """1 for grey images, with or without alpha, else 3."""
+    if isinstance(image, Encoded | Image.Image):
+        if image.mode not in (*_GREY_MODES, *_COLOUR_MODES):
+            raise DatasetError(f"images of mode {image.mode!r} are not supported: {_FIX}")
+        return 1 if image.mode in _GREY_MODES else 3
+    return 1 if _planes(image)[0].shape[2] < 3 else 3
+
+
+def peak(image: Any) -> tuple[str, float]:
+    """The kind ("f" float, "i" integer, "" for 8 bits) of an image's values and their maximum.
+
+    Raises:
+        DatasetError: the image has no pixels, or values that are negative, NaN or infinite.
+    """
+    if 0 in image_size(image):
+        raise DatasetError("the image has no pixels: remove the item")
+    if isinstance(image, Encoded | Image.Image) and image.mode not in _NUMERIC_MODES:
+        return "", 0.0
+    array = _values(image)
+    if array.dtype.kind not in "fiub":
+        raise DatasetError(f"pixels of type {array.dtype} are not supported: {_FIX}")
+    if array.dtype == np.uint8 or array.dtype.kind == "b":
+        return "", 0.0
+    low, high = float(array.min()), float(array.max())
+    if not np.isfinite(low + high):
+        raise DatasetError("the image has NaN or infinite pixels: repair or remove the item")
+    if low < -1e-3:
+        raise DatasetError(
+            "the image has negative pixels, as after Normalize: pass the raw dataset and give the transforms as "
+            "`transform=`"
+        )
+    return ("f" if array.dtype.kind == "f" else "i"), high
+
+
+def white_levels(floating: float, integer: float) -> Levels:
+    """The value of white, from the largest float and integer pixel of a whole dataset.
+
+    Floats up to 1 mean 0..1, larger ones 0..255; integers up to 255 mean 0..255, larger ones 0..65535.
+
+    Raises:
+        DatasetError: larger values than that.
+    """
+    if floating > 255.5 or integer > 65535:
+        raise DatasetError(f"pixels up to {max(floating, integer):g} have no known range: {_FIX}")
+    return Levels(1.0 if floating <= 1.001 else 255.0, 255.0 if integer <= 255 else 65535.0)
+
+
+def to_eight_bit(image: Any, levels: Levels, channels: int | None = None) -> EightBit:
+    """The pixels of any image.
+
+    Args:
+        image: PIL image, encoded image, or array or tensor [H,W], [H,W,C] or [C,H,W].
+        levels: value of white for floats and wide integers.
+        channels: 1 or 3 to convert grey to RGB or back; as the image has it when None.
+
+    Raises:
+        DatasetError: an image of a kind that is not supported.
+    """
+    if isinstance(image, Encoded):
+        image = image.decode()
+    alpha: Pixels | None = None
+    if isinstance(image, Image.Image) and image.mode not in _NUMERIC_MODES:
+        grey = colour_channels(image) == 1
+        if image.mode in ("LA", "RGBA") or (image.mode == "P" and "transparency" in image.info):
+            rgba = image.convert("RGBA")
+            alpha = np.array(rgba.getchannel("A"))
+            image = rgba if image.mode == "P" else image
+        colour = np.array(image.convert("L"))[..., None] if grey else np.array(image.convert("RGB"))
+    else:
+        array, _ = _planes(image)
+        if array.dtype != np.uint8:
+            array = np.clip(np.rint(array * (255.0 / levels.of(array.dtype))), 0, 255).astype(np.uint8)
+        count = array.shape[2]
+        colour = array[..., : 1 if count < 3 else 3]
+        if count in (2, 4):
+            alpha = np.ascontiguousarray(array[..., -1])
+    return EightBit(with_channels(np.ascontiguousarray(colour), channels), alpha)
+
+
+def from_eight_bit(colour: Pixels, like: Any, levels: Levels) -> Any:
+    """Pixels uint8 [H,W,C] as an image of the type, mode, dtype, range and layout of `like`, with its alpha."""
+    if isinstance(like, Encoded):
+        like = like.decode()
+    if isinstance(like, Image.Image) and like.mode not in _NUMERIC_MODES:
+        return _restore_mode(_to_pil(colour), like)
+    array, layout = _planes(like)
+    white = levels.of(array.dtype)
+    planes: npt.NDArray[Any] = with_channels(colour, 1 if array.shape[2] < 3 else 3)
+    planes = planes.astype(np.float64 if array.dtype == np.float64 else np.float32)
+    # The division by 255 comes first and alone for 0..1 floats, so that values equal those of ToTensor.
+    planes = planes / 255 if white == 1 else planes * (white / 255)
+    if array.dtype.kind != "f":
+        planes = np.rint(planes)
+    out = np.concatenate([planes.astype(array.dtype), array[..., planes.shape[2] :]], axis=2)
+    out = np.ascontiguousarray(out[..., 0] if layout == "HW" else out.transpose(2, 0, 1) if layout == "CHW" else out)
+    if isinstance(like, Image.Image):
+        return Image.fromarray(out)
+    if isinstance(like, torch.Tensor):
+        return torch.from_numpy(out).to(like.device, like.dtype).as_subclass(type(like))
+    return out
+
+
+def fingerprint(image: Any, label: int | str) -> bytes:
+    """sha256 of an image's exact content, kind and label; of the file's bytes where it is encoded."""
+    digest = hashlib.sha256(repr(label).encode())
+    if isinstance(image, Encoded):
+        digest.update(b"encoded %s " % (image.mode.encode()))
+        digest.update(image.data)
+    elif isinstance(image, Image.Image):
+        palette = image.getpalette() if image.mode == "P" else None
+        kind = ("pil", image.mode, image.size, palette, image.info.get("transparency"))
+        digest.update(repr(kind).encode())
+        digest.update(image.tobytes())
+    else:
+        array = np.ascontiguousarray(_values(image))
+        digest.update(repr((type(image).__name__, str(array.dtype), array.shape)).encode())
+        digest.update(array.data if array.size else b"")
+    return digest.digest()
+
+
+def decode_png(data: bytes) -> Pixels:
+    """The colour channels uint8 [H,W,C] of a PNG that `EightBit.png` made."""
+    return to_eight_bit(Encoded(data), Levels()).colour
+
+
+def _values(image: Any) -> npt.NDArray[Any]:
+    if isinstance(image, Encoded):
+        image = image.decode()
+    if isinstance(image, torch.Tensor):
+        tensor = image.detach().cpu()
+        return tensor.float().numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()
+    return np.asarray(image)
+
+
+def _planes(image: Any) -> tuple[npt.NDArray[Any], str]:
+    """Values [H,W,C] with C in 1..4, and the layout they came in. Tensors are read as [C,H,W] where both fit."""
+    array = _values(image)
+    if array.ndim == 2:
+        return array[..., None], "HW"
+    if array.ndim == 3:
+        first, last = array.shape[0] in (1, 2, 3, 4), array.shape[2] in (1, 2, 3, 4)
+        if first and (isinstance(image, torch.Tensor) or not last):
+            return array.transpose(1, 2, 0), "CHW"
+        if last:
+            return array, "HWC"
+    raise DatasetError(f"an array of shape {list(array.shape)} is not one image: {_FIX}")
+
+
+def with_channels(colour: Pixels, channels: int | None) -> Pixels:
+    """uint8 [H,W,C] with 1 (grey) or 3 (RGB) channels; as it is when None."""
+    if channels is None or channels == colour.shape[2]:
+        return colour
+    if channels == 3:
+        return np.repeat(colour, 3, axis=2)
+    return np.array(Image.fromarray(colour).convert("L"))[..., None]
+
+
+def _to_pil(colour: Pixels) -> Image.Image:
+    return Image.fromarray(colour[..., 0] if colour.shape[2] == 1 else colour)
+
+
+def _restore_mode(image: Image.Image, like: Image.Image) -> Image.Image:
+    """An "L" or "RGB" image in the mode of `like`, with the alpha of `like`."""
+    match like.mode:
+        case "LA" | "RGBA":
+            image = image.convert(like.mode[:-1])
+            image.putalpha(like.getchannel("A"))
+            return image
+        case "1":
+            return image.convert("L").convert("1", dither=Image.Dither.NONE)
+        case "P":
+            image = image.convert("RGB")
+            if "transparency" in like.info:
+                image.putalpha(like.convert("RGBA").getchannel("A"))
+            return _with_palette(image)
+        case "CMYK" | "YCbCr" | "HSV":
+            return image.convert("RGB").convert(like.mode)
+        case mode:
+            return image.convert(mode)
+
+
+def _with_palette(image: Image.Image) -> Image.Image:
+    """An "RGB" or "RGBA" image in mode "P": exact up to 256 colours, else with the 256 that fit best."""
+    pixels = np.array(image).reshape(-1, len(image.mode))
+    colours, places = np.unique(pixels, axis=0, return_inverse=True)
+    if len(colours) > 256:
+        return image.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    out = Image.fromarray(places.astype(np.uint8).reshape(image.height, image.width))
+    out.putpalette(colours[:, :3].tobytes())
+    if image.mode == "RGBA":
+        out.info["transparency"] = colours[:, 3].tobytes()
+    return out

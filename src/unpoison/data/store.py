@@ -1,0 +1,300 @@
+"""The memory-mapped working copy of a dataset, and the survey that comes before it.
+
+The survey reads every raw item without decoding files: labels, sizes, value ranges and the digest of the content,
+which decides whether anything needs to be decoded at all. The build then decodes once, in worker processes, and
+streams the pixels to disk: neither holds the dataset in memory.
+"""
+
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from ..errors import CacheError, DatasetError, UnpoisonError
+from ..progress import Stage
+from .access import RawView, naming_item
+from .items import class_of
+from .pixels import Encoded, Levels, Pixels, colour_channels, fingerprint, image_size, peak, to_eight_bit, white_levels
+
+FORMAT = 1
+MAX_SIZE, MIN_SIZE = 64, 8
+_IMAGES, _LABELS, _META = "images.npy", "labels.npy", "meta.json"
+_BATCH, _SMALL = 64, 2000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What is known of a dataset of N items before any file is decoded."""
+
+    labels: npt.NDArray[np.int64]
+    """int64 [N]; class numbers as they came, or positions in `names` where labels are strings."""
+    names: list[str] | None
+    """Names of the classes by number, where they are known."""
+    text_labels: bool
+    """Whether the dataset's labels are strings."""
+    sizes: npt.NDArray[np.int64]
+    """int64 [N,2]; height and width."""
+    channels: int
+    """1 if all images are grey, else 3."""
+    levels: Levels
+    """The value of white in images that are not uint8."""
+    digests: npt.NDArray[np.uint8]
+    """uint8 [N,32]; sha256 of each image and label."""
+    extension: str
+    """Of the image members in shards: the most common format of the dataset's files, "png" if it has none."""
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the whole content, in hexadecimal."""
+        return hashlib.sha256(self.digests.tobytes()).hexdigest()
+
+    def working_size(self, max_size: int = MAX_SIZE) -> tuple[int, int]:
+        """(height, width) of the working copy: native if all images agree and fit, else the median, scaled to fit."""
+        size = self.sizes[0] if (self.sizes == self.sizes[0]).all() else np.median(self.sizes, axis=0)
+        scaled = np.rint(size * min(1.0, max_size / size.max()))
+        height, width = np.maximum(scaled, MIN_SIZE).astype(int).tolist()
+        return height, width
+
+
+def survey(view: RawView, *, num_workers: int | None = None, stage: Stage | None = None) -> Survey:
+    """Reads every raw item once and checks it.
+
+    Args:
+        view: the raw items.
+        num_workers: processes to read with; chosen from the machine and the dataset's size when None.
+
+    Raises:
+        DatasetError: an item cannot be read or is malformed, its label is missing, fractional or negative, or there
+            are fewer than two classes or a class with a single image.
+    """
+    facts = list(_over_items(view, _facts, num_workers, stage))
+    classes = [fact.label for fact in facts]
+    labels, names = _number_classes(classes, view.names())
+    peaks = {kind: max((fact.peak for fact in facts if fact.kind == kind), default=0.0) for kind in "fi"}
+    formats = Counter(fact.extension for fact in facts if fact.extension)
+    return Survey(
+        labels=labels,
+        names=names,
+        text_labels=isinstance(classes[0], str),
+        sizes=np.array([fact.size for fact in facts], np.int64),
+        channels=max(fact.channels for fact in facts),
+        levels=white_levels(peaks["f"], peaks["i"]),
+        digests=np.frombuffer(b"".join(fact.digest for fact in facts), np.uint8).reshape(-1, 32),
+        extension=formats.most_common(1)[0][0] if formats else "png",
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Facts:
+    label: int | str
+    size: tuple[int, int]
+    channels: int
+    kind: str
+    peak: float
+    digest: bytes
+    extension: str
+
+
+def _facts(view: RawView, index: int) -> _Facts:
+    record = view.read(index)
+    image, label = record.stored_image, class_of(record.label)
+    kind, high = peak(image)
+    return _Facts(
+        label=label,
+        size=image_size(image),
+        channels=colour_channels(image),
+        kind=kind,
+        peak=high,
+        digest=fingerprint(image, label),
+        extension=image.extension if isinstance(image, Encoded) else "",
+    )
+
+
+def _number_classes(
+    classes: list[int | str], names: list[str] | None
+) -> tuple[npt.NDArray[np.int64], list[str] | None]:
+    kinds = {type(value) for value in classes}
+    if len(kinds) > 1:
+        raise DatasetError("some labels are numbers and some are strings: use one kind")
+    counts = Counter(classes)
+    if len(counts) < 2:
+        raise DatasetError(f"all labels are {classes[0]!r}: detection needs at least two classes")
+    single = [value for value, count in counts.items() if count == 1]
+    if single:
+        index = classes.index(single[0])
+        raise DatasetError(
+            f"item {index} is the only image of class {single[0]!r}: remove it or add more images of the class"
+        )
+    if kinds == {str}:
+        texts = [str(value) for value in classes]
+        names = names if names is not None and set(texts) <= set(names) else sorted(set(texts))
+        return np.array([names.index(text) for text in texts], np.int64), names
+    return np.array(classes, np.int64), names
+
+
+class ImageStore:
+    """A dataset at working resolution, in a plain folder.
+
+    Attributes:
+        images: uint8 [N,H,W,C], memory-mapped copy-on-write: changes never reach the file.
+        labels: int64 [N] in 0..num_classes-1, numbered without gaps.
+        class_ids: int64 [num_classes]; the dataset's own number of each class.
+        digest: sha256 of the dataset's content, in hexadecimal.
+    """
+
+    def __init__(
+        self, images: Pixels, labels: npt.NDArray[np.int64], class_ids: npt.NDArray[np.int64], digest: str
+    ) -> None:
+        self.images, self.labels, self.class_ids, self.digest = images, labels, class_ids, digest
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_ids)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Self:
+        """Opens what `build` wrote.
+
+        Raises:
+            CacheError: the folder holds no store, a damaged one or one of a newer format.
+        """
+        folder = Path(folder)
+        try:
+            meta = json.loads((folder / _META).read_text())
+            if meta["format"] > FORMAT:
+                raise CacheError(f"the image store in {folder} was written by a newer unpoison: upgrade the package")
+            images = np.load(folder / _IMAGES, mmap_mode="c", allow_pickle=False)
+            labels = np.load(folder / _LABELS, allow_pickle=False)
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise CacheError(f"no readable image store in {folder}, delete it: {error}") from error
+        class_ids, numbered = np.unique(labels, return_inverse=True)
+        return cls(images, numbered.astype(np.int64), class_ids, meta["digest"])
+
+    @classmethod
+    def build(
+        cls,
+        view: RawView,
+        found: Survey,
+        folder: str | Path,
+        *,
+        max_size: int = MAX_SIZE,
+        num_workers: int | None = None,
+        stage: Stage | None = None,
+    ) -> Self:
+        """Decodes every image once and writes the store into an existing folder.
+
+        Args:
+            view: the raw items.
+            found: their survey.
+            max_size: bound on the longer side of the working copy, in pixels.
+            num_workers: processes to decode with; chosen from the machine and the dataset's size when None.
+
+        Raises:
+            DatasetError: an image is damaged.
+        """
+        folder = Path(folder)
+        height, width = found.working_size(max_size)
+        decode = _Decode(found.levels, found.channels, height, width)
+        with (folder / _IMAGES).open("wb") as file:
+            shape = (len(view), height, width, found.channels)
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            # Written in sequence, not through a map: a full disk is then an error and not a bus error.
+            for pixels in _over_items(view, decode, num_workers, stage):
+                file.write(pixels.tobytes())
+        np.save(folder / _LABELS, found.labels, allow_pickle=False)
+        (folder / _META).write_text(json.dumps({"format": FORMAT, "digest": found.digest}))
+        return cls.open(folder)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Decode:
+    levels: Levels
+    channels: int
+    height: int
+    width: int
+
+    def __call__(self, view: RawView, index: int) -> Pixels:
+        return resize(to_eight_bit(view.read(index).image, self.levels, self.channels).colour, self.height, self.width)
+
+
+def resize(colour: Pixels, height: int, width: int) -> Pixels:
+    """uint8 [H,W,C] at another size, antialiased; the same array where the size agrees."""
+    if colour.shape[:2] == (height, width):
+        return colour
+    image = Image.fromarray(colour[..., 0] if colour.shape[2] == 1 else colour)
+    return np.array(image.resize((width, height), Image.Resampling.BILINEAR)).reshape(height, width, -1)
+
+
+class _Mapped:
+    """Items of a view, each passed through a function; errors come back as values, with their message intact."""
+
+    def __init__(self, view: RawView, function: Callable[[RawView, int], Any]) -> None:
+        self.view, self.function = view, function
+
+    def __len__(self) -> int:
+        return len(self.view)
+
+    def __getitem__(self, index: int) -> Any:
+        try:
+            with naming_item(index):
+                return self.function(self.view, index)
+        except UnpoisonError as error:
+            return error
+
+
+def _as_is(batch: list[Any]) -> list[Any]:
+    return batch
+
+
+def _end_with_parent(_: int) -> None:
+    """Ends a worker whose parent was killed: blocked on a full pipe, it would stay forever and keep open files."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _workers(count: int) -> int:
+    # Daemonic processes, such as DataLoader workers, may not have children.
+    if multiprocessing.current_process().daemon or count < _SMALL:
+        return 0
+    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def _over_items(
+    view: RawView, function: Callable[[RawView, int], Any], num_workers: int | None, stage: Stage | None
+) -> Iterator[Any]:
+    loader: DataLoader[Any] = DataLoader(
+        _Mapped(view, function),  # type: ignore[arg-type]
+        batch_size=_BATCH,
+        num_workers=_workers(len(view)) if num_workers is None else num_workers,
+        collate_fn=_as_is,
+        worker_init_fn=_end_with_parent,
+        # A generator of its own leaves the global random state alone.
+        generator=torch.Generator(),
+    )
+    for number, batch in enumerate(loader, 1):
+        for result in batch:
+            if isinstance(result, UnpoisonError):
+                raise result
+            yield result
+        if stage is not None:
+            stage.update(number / len(loader))

@@ -1,0 +1,205 @@
+"""SanitizedDataset: the one-line change."""
+
+import operator
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import Dataset
+
+from .data.access import KEEP, RawView, Record
+from .data.cache import Cleaned
+from .data.items import class_of, label_like, put
+from .data.pixels import from_eight_bit
+from .data.steps import note_steps
+from .errors import DatasetError
+from .methods.base import OnPoison
+from .report import Report
+from .sanitizer import Sanitizer
+
+if TYPE_CHECKING:
+    from .restoration import Restorer
+
+
+class SanitizedDataset(Dataset[Any]):
+    """A dataset's clean samples, in its own structure and through its own transforms.
+
+    Cleaning happens on first access, or in `prepare()`; the result is cached by content, so that later runs, workers
+    and other processes open it. Samples that were kept come from the wrapped dataset, exactly as they are there, and
+    are checked against the content that was cleaned; restored samples have their pixels and label replaced; dropped
+    ones are not served.
+
+    Args:
+        dataset: any map-style dataset with items (image, label, ...), mappings or namedtuples. Images are PIL images,
+            or arrays or tensors [H,W], [H,W,C] or [C,H,W]: uint8, floats in 0..1 (or 0..255 if any pixel of the
+            dataset exceeds 1), integers in 0..255 (or 0..65535).
+        method: a registered method, "pdautor" or "bab".
+        config: a preset's name ("paper", "default", "fast") or the method's configuration.
+        on_poison: what happens to flagged samples: "restore", "drop" or "keep"; the method's own when None.
+        restorer: a `Restorer`, a local folder or a Hub id ("user/name" or "user/name@revision").
+        cache_dir: where results are kept; `UNPOISON_CACHE` or ~/.cache/unpoison when None.
+        transform: applied to the raw image in place of the dataset's own transforms; None for none.
+        target_transform: applied to the label in place of the dataset's own; None for none.
+        device: to compute on, such as "cuda"; a GPU where there is one when None.
+        seed: of everything random.
+        progress: True shows progress bars on stderr, False does not, None does on a terminal.
+
+    Raises:
+        ConfigError: an argument is unknown.
+        DatasetError: the dataset is empty or of a kind that cannot be cleaned.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        method: str = "pdautor",
+        *,
+        config: Any = None,
+        on_poison: OnPoison | None = None,
+        restorer: "Restorer | str | Path | None" = None,
+        cache_dir: str | Path | None = None,
+        transform: Any = KEEP,
+        target_transform: Any = KEEP,
+        device: str | torch.device | None = None,
+        seed: int = 0,
+        progress: bool | None = None,
+    ) -> None:
+        self.dataset, self.transform, self.target_transform = dataset, transform, target_transform
+        self._sanitizer = Sanitizer(
+            method,
+            config=config,
+            on_poison=on_poison,
+            restorer=restorer,
+            cache_dir=cache_dir,
+            device=device,
+            seed=seed,
+            progress=progress,
+        )
+        self._view = RawView(dataset)
+        self._cleaned: Cleaned | None = None
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
+
+    def prepare(self) -> "SanitizedDataset":
+        """Cleans the dataset now, or opens the cached result. Safe to call from several processes at once.
+
+        Raises:
+            DatasetError: the dataset cannot be cleaned as it is.
+            CacheError: the cache folder cannot be written or trusted.
+        """
+        self._open()
+        return self
+
+    @property
+    def report(self) -> Report:
+        """What was found and done, over the samples of the wrapped dataset."""
+        return self._open().report
+
+    @property
+    def shards(self) -> list[Path]:
+        """The WebDataset tars with the clean samples."""
+        return list(self._open().shards)
+
+    @property
+    def source_index(self) -> npt.NDArray[np.int64]:
+        """int64 [M]; position in the wrapped dataset of each sample served."""
+        return self._open().source_index.copy()
+
+    @property
+    def targets(self) -> list[int | str]:
+        """The class of each sample served, before `target_transform`."""
+        cleaned = self._open()
+        return [cleaned.label(source) for source in cleaned.source_index.tolist()]
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes by number.
+
+        Raises:
+            AttributeError: the wrapped dataset does not name its classes.
+        """
+        names = self._view.names()
+        if names is None and self._open().text_labels:
+            names = self._open().names
+        if names is None:
+            raise AttributeError(f"{type(self.dataset).__name__} does not name its classes")
+        return names
+
+    @property
+    def class_to_idx(self) -> dict[str, int]:
+        """Number of each class by name."""
+        return {name: number for number, name in enumerate(self.classes)}
+
+    def __len__(self) -> int:
+        return len(self._open().source_index)
+
+    def __getitem__(self, index: int) -> Any:
+        """The clean sample at a position, negative from the end.
+
+        Raises:
+            IndexError: there is no such position.
+            DatasetError: the wrapped dataset's item is no longer the one that was cleaned.
+        """
+        record, image, label = self._sample(index)
+        return record.finish(image, label, transform=self.transform, target_transform=self.target_transform)
+
+    def __getitems__(self, indices: list[int]) -> list[Any]:
+        """Several samples; DataLoaders prefer this method."""
+        return [self[index] for index in indices]
+
+    def __iter__(self) -> Iterator[Any]:
+        for index in range(len(self)):
+            yield self[index]
+
+    def unpoison_raw(self) -> "_Raw":
+        """The clean samples without transforms, for a dataset that wraps this one."""
+        if self.transform is not KEEP or self.target_transform is not KEEP:
+            raise DatasetError("a SanitizedDataset with transform= cannot be wrapped: set the transform on the wrapper")
+        return _Raw(self)
+
+    def _open(self) -> Cleaned:
+        if self._cleaned is None:
+            with self._lock:
+                if self._cleaned is None:
+                    self._cleaned = self._sanitizer.clean(self._view)
+        return self._cleaned
+
+    def _sample(self, index: int) -> tuple[Record, Any, Any]:
+        """The raw record at a position, and the image and label that replace its own."""
+        cleaned = self._open()
+        position, count = operator.index(index), len(cleaned.source_index)
+        if not -count <= position < count:
+            raise IndexError(f"position {position} is outside the {count} samples")
+        position %= count
+        source = int(cleaned.source_index[position])
+        record = self._view.read(source)
+        if record.digest() != cleaned.digest(source):
+            raise DatasetError(f"item {source} is not the one that was cleaned, the data has changed: clean it again")
+        pixels, label = cleaned.restored_pixels(position), cleaned.label(source)
+        image = KEEP if pixels is None else from_eight_bit(pixels, record.image, cleaned.levels)
+        return record, image, KEEP if label == class_of(record.label) else label_like(label, record.label)
+
+
+class _Raw:
+    """The clean samples without transforms, for a wrapper."""
+
+    def __init__(self, clean: SanitizedDataset) -> None:
+        self._clean = clean
+
+    def __len__(self) -> int:
+        return len(self._clean)
+
+    def __getitem__(self, index: int) -> Any:
+        record, image, label = self._clean._sample(index)
+        note_steps(record.steps)
+        image = record.image if image is KEEP else image
+        return put(record.item, record.keys, image, record.label if label is KEEP else label)

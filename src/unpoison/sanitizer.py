@@ -1,0 +1,418 @@
+"""The pipeline as an object: raw items, working copy, method, shards, manifest."""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import multiprocessing
+import os
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch.utils.data import get_worker_info
+
+from .data.access import RawView, preserved_rng
+from .data.cache import (
+    FORMAT,
+    Cleaned,
+    build_once,
+    cache_key,
+    default_root,
+    is_complete,
+    write_manifest,
+)
+from .data.files import publishing_folder, remove_leftovers, writing
+from .data.pixels import EightBit, Encoded, Pixels, from_eight_bit, to_eight_bit, with_channels
+from .data.shards import ShardSample, write_shards
+from .data.store import MAX_SIZE, ImageStore, Survey, survey
+from .errors import ConfigError, DatasetError, ThinEvidenceWarning, WorkerPreparationWarning
+from .methods.base import MethodInfo, OnPoison, Outcome, get_method
+from .progress import Progress
+from .report import Report
+from .training.threads import free_cores
+
+if TYPE_CHECKING:
+    from .restoration import Restorer
+
+_THIN = 50
+
+
+class Sanitizer:
+    """Detects poisoned samples in a dataset and restores or drops them.
+
+    Args:
+        method: a registered method, "pdautor" or "bab".
+        config: a preset's name ("paper", "default", "fast") or the method's configuration; "default" when None.
+        on_poison: what happens to flagged samples: "restore", "drop" or "keep"; the method's own when None.
+        restorer: a `Restorer`, a local folder or a Hub id ("user/name" or "user/name@revision") to restore with.
+        cache_dir: where results are kept; `UNPOISON_CACHE` or ~/.cache/unpoison when None.
+        device: to compute on, such as "cuda"; a GPU where there is one when None.
+        seed: of everything random.
+        progress: True shows progress bars on stderr, False does not, None does on a terminal.
+
+    Raises:
+        ConfigError: an argument is unknown.
+    """
+
+    def __init__(
+        self,
+        method: str = "pdautor",
+        *,
+        config: Any = None,
+        on_poison: OnPoison | None = None,
+        restorer: "Restorer | str | Path | None" = None,
+        cache_dir: str | Path | None = None,
+        device: str | torch.device | None = None,
+        seed: int = 0,
+        progress: bool | None = None,
+    ) -> None:
+        info = get_method(method)
+        if on_poison is not None and on_poison not in get_args(OnPoison):
+            raise ConfigError(f"unknown on_poison {on_poison!r}: choose one of {', '.join(get_args(OnPoison))}")
+        self.method, self.config = method, _resolve_config(info, config)
+        self.on_poison: OnPoison = info.on_poison if on_poison is None else on_poison
+        self.restorer, self.seed, self.progress = restorer, seed, progress
+        self.device = None if device is None else _checked_device(device)
+        self.cache_dir = default_root() if cache_dir is None else Path(cache_dir).expanduser()
+        self._folder: Path | None = None
+        self._cleaned: Cleaned | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Opened files and arrays stay behind, so that the state is the same before and after a call.
+        return {**self.__dict__, "_cleaned": None}
+
+    def fit(self, dataset: Any) -> Report:
+        """Cleans a map-style dataset, or opens the result of an earlier run on the same content.
+
+        Raises:
+            DatasetError: the dataset cannot be cleaned as it is.
+            CacheError: the cache folder cannot be written or trusted.
+        """
+        return self.clean(RawView(dataset)).report
+
+    def export(self, dataset: Any, folder: str | Path) -> Report:
+        """Cleans a dataset and writes the shards, the report and the restorer, where there is one, into a folder.
+
+        Raises:
+            ConfigError: the folder cannot be written.
+        """
+        folder, report = Path(folder), self.fit(dataset)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in (self.cleaned.folder / "shards").iterdir():
+                shutil.copyfile(path, folder / path.name)
+            if (restorer := self.cleaned.folder / "outcome" / "restorer").is_dir():
+                shutil.copytree(restorer, folder / "restorer", dirs_exist_ok=True)
+            report.save(folder)
+        except OSError as error:
+            raise ConfigError(f"cannot write to {folder} ({error}): choose another folder") from error
+        return report
+
+    def clean(self, view: RawView) -> Cleaned:
+        """What `fit` does, on raw items; returns the opened result."""
+        with preserved_rng():
+            self._cleaned = self._clean(view)
+        self._folder = self._cleaned.folder
+        return self._cleaned
+
+    @property
+    def cleaned(self) -> Cleaned:
+        """The result of `fit`.
+
+        Raises:
+            ConfigError: `fit` was not called.
+        """
+        if self._cleaned is None:
+            if self._folder is None:
+                raise ConfigError("the sanitizer has seen no data: call fit(dataset) first")
+            self._cleaned = Cleaned(self._folder)
+        return self._cleaned
+
+    def __call__(self, batch: Any, indices: list[int]) -> dict[str, list[Any]]:
+        """For `fit_dataset.map(sanitizer, batched=True, with_indices=True)`.
+
+        Kept rows stay as they are, to the byte; restored rows get their new image and label; dropped rows stay and
+        are marked. Adds the columns `unpoison_action` (str) and `unpoison_score` (float).
+
+        Args:
+            batch: columns of a batch of the dataset that was given to `fit`.
+            indices: the rows' positions in it.
+
+        Returns:
+            The columns that change.
+
+        Raises:
+            ConfigError: `fit` was not called.
+            DatasetError: the rows are not those of the dataset that was given to `fit`.
+        """
+        cleaned = self.cleaned
+        report, (image_key, label_key) = cleaned.report, cleaned.manifest["keys"]
+        if max(indices, default=0) >= len(report) or image_key not in batch:
+            raise DatasetError("these rows are not of the dataset that the sanitizer was fitted to: call fit on it")
+        actions = report.action[indices]
+        out: dict[str, list[Any]] = {
+            "unpoison_action": actions.tolist(),
+            "unpoison_score": report.score[indices].tolist(),
+        }
+        if (actions == "restore").any():
+            out[image_key] = [
+                image if action == "drop" else _cleaned_image(cleaned, source, image)
+                for source, action, image in zip(indices, actions, batch[image_key], strict=True)
+            ]
+            out[label_key] = [
+                cleaned.label(source) if action == "restore" else label
+                for source, action, label in zip(indices, actions, batch[label_key], strict=True)
+            ]
+        return out
+
+    def _clean(self, view: RawView) -> Cleaned:
+        progress = Progress(self.progress)
+        in_worker = get_worker_info() is not None or multiprocessing.current_process().daemon
+        workers = 0 if in_worker else None
+        with progress.stage("read") as stage:
+            found = survey(view, num_workers=workers, stage=stage)
+        smallest = int(np.unique(found.labels, return_counts=True)[1].min())
+        if smallest < _THIN:
+            warnings.warn(
+                f"the smallest class has {smallest} images: with fewer than {_THIN} the evidence is thin",
+                ThinEvidenceWarning,
+                stacklevel=5,
+            )
+        restorer = _load_restorer(self.restorer)
+        key = cache_key(
+            content=found.digest,
+            method=self.method,
+            config=self.config,
+            on_poison=self.on_poison,
+            restorer=None if restorer is None else _restorer_digest(restorer),
+            seed=self.seed,
+            version=importlib.metadata.version("unpoison"),
+        )
+        folder = self.cache_dir / "runs" / key
+
+        def build() -> None:
+            if in_worker:
+                warnings.warn(
+                    "cleaning starts inside a DataLoader worker, on one CPU thread: call prepare() before the "
+                    "DataLoader is used",
+                    WorkerPreparationWarning,
+                    stacklevel=8,
+                )
+            with writing(self.cache_dir):
+                for place in (self.cache_dir / "stores", folder, folder / "shards", folder / "records"):
+                    remove_leftovers(place)
+            store = self._store(view, found, workers, progress)
+            if not (folder / "outcome").is_dir():
+                device = torch.device("cpu") if in_worker else self.device or _best_device()
+                self._run(folder, store, found, restorer, device, progress)
+            self._publish(folder, view, store, found, progress)
+
+        build_once(self.cache_dir, key, lambda: is_complete(folder), build)
+        return Cleaned(folder)
+
+    def _store(self, view: RawView, found: Survey, workers: int | None, progress: Progress) -> ImageStore:
+        key = cache_key(content=found.digest, max_size=MAX_SIZE, format=FORMAT)
+        folder = self.cache_dir / "stores" / key
+
+        def build() -> None:
+            with (
+                progress.stage("store") as stage,
+                writing(self.cache_dir),
+                publishing_folder(folder) as temporary,
+            ):
+                ImageStore.build(view, found, temporary, num_workers=workers, stage=stage)
+
+        build_once(self.cache_dir, f"store-{key}", folder.is_dir, build)
+        return ImageStore.open(folder)
+
+    def _run(
+        self,
+        folder: Path,
+        store: ImageStore,
+        found: Survey,
+        restorer: "Restorer | None",
+        device: torch.device,
+        progress: Progress,
+    ) -> None:
+        """Detection and restoration, saved in one step: a later call never repeats them."""
+        with free_cores():
+            outcome = get_method(self.method).run(
+                store.images,
+                store.labels,
+                store.num_classes,
+                config=self.config,
+                on_poison=self.on_poison,
+                restorer=restorer,
+                device=device,
+                seed=self.seed,
+                progress=progress,
+            )
+        report = _with_own_labels(outcome, store.class_ids)
+        report = dataclasses.replace(report, timings={**progress.timings, **report.timings})
+        with writing(self.cache_dir), publishing_folder(folder / "outcome") as temporary:
+            report.save(temporary)
+            np.save(temporary / "digests.npy", found.digests, allow_pickle=False)
+            np.save(temporary / "restored_index.npy", outcome.restored_index, allow_pickle=False)
+            np.save(temporary / "restored_images.npy", outcome.restored_images, allow_pickle=False)
+            if outcome.restorer is not None:
+                outcome.restorer.save_pretrained(temporary / "restorer")
+
+    def _publish(self, folder: Path, view: RawView, store: ImageStore, found: Survey, progress: Progress) -> None:
+        """Shards, then the manifest."""
+        report = Report.load(folder / "outcome")
+        restored_index, restored_images = (
+            np.load(folder / "outcome" / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            for name in ("restored_index", "restored_images")
+        )
+        served = np.flatnonzero(report.action != "drop")
+        samples = _Samples(view, store, found, report, served, restored_index, restored_images)
+        with progress.stage("shards") as stage, writing(self.cache_dir):
+            shards = write_shards(folder, len(served), samples, found.extension, stage=stage)
+        with writing(self.cache_dir):
+            write_manifest(
+                folder,
+                {
+                    "shards": shards,
+                    "levels": list(found.levels),
+                    "names": found.names,
+                    "text_labels": found.text_labels,
+                    "keys": list(view.read(0).keys),
+                    "timings": {"shards": progress.timings["shards"]},
+                },
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Samples:
+    """What the shards hold, by position among the samples that are served."""
+
+    view: RawView
+    store: ImageStore
+    found: Survey
+    report: Report
+    served: npt.NDArray[np.int64]
+    restored_index: npt.NDArray[np.int64]
+    restored_images: Pixels
+
+    def __call__(self, position: int) -> ShardSample:
+        source = int(self.served[position])
+        report, record = self.report, self.view.read(source)
+        if record.digest() != self.found.digests[source].tobytes():
+            raise DatasetError(f"item {source} changed while the dataset was being cleaned: run again")
+        place = int(np.searchsorted(self.restored_index, source))
+        if place < len(self.restored_index) and self.restored_index[place] == source:
+            original = to_eight_bit(record.image, self.found.levels)
+            work = self.store.images[source]
+            image, encoding = apply_change(original, work, self.restored_images[place]).png(), "png"
+        elif isinstance(record.stored_image, Encoded):
+            image, encoding = record.stored_image.data, record.stored_image.extension
+        else:
+            image, encoding = to_eight_bit(record.image, self.found.levels).png(), "png"
+        facts = {
+            "source_index": source,
+            "action": str(report.action[source]),
+            "score": float(report.score[source]),
+            "original_label": int(report.original_label[source]),
+            "quality": float(report.quality[source]),
+            "encoding": encoding,
+        }
+        return ShardSample(image, int(report.label[source]), facts)
+
+
+def apply_change(original: EightBit, before: Pixels, after: Pixels) -> EightBit:
+    """Carries a change made at working resolution over to an image of any size.
+
+    Args:
+        original: the image at its own size [H,W,C].
+        before: uint8 [h,w,c], its working copy.
+        after: uint8 [h,w,c], the restored working copy.
+
+    Returns:
+        `after` where the sizes agree, else original + resized (after - before), clipped; the alpha channel stays.
+    """
+    channels = original.colour.shape[2]
+    if original.colour.shape[:2] == after.shape[:2]:
+        colour = with_channels(np.asarray(after), channels)
+    else:
+        before, after = with_channels(before, channels), with_channels(after, channels)
+        change = torch.from_numpy(after.astype(np.float32) - before).permute(2, 0, 1)[None]
+        size = original.colour.shape[:2]
+        change = F.interpolate(change, size, mode="bilinear", align_corners=False, antialias=True)
+        pixels = original.colour.astype(np.float32) + change[0].permute(1, 2, 0).numpy()
+        colour = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+    return EightBit(colour, original.alpha)
+
+
+def _cleaned_image(cleaned: Cleaned, source: int, image: Any) -> Any:
+    """The clean image for a column that holds `image`: a file's bytes where it holds files, else an array."""
+    position = int(np.searchsorted(cleaned.source_index, source))
+    if isinstance(image, Image.Image | dict):
+        # Not a decoded image, which would be encoded anew and lose its exact pixels.
+        return {"bytes": cleaned.image_file(position), "path": None}
+    pixels = cleaned.restored_pixels(position)
+    return image if pixels is None else from_eight_bit(pixels, np.asarray(image), cleaned.levels)
+
+
+def _with_own_labels(outcome: Outcome, class_ids: npt.NDArray[np.int64]) -> Report:
+    """The method's report, which numbers classes without gaps, in the dataset's own class numbers."""
+    report = outcome.report
+    dropped = (report.action == "drop") | (report.label < 0)
+    label = np.where(dropped, -1, class_ids[report.label])
+    action = np.where(dropped, "drop", report.action)
+    classes = [dataclasses.replace(entry, label=int(class_ids[entry.label])) for entry in report.classes]
+    return dataclasses.replace(
+        report, action=action, label=label, original_label=class_ids[report.original_label], classes=classes
+    )
+
+
+def _resolve_config(info: MethodInfo, config: Any) -> Any:
+    if config is None or isinstance(config, str):
+        return info.preset(config or "default")
+    if not isinstance(config, info.config_class):
+        raise ConfigError(
+            f"config of method {info.name!r} is a preset's name or a {info.config_class.__name__}, "
+            f"got {type(config).__name__}"
+        )
+    return config
+
+
+def _checked_device(device: str | torch.device) -> torch.device:
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f'device {str(device)!r} cannot be used ({reason}): try "cpu" or leave it out') from error
+    return chosen
+
+
+def _best_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _load_restorer(restorer: "Restorer | str | Path | None") -> "Restorer | None":
+    if not isinstance(restorer, str | os.PathLike):
+        return restorer
+    from .restoration import Restorer
+
+    if Path(restorer).exists():
+        return Restorer.from_pretrained(restorer)
+    name, _, revision = str(restorer).partition("@")
+    return Restorer.from_pretrained(name, revision=revision or None)
+
+
+def _restorer_digest(restorer: "Restorer") -> str:
+    digest = hashlib.sha256()
+    with tempfile.TemporaryDirectory() as folder:
+        restorer.save_pretrained(folder)
+        for path in sorted(Path(folder).rglob("*")):
+            if path.suffix in (".json", ".safetensors"):
+                digest.update(path.read_bytes())
+    return digest.hexdigest()

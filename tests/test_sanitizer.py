@@ -1,0 +1,157 @@
+"""The pipeline object and `datasets.map`."""
+
+import pickle
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pytest
+from datasets.fingerprint import Hasher
+from PIL import Image
+
+import corner
+from unpoison import Report, Sanitizer
+from unpoison.data.pixels import EightBit
+from unpoison.errors import ConfigError, DatasetError
+from unpoison.sanitizer import apply_change
+
+pytestmark = pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
+
+
+@pytest.fixture
+def table(images_and_labels, tmp_path):
+    """A Hugging Face dataset of PNG files."""
+    images, labels = images_and_labels
+    paths = [str(tmp_path / f"{number}.png") for number in range(len(images))]
+    for path, image in zip(paths, images, strict=True):
+        Image.fromarray(image).save(path)
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b", "c"])})
+    return datasets.Dataset.from_dict({"image": paths, "label": labels.tolist()}, features=features)
+
+
+def test_second_fit_opens_the_first_ones_result(pairs, tmp_path):
+    log = tmp_path / "log"
+    config = corner.CornerConfig(log=str(log))
+    first = Sanitizer("corner", config=config).fit(pairs)
+    second = Sanitizer("corner", config=config).fit([(image.copy(), label) for image, label in pairs])
+    assert log.read_text() == "run\n"
+    assert first.timings == second.timings
+    np.testing.assert_array_equal(first.action, second.action)
+    Sanitizer("corner", config=config, seed=1).fit(pairs)
+    Sanitizer("corner", config=config, on_poison="drop").fit(pairs)
+    assert log.read_text() == "run\n" * 3
+
+
+def test_export(pairs, tmp_path):
+    report = Sanitizer("corner").export(pairs, tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "shard-00000.tar",
+        "_info.json",
+        "report.json",
+        "report.npz",
+    }
+    np.testing.assert_array_equal(Report.load(tmp_path / "out").action, report.action)
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="choose another folder"):
+        Sanitizer("corner").export(pairs, tmp_path / "file")
+
+
+class FakeRestorer:
+    """Has what the pipeline needs of a restorer: a digest of its files, and a copy of them in the cache."""
+
+    def __init__(self, weights):
+        self.weights = weights
+
+    def save_pretrained(self, folder):
+        Path(folder).mkdir(exist_ok=True)
+        (Path(folder) / "model.safetensors").write_bytes(self.weights)
+
+
+def test_restorers_weights_decide_the_key(pairs, cache, tmp_path):
+    for weights in (b"a", b"b", b"a"):
+        Sanitizer("corner", restorer=FakeRestorer(weights)).export(pairs, tmp_path / "out")
+    assert len(list(cache.glob("runs/*"))) == 2
+    assert (tmp_path / "out" / "restorer" / "model.safetensors").read_bytes() == b"a"
+
+
+def test_store_is_shared_between_runs(pairs, cache):
+    for seed in range(2):
+        Sanitizer("corner", seed=seed).fit(pairs)
+    assert len(list(cache.glob("stores/*"))) == 1
+    assert len(list(cache.glob("runs/*"))) == 2
+
+
+def test_map(table, images_and_labels):
+    sanitizer = Sanitizer("corner")
+    report = sanitizer.fit(table)
+    cleaned = table.map(sanitizer, batched=True, with_indices=True, batch_size=7, features=None)
+    assert cleaned["unpoison_action"][:] == report.action.tolist()
+    assert cleaned["unpoison_score"][:] == report.score.tolist()
+    assert cleaned.features["label"] == table.features["label"]
+    assert isinstance(cleaned.features["image"], datasets.Image)
+    repaired = corner.repaired(images_and_labels[0])
+    raw = table.cast_column("image", datasets.Image(decode=False))
+    written = cleaned.cast_column("image", datasets.Image(decode=False))
+    for row, action in enumerate(report.action):
+        if action == "restore":
+            np.testing.assert_array_equal(np.array(cleaned[row]["image"]), repaired[row])
+            assert cleaned[row]["label"] == row % 3
+        elif action == "keep":
+            source = raw[row]["image"]
+            data = written[row]["image"]["bytes"] or Path(source["path"]).read_bytes()
+            assert data == Path(source["path"]).read_bytes()
+            assert cleaned[row]["label"] == table[row]["label"]
+    kept = cleaned.filter(lambda row: row["unpoison_action"] != "drop")
+    assert len(kept) == 23
+
+
+def test_map_in_processes(table):
+    sanitizer = Sanitizer("corner")
+    sanitizer.fit(table)
+    cleaned = table.map(sanitizer, batched=True, with_indices=True, num_proc=2)
+    assert cleaned["unpoison_action"][:] == sanitizer.cleaned.report.action.tolist()
+
+
+def test_hash_is_the_same_after_a_call(table):
+    sanitizer = Sanitizer("corner")
+    sanitizer.fit(table)
+    before = Hasher.hash(sanitizer), pickle.dumps(sanitizer)
+    sanitizer(table[:5], list(range(5)))
+    assert (Hasher.hash(sanitizer), pickle.dumps(sanitizer)) == before
+    again = pickle.loads(before[1])
+    assert again(table[:5], list(range(5)))["unpoison_action"] == ["keep"] * 3 + ["restore", "keep"]
+
+
+def test_map_needs_a_fit_on_the_same_data(table, pairs):
+    with pytest.raises(ConfigError, match="call fit"):
+        Sanitizer("corner")(table[:3], [0, 1, 2])
+    sanitizer = Sanitizer("corner")
+    sanitizer.fit(table)
+    with pytest.raises(DatasetError, match="fitted"):
+        sanitizer({"image": [1], "label": [2]}, [24])
+
+
+def test_array_columns(images_and_labels):
+    images, labels = images_and_labels
+    features = datasets.Features({"image": datasets.Array3D((8, 8, 3), "uint8"), "label": datasets.Value("int64")})
+    table = datasets.Dataset.from_dict({"image": list(images), "label": labels.tolist()}, features=features)
+    sanitizer = Sanitizer("corner")
+    sanitizer.fit(table)
+    cleaned = table.map(sanitizer, batched=True, with_indices=True)
+    np.testing.assert_array_equal(np.array(cleaned[3]["image"]), corner.repaired(images)[3])
+    np.testing.assert_array_equal(np.array(cleaned[4]["image"]), images[4])
+
+
+def test_change_is_carried_over_to_any_size():
+    rng = np.random.default_rng(0)
+    native = rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    before = rng.integers(0, 200, (20, 30, 3), dtype=np.uint8)
+    alpha = native[..., 0]
+    same = apply_change(EightBit(native, alpha), before, before)
+    np.testing.assert_array_equal(same.colour, native)
+    assert same.alpha is alpha
+    brighter = apply_change(EightBit(native, None), before, before + 50)
+    np.testing.assert_array_equal(brighter.colour, np.clip(native.astype(int) + 50, 0, 255))
+    np.testing.assert_array_equal(apply_change(EightBit(before, None), before, before + 1).colour, before + 1)
+    grey = apply_change(EightBit(native[..., :1], None), before, before + 50)
+    assert grey.colour.shape == (40, 60, 1)
