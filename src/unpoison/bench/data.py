@@ -1,0 +1,66 @@
+"""Real images for the benchmarks and tests: Parquet files named by the environment variable UNPOISON_DATA."""
+
+import io
+import os
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from torch.utils.data import Dataset
+
+from ..errors import DatasetError
+
+
+class LabelledImages(Dataset[tuple[npt.NDArray[np.uint8], int]]):
+    """A dataset in memory, with items (uint8 [H,W,C], int).
+
+    Attributes:
+        images: uint8 [N,H,W,C].
+        labels: int64 [N].
+    """
+
+    def __init__(self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> None:
+        self.images, self.labels = images, labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[npt.NDArray[np.uint8], int]:
+        return self.images[index], int(self.labels[index])
+
+    @classmethod
+    def of(cls, dataset: Any) -> Self:
+        """Reads a dataset whose items are of this kind."""
+        items = [dataset[index] for index in range(len(dataset))]
+        return cls(np.stack([item[0] for item in items]), np.array([item[1] for item in items], np.int64))
+
+
+def load_images(
+    name: str, split: Literal["train", "test"], per_class: int | None = None, seed: int = 0
+) -> LabelledImages:
+    """Decodes `$UNPOISON_DATA/{name}/{split}.parquet` (columns image.bytes and label), or a part of it.
+
+    Args:
+        per_class: at most this many images of each class, drawn from `seed`, in file order; None takes all.
+
+    Raises:
+        DatasetError: the variable is unset or the file is missing.
+    """
+    import pyarrow.parquet
+
+    root = os.environ.get("UNPOISON_DATA")
+    path = Path(root or "") / name / f"{split}.parquet"
+    if not root or not path.exists():
+        raise DatasetError(f"set UNPOISON_DATA to the folder that holds {name}/{split}.parquet")
+    table = pyarrow.parquet.read_table(path)
+    labels = table["label"].to_numpy().astype(np.int64)
+    chosen = np.arange(len(labels))
+    if per_class is not None:
+        rng = np.random.default_rng(seed)
+        parts = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+        chosen = np.sort(np.concatenate([rng.permutation(part)[:per_class] for part in parts]))
+    encoded = table["image"].combine_chunks().field("bytes")
+    images = np.stack([np.asarray(Image.open(io.BytesIO(encoded[int(i)].as_py()))) for i in chosen])
+    return LabelledImages(images, labels[chosen])

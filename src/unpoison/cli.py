@@ -1,0 +1,103 @@
+"""The command line: `unpoison demo` and `unpoison clean`. Exit codes: 0 done, 1 failed, 2 wrong arguments."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import __version__
+from .errors import ConfigError, UnpoisonError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.command(arguments)
+    except ConfigError as error:
+        print(f"unpoison: {error}", file=sys.stderr)
+        return 2
+    except UnpoisonError as error:
+        print(f"unpoison: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="unpoison", description="Clean poisoned image datasets.")
+    parser.add_argument("--version", action="version", version=f"unpoison {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    demo = commands.add_parser(
+        "demo",
+        help="poison, clean and retrain on scikit-learn's digits",
+        description="Poisons scikit-learn's digits, trains a victim, cleans the data and trains again.",
+        epilog="example: unpoison demo --out unpoison-demo",
+    )
+    demo.add_argument("--out", type=Path, default=Path("unpoison-demo"), help="folder for shards and report")
+    _common(demo)
+    demo.set_defaults(command=_demo)
+
+    clean = commands.add_parser(
+        "clean",
+        help="clean a dataset into WebDataset shards",
+        description="Cleans SRC and writes shard-*.tar, manifest and report into OUT.",
+        epilog="example: unpoison clean photos/ cleaned/ --method pdautor",
+    )
+    clean.add_argument("source", metavar="SRC", help="image folder, .parquet or .tar path, or torchvision dataset name")
+    clean.add_argument("out", metavar="OUT", type=Path, help="folder to write to")
+    clean.add_argument("--method", default="pdautor", help="detection method (default: %(default)s)")
+    clean.add_argument("--preset", default="default", help="paper, default or fast (default: %(default)s)")
+    clean.add_argument("--on-poison", choices=("restore", "drop", "keep"), help="what to do with flagged images")
+    clean.add_argument("--root", default="data", help="folder of torchvision datasets (default: %(default)s)")
+    clean.add_argument("--download", action="store_true", help="let torchvision download a missing dataset")
+    _common(clean)
+    clean.set_defaults(command=_clean)
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", help="cpu or cuda (default: an accelerator where there is one)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    from .demo import run_demo
+
+    result = run_demo(arguments.out, device=arguments.device, seed=arguments.seed, progress=not arguments.quiet)
+    print(json.dumps(result.as_dict(), indent=1) if arguments.json else result.as_text())
+
+
+def _clean(arguments: argparse.Namespace) -> None:
+    from .data.sources import open_source
+    from .sanitizer import Sanitizer
+
+    dataset = open_source(arguments.source, root=arguments.root, download=arguments.download)
+    sanitizer = Sanitizer(
+        arguments.method,
+        config=arguments.preset,
+        on_poison=arguments.on_poison,
+        device=arguments.device,
+        seed=arguments.seed,
+        progress=not arguments.quiet,
+    )
+    report = sanitizer.export(dataset, arguments.out)
+    if arguments.json:
+        counts = {action: int((report.action == action).sum()) for action in ("keep", "restore", "drop")}
+        print(
+            json.dumps(
+                {
+                    "out": str(arguments.out),
+                    "samples": len(report),
+                    "flagged": int(report.flagged.sum()),
+                    **counts,
+                    "poisoned_classes": [entry.label for entry in report.classes if entry.poisoned],
+                    "seconds": round(sum(report.timings.values()), 1),
+                },
+                indent=1,
+            )
+        )
+    else:
+        print(f"{report.summary()}\nshards and report: {arguments.out}")

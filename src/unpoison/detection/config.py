@@ -1,0 +1,80 @@
+"""Settings of the PD detector, and the presets."""
+
+import dataclasses
+from typing import Literal
+
+from ..errors import ConfigError
+from ..training.backbones import BACKBONES
+from ..training.loop import TrainingConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DetectionConfig:
+    """How poisoned samples are found.
+
+    Raises:
+        ConfigError: a value is unknown or out of range.
+    """
+
+    outliers: Literal["mixture", "svd"] = "mixture"
+    """"mixture": two components per class, a class gate and an automatic threshold. "svd": the paper's algorithm,
+    squared projection of the fused feature on the top singular vector of the class, cut by `poison_rate`."""
+    backbone: str | None = None
+    """Name of the network M; None chooses by the device."""
+    width: int | None = None
+    """Channels of M's first stage; None chooses by the device."""
+    training: TrainingConfig | None = None
+    """How M is trained; None chooses by the device, the number of samples and whether mirroring keeps the content."""
+    loss_weight: float = 1.0
+    """λ of E_f = E1 ‖ λ E2. Only "svd" uses it: the mixture scales both blocks by their own spread."""
+    poison_rate: float = 0.01
+    """Only for "svd": the fraction of poison that the user expects; 1.5 times as many samples are flagged."""
+    cluster_evidence: float = 4.0
+    """A class counts as poisoned when a learned cluster of foreign content stands out this far: separation in
+    standard deviations times `foreign_content`."""
+    strong_contradiction: float = 7.0
+    """The same for samples that everything contradicts: the hard samples of clean classes come nearer to it, ..."""
+    weak_contradiction: float = 3.5
+    """... so that less than that needs the class to be an outlier among the classes as well, ..."""
+    outlier: float = 5.0
+    """... by this many robust standard deviations."""
+    explained_classes: int = 3
+    """In how many further classes, the most clearly split ones, a trigger is looked for in the pixels."""
+    causal_rate: float = 0.05
+    """A trigger found in the pixels counts when stamping it turns this fraction of other images into the class."""
+
+    def __post_init__(self) -> None:
+        if self.outliers not in ("mixture", "svd"):
+            raise ConfigError(f"unknown outliers {self.outliers!r}: choose mixture or svd")
+        if self.backbone is not None and self.backbone not in BACKBONES:
+            raise ConfigError(f"unknown backbone {self.backbone!r}: choose one of {', '.join(sorted(BACKBONES))}")
+        if self.width is not None and self.width < 1:
+            raise ConfigError(f"width must be at least 1, got {self.width}")
+        if not 0 < self.poison_rate < 0.5:
+            raise ConfigError(f"poison_rate must lie between 0 and 0.5, got {self.poison_rate}")
+        if self.explained_classes < 0:
+            raise ConfigError(f"explained_classes must not be negative, got {self.explained_classes}")
+        if not 0 < self.causal_rate < 1:
+            raise ConfigError(f"causal_rate must lie between 0 and 1, got {self.causal_rate}")
+
+
+DEFAULT = DetectionConfig()
+
+PAPER = DetectionConfig(
+    outliers="svd",
+    backbone="resnet18",
+    width=64,
+    training=TrainingConfig(
+        epochs=200,
+        batch_size=128,
+        learning_rate=0.01,
+        schedule="multistep",
+        momentum=0.9,
+        weight_decay=5e-4,
+        flip=True,
+    ),
+)
+"""Section 5.1.5. The paper leaves momentum, weight decay and λ open, and chooses its threshold with the true rate."""
+
+FAST = DetectionConfig(backbone="resnet9", width=8, training=TrainingConfig(epochs=8, batch_size=64))
+"""Seconds: for tests and a first look."""

@@ -1,0 +1,268 @@
+"""The PD detector of PD-AutoR (section 3.1): train on the suspect data, fuse features, find outliers."""
+
+import dataclasses
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..progress import Progress
+from ..report import ClassEvidence
+from ..training.backbones import Backbone, create_backbone
+from ..training.loop import on_device, predict, train
+from .choice import Choice, choose
+from .config import DetectionConfig
+from .features import TrainingRecord, fuse, record_training
+from .gate import evidence, outlyingness
+from .mixture import Split, calibrate, fit_split, minority_split, whiten
+from .svd import svd_scores
+
+KEPT_SHARE = 0.65
+"""The verifying classifier trains on this part of each class, the samples that were learned most easily."""
+CLEAR_MINORITY = 0.3
+CONTRADICTION_WEIGHT = 3.0
+"""Weight of the verifying classifier's verdict against the other features, each of unit spread."""
+MAX_LOG_ODDS = 8.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Detection:
+    """What the detector found, on the device of the computation."""
+
+    score: Tensor
+    """float32 [N]; samples above `threshold` are flagged."""
+    threshold: float
+    flagged: Tensor
+    """bool [N]."""
+    kind: npt.NDArray[np.str_]
+    """str [N]: what a flag would mean, see `Report.kind`."""
+    classes: list[ClassEvidence]
+    model: Backbone
+    """M, trained on the suspect data: it obeys the trigger."""
+    suspects: dict[int, Tensor]
+    """Per class whose pixels are worth a look: bool [N], the minority inside; most clearly split class first."""
+    probabilities: Tensor | None
+    """float32 [N,K] of the verifying classifier, which saw only the most credible samples; None for "svd"."""
+    choice: Choice
+
+
+def detect(
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.int64],
+    num_classes: int,
+    config: DetectionConfig,
+    *,
+    device: torch.device,
+    seed: int,
+    progress: Progress,
+) -> Detection:
+    """Scores and flags uint8 images [N,H,W,C] with labels int64 [N]."""
+    with progress.stage("choose"):
+        choice = choose(config, images, labels, num_classes, device, seed)
+    x, y = on_device(images, device), torch.from_numpy(labels).to(device)
+    torch.manual_seed(seed)
+    model = create_backbone(choice.backbone, images.shape[3], num_classes, choice.width)
+    with progress.stage("train on suspect data") as stage:
+        record = record_training(model, x, y, choice.training, seed, stage)
+    common: dict[str, Any] = {"model": model, "choice": choice}
+    if config.outliers == "svd":
+        return _detect_by_svd(record, y, num_classes, config, common)
+    return _detect_by_mixture(record, x, y, num_classes, config, choice, seed, progress, common)
+
+
+def _detect_by_svd(
+    record: TrainingRecord, y: Tensor, num_classes: int, config: DetectionConfig, common: dict[str, Any]
+) -> Detection:
+    """The paper's algorithm: fused feature, squared projection, the top 1.5 ε N samples (Tran et al., 2018)."""
+    score = svd_scores(fuse(record.activations, record.losses, config.loss_weight), y)
+    count = max(1, round(1.5 * config.poison_rate * len(y)))
+    threshold = float(score.sort(descending=True).values[min(count, len(y) - 1)])
+    flagged = score > threshold
+    classes = [
+        ClassEvidence(
+            label=label,
+            size=int((y == label).sum()),
+            evidence=float(score[y == label].max()),
+            poisoned=bool(flagged[y == label].any()),
+        )
+        for label in range(num_classes)
+    ]
+    kind = np.full(len(y), "backdoor")
+    return Detection(
+        score=score, threshold=threshold, flagged=flagged, kind=kind, classes=classes, suspects={}, probabilities=None,
+        **common,
+    )  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Hypothesis:
+    """One way in which a class could be poisoned."""
+
+    split: Split
+    kind: Literal["backdoor", "mislabelled"]
+    evidence: float
+    outlyingness: float
+
+    def accepted(self, config: DetectionConfig) -> bool:
+        if self.kind == "backdoor":
+            return self.evidence >= config.cluster_evidence
+        outlying = self.evidence >= config.weak_contradiction and self.outlyingness >= config.outlier
+        return outlying or self.evidence >= config.strong_contradiction
+
+
+def _detect_by_mixture(
+    record: TrainingRecord,
+    x: Tensor,
+    y: Tensor,
+    num_classes: int,
+    config: DetectionConfig,
+    choice: Choice,
+    seed: int,
+    progress: Progress,
+    common: dict[str, Any],
+) -> Detection:
+    members = [y == label for label in range(num_classes)]
+    activations = whiten(record.activations, y)
+    clusters = [minority_split(activations[member]) for member in members]
+    separations = outlyingness([split.separation for split in clusters])
+    with progress.stage("verify") as stage:
+        trusted = _trusted(record, members, clusters, separations, config)
+        probabilities = verify(x, y, trusted, num_classes, choice, seed, stage)
+    contradiction = _contradictions(record, activations, probabilities, y)
+    hypotheses = _hypotheses(record, members, clusters, contradiction, probabilities)
+    best = [_best(options, config) for options in hypotheses]
+
+    if any(found is not None and found.kind == "mislabelled" for found in best):
+        # A verifier that trains without the first round's suspects contradicts the rest of them more clearly.
+        credible = torch.ones_like(trusted)
+        for member, found in zip(members, best, strict=True):
+            if found is not None:
+                credible[member] = found.split.log_ratio <= 0
+        with progress.stage("verify again") as stage:
+            probabilities = verify(x, y, credible, num_classes, choice, seed, stage)
+        contradiction = _contradictions(record, activations, probabilities, y)
+        for label, found in enumerate(best):
+            if found is not None and found.kind == "mislabelled":
+                features = contradiction[members[label]]
+                split = fit_split(features, (found.split.log_ratio > 0)[None])
+                best[label] = dataclasses.replace(found, split=split)
+
+    score = torch.empty(len(y), device=y.device)
+    kind = np.full(len(y), "backdoor", dtype="<U11")
+    classes: list[ClassEvidence] = []
+    suspects: dict[int, Tensor] = {}
+    for label in sorted(range(num_classes), key=lambda label: -separations[label]):
+        if best[label] is None and len(suspects) < config.explained_classes + sum(b is not None for b in best):
+            inside = torch.zeros_like(trusted)
+            inside[members[label]] = clusters[label].log_ratio > 0
+            suspects[label] = inside
+    for label, (member, found) in enumerate(zip(members, best, strict=True)):
+        shown = found or max(hypotheses[label], key=lambda option: option.evidence)
+        if found is None:
+            # Below every flagged sample, in the order of suspicion within the class.
+            score[member] = -MAX_LOG_ODDS + clusters[label].log_ratio.tanh()
+        else:
+            score[member] = calibrate(found.split.log_ratio)
+            kind[member.cpu().numpy()] = found.kind
+        classes.append(
+            ClassEvidence(
+                label=label,
+                size=int(member.sum()),
+                evidence=shown.evidence,
+                poisoned=found is not None,
+                details={
+                    "outlyingness": shown.outlyingness,
+                    "separation": shown.split.separation,
+                    "share": shown.split.share,
+                    "cluster separation": clusters[label].separation,
+                },
+            )
+        )
+    return Detection(
+        score=score, threshold=0.0, flagged=score > 0, kind=kind, classes=classes, suspects=suspects,
+        probabilities=probabilities, **common,
+    )  # fmt: skip
+
+
+def _trusted(
+    record: TrainingRecord,
+    members: list[Tensor],
+    clusters: list[Split],
+    separations: list[float],
+    config: DetectionConfig,
+) -> Tensor:
+    """bool [N]: the samples that the verifying classifier may learn from."""
+    total = record.losses.sum(1)
+    trusted = torch.zeros(len(total), dtype=torch.bool, device=total.device)
+    for member, cluster, outlying in zip(members, clusters, separations, strict=True):
+        easy = total[member] <= total[member].quantile(KEPT_SHARE)
+        if cluster.share <= CLEAR_MINORITY:
+            easy &= cluster.log_ratio <= 0
+        elif outlying >= config.outlier:
+            # Clearly two clusters, and no telling which is clean: the classifier must know neither.
+            easy = torch.zeros_like(easy)
+        trusted[member] = easy
+    return trusted
+
+
+def verify(x: Tensor, y: Tensor, credible: Tensor, num_classes: int, choice: Choice, seed: int, stage: Any) -> Tensor:
+    """Softmax [N,K] over all samples of a classifier that was trained on the credible ones (bool [N]) alone."""
+    torch.manual_seed(seed + 1)
+    model = create_backbone(choice.backbone, x.shape[3], num_classes, choice.width)
+    for epoch, _ in train(model, x[credible], y[credible], choice.training, seed + 1):
+        stage.update(epoch / choice.training.epochs)
+    return predict(model, x).logits.softmax(1)
+
+
+def _contradictions(record: TrainingRecord, activations: Tensor, probabilities: Tensor, y: Tensor) -> Tensor:
+    """E1 ‖ loss trajectory ‖ log-odds against the label, each block scaled by its own spread.
+
+    The trajectory enters as log-odds of the label: raw losses have tails that a few outliers would dominate.
+    """
+    trajectory = log_odds_against(torch.exp(-record.losses))
+    verdict = log_odds_against(probabilities.gather(1, y[:, None]))
+    return torch.cat(
+        [activations, trajectory / trajectory.std(0).clamp_min(1e-3), CONTRADICTION_WEIGHT * whiten(verdict, y)], 1
+    )
+
+
+def log_odds_against(probability: Tensor) -> Tensor:
+    """log((1 - p) / p), clipped."""
+    return -torch.logit(probability.float(), eps=1e-6).clamp(-MAX_LOG_ODDS, MAX_LOG_ODDS)
+
+
+def _hypotheses(
+    record: TrainingRecord,
+    members: list[Tensor],
+    clusters: list[Split],
+    contradiction: Tensor,
+    probabilities: Tensor,
+) -> list[list[Hypothesis]]:
+    """For each class: a learned minority (either side), and a part whose labels everything contradicts."""
+    total = record.losses.sum(1)
+    kinds: list[Literal["backdoor", "mislabelled"]] = ["backdoor", "backdoor", "mislabelled"]
+    splits: list[list[Split]] = [[], [], []]
+    for member, cluster in zip(members, clusters, strict=True):
+        hard = total[member] >= total[member].quantile(0.8)
+        options = (cluster, cluster.swapped(), fit_split(contradiction[member], hard[None]))
+        for column, option in zip(splits, options, strict=True):
+            column.append(option)
+    columns = []
+    for kind, column in zip(kinds, splits, strict=True):
+        strengths = [
+            evidence(split, probabilities[member], label)
+            for label, (member, split) in enumerate(zip(members, column, strict=True))
+        ]
+        columns.append(
+            [
+                Hypothesis(split=split, kind=kind, evidence=strength, outlyingness=outlying)
+                for split, strength, outlying in zip(column, strengths, outlyingness(strengths), strict=True)
+            ]
+        )
+    return [list(options) for options in zip(*columns, strict=True)]
+
+
+def _best(options: list[Hypothesis], config: DetectionConfig) -> Hypothesis | None:
+    return max((o for o in options if o.accepted(config)), key=lambda option: option.evidence, default=None)

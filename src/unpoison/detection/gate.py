@@ -1,0 +1,49 @@
+"""The class gate: is a class poisoned at all? Without it, natural clusters would be flagged in every class."""
+
+import torch
+from torch import Tensor
+
+from .mixture import Split
+
+MIN_SPREAD = 0.3
+
+
+def foreign_content(probabilities: Tensor, label: int) -> float:
+    """How much of a set of samples of one label shows what belongs to many other classes, 0..1.
+
+    The fraction that a classifier, which has not seen these samples, puts into other classes, times how evenly
+    these spread: perplexity of their distribution over the number of classes that so many samples would fill if
+    drawn at random. A dirty-label attack stamps images of all classes and comes close to 1; a natural cluster (one
+    sign at night, cats that look like dogs) goes to few neighbouring classes.
+
+    Args:
+        probabilities: float32 [n,K].
+        label: the samples' own label.
+    """
+    predicted = probabilities.argmax(1)
+    others = predicted[predicted != label]
+    if len(others) == 0:
+        return 0.0
+    classes = probabilities.shape[1] - 1
+    shares = torch.bincount(others) / len(others)
+    perplexity = torch.exp(-torch.xlogy(shares, shares).sum())
+    filled = classes * (1 - (1 - 1 / classes) ** len(others))
+    # With two or three classes any disagreement fills all others: it says less there.
+    certainty = min(1.0, classes / 4)
+    return float(len(others) / len(predicted) * perplexity / filled * certainty)
+
+
+def evidence(split: Split, probabilities: Tensor, label: int) -> float:
+    """Separation of the split times the foreign content of its inside, which is at most `separation`."""
+    inside = split.log_ratio > 0
+    if not inside.any():
+        return 0.0
+    return split.separation * foreign_content(probabilities[inside], label)
+
+
+def outlyingness(values: list[float]) -> list[float]:
+    """Robust z-scores: distance from the median in units of the median absolute deviation's standard deviation."""
+    tensor = torch.tensor(values)
+    centre = tensor.median()
+    spread = max(MIN_SPREAD, float(1.4826 * (tensor - centre).abs().median()))
+    return [float(value) for value in (tensor - centre) / spread]
