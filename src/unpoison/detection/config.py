@@ -38,8 +38,9 @@ class DetectionConfig:
     """... so that less than that needs the class to be an outlier among the classes as well, ..."""
     outlier: float = 5.0
     """... by this many robust standard deviations."""
-    explained_classes: int = 3
-    """In how many further classes, the most clearly split ones, a trigger is looked for in the pixels."""
+    explained_classes: int = 2
+    """In how many further classes a trigger is looked for in the pixels: so many with the clearest clusters, and so
+    many whose clusters hold most foreign content."""
     causal_rate: float = 0.05
     """A trigger found in the pixels counts when stamping it turns this fraction of other images into the class."""
 

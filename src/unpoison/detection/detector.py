@@ -20,8 +20,9 @@ from .mixture import Split, calibrate, fit_split, minority_split, whiten
 from .svd import svd_scores
 
 KEPT_SHARE = 0.65
-"""The verifying classifier trains on this part of each class, the samples that were learned most easily."""
+"""The verifying classifier trains on this part of a class's credible side, what was learned most easily."""
 CLEAR_MINORITY = 0.3
+"""A smaller side of a class is the suspicious one; above this share either may be."""
 CONTRADICTION_WEIGHT = 3.0
 """Weight of the verifying classifier's verdict against the other features, each of unit spread."""
 MAX_LOG_ODDS = 8.0
@@ -42,7 +43,7 @@ class Detection:
     model: Backbone
     """M, trained on the suspect data: it obeys the trigger."""
     suspects: dict[int, Tensor]
-    """Per class whose pixels are worth a look: bool [N], the minority inside; most clearly split class first."""
+    """Per class whose pixels are worth a look: bool [N], the minority inside."""
     probabilities: Tensor | None
     """float32 [N,K] of the verifying classifier, which saw only the most credible samples; None for "svd"."""
     choice: Choice
@@ -126,17 +127,14 @@ def _detect_by_mixture(
     members = [y == label for label in range(num_classes)]
     activations = whiten(record.activations, y)
     clusters = [minority_split(activations[member]) for member in members]
-    separations = outlyingness([split.separation for split in clusters])
-    with progress.stage("verify") as stage:
-        trusted = _trusted(record, members, clusters, separations, config)
-        probabilities = verify(x, y, trusted, num_classes, choice, seed, stage)
+    probabilities = _verdicts(record, x, y, members, clusters, choice, seed, progress)
     contradiction = _contradictions(record, activations, probabilities, y)
     hypotheses = _hypotheses(record, members, clusters, contradiction, probabilities)
     best = [_best(options, config) for options in hypotheses]
 
     if any(found is not None and found.kind == "mislabelled" for found in best):
         # A verifier that trains without the first round's suspects contradicts the rest of them more clearly.
-        credible = torch.ones_like(trusted)
+        credible = torch.ones_like(y, dtype=torch.bool)
         for member, found in zip(members, best, strict=True):
             if found is not None:
                 credible[member] = found.split.log_ratio <= 0
@@ -153,11 +151,10 @@ def _detect_by_mixture(
     kind = np.full(len(y), "backdoor", dtype="<U11")
     classes: list[ClassEvidence] = []
     suspects: dict[int, Tensor] = {}
-    for label in sorted(range(num_classes), key=lambda label: -separations[label]):
-        if best[label] is None and len(suspects) < config.explained_classes + sum(b is not None for b in best):
-            inside = torch.zeros_like(trusted)
-            inside[members[label]] = clusters[label].log_ratio > 0
-            suspects[label] = inside
+    for label in _worth_a_look(clusters, hypotheses, config.explained_classes):
+        if best[label] is None:
+            suspects[label] = torch.zeros_like(y, dtype=torch.bool)
+            suspects[label][members[label]] = clusters[label].log_ratio > 0
     for label, (member, found) in enumerate(zip(members, best, strict=True)):
         shown = found or max(hypotheses[label], key=lambda option: option.evidence)
         if found is None:
@@ -186,24 +183,45 @@ def _detect_by_mixture(
     )  # fmt: skip
 
 
-def _trusted(
+def _verdicts(
     record: TrainingRecord,
+    x: Tensor,
+    y: Tensor,
     members: list[Tensor],
     clusters: list[Split],
-    separations: list[float],
-    config: DetectionConfig,
+    choice: Choice,
+    seed: int,
+    progress: Progress,
 ) -> Tensor:
-    """bool [N]: the samples that the verifying classifier may learn from."""
+    """float32 [N,K]: for every class, the opinion of a classifier that has not learned its suspicious side.
+
+    A first classifier leaves every minority out. Where a class is split about evenly there is no telling which side
+    is clean, so a second one learns the minority instead; the class is judged by the one that finds more foreign
+    content on the side that it has not seen.
+    """
+    with progress.stage("verify") as stage:
+        first = verify(x, y, _trusted(record, members, clusters), len(members), choice, seed, stage)
+    even = [cluster.share > CLEAR_MINORITY for cluster in clusters]
+    if not any(even):
+        return first
+    turned = [split.swapped() if swap else split for split, swap in zip(clusters, even, strict=True)]
+    with progress.stage("verify") as stage:
+        second = verify(x, y, _trusted(record, members, turned), len(members), choice, seed, stage)
+    for label, (member, split, other, swap) in enumerate(zip(members, clusters, turned, even, strict=True)):
+        if swap and evidence(other, second[member], label) > evidence(split, first[member], label):
+            first[member] = second[member]
+    return first
+
+
+def _trusted(record: TrainingRecord, members: list[Tensor], splits: list[Split]) -> Tensor:
+    """bool [N]: outside the split, the samples that were learned most easily."""
     total = record.losses.sum(1)
     trusted = torch.zeros(len(total), dtype=torch.bool, device=total.device)
-    for member, cluster, outlying in zip(members, clusters, separations, strict=True):
-        easy = total[member] <= total[member].quantile(KEPT_SHARE)
-        if cluster.share <= CLEAR_MINORITY:
-            easy &= cluster.log_ratio <= 0
-        elif outlying >= config.outlier:
-            # Clearly two clusters, and no telling which is clean: the classifier must know neither.
-            easy = torch.zeros_like(easy)
-        trusted[member] = easy
+    for member, split in zip(members, splits, strict=True):
+        outside = split.log_ratio <= 0
+        losses = total[member]
+        if outside.any():
+            trusted[member] = outside & (losses <= losses[outside].quantile(KEPT_SHARE))
     return trusted
 
 
@@ -266,3 +284,11 @@ def _hypotheses(
 
 def _best(options: list[Hypothesis], config: DetectionConfig) -> Hypothesis | None:
     return max((o for o in options if o.accepted(config)), key=lambda option: option.evidence, default=None)
+
+
+def _worth_a_look(clusters: list[Split], hypotheses: list[list[Hypothesis]], count: int) -> list[int]:
+    """The classes with the clearest clusters, and those whose clusters hold most foreign content."""
+    labels = range(len(clusters))
+    clear = sorted(labels, key=lambda label: -clusters[label].separation)[:count]
+    foreign = sorted(labels, key=lambda label: -hypotheses[label][0].evidence)[:count]
+    return list(dict.fromkeys(clear + foreign))

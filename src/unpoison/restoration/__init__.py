@@ -1,0 +1,13 @@
+"""Restoration: explain the poison, take it off the pixels, check the result and restore the labels."""
+
+from .config import DEFAULT as DEFAULT
+from .config import FAST as FAST
+from .config import PAPER as PAPER
+from .config import RestorationConfig as RestorationConfig
+from .estimate import Estimate as Estimate
+from .estimate import estimate_transform as estimate_transform
+from .estimate import refine_flags as refine_flags
+from .quality import Quality as Quality
+from .quality import check_quality as check_quality
+from .restorer import Restorer as Restorer
+from .training import train_restorer as train_restorer

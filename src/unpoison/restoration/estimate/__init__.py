@@ -1,0 +1,144 @@
+"""Estimate of the poisoning transform from the statistics of D_p against D_c.
+
+No step knows the attack. A patch is looked for first, because replaced pixels fit no other model; else a global
+pattern is fitted, and kept only if images that were held out of the fit show it, too.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ...progress import Stage
+from ...training.loop import EVAL_BATCH, as_input
+from .base import DECIDED as DECIDED
+from .base import KINDS as KINDS
+from .base import Estimate as Estimate
+from .base import Kind as Kind
+from .base import refine_flags as refine_flags
+from .blend import build, find_scale, fit_shift, stamped_mean
+from .patch import changes_elsewhere, estimate_patch, find_patch
+from .periodic import find_waves, fit_waves
+from .statistics import Spectrum, content_matched, histograms
+
+MIN_IMAGES = 8
+"""Fewer flagged images explain nothing."""
+MIN_SEPARATION = 4.0
+"""Distance between held-out poisoned and clean scores, in standard deviations of the clean ones."""
+_FOLDS = 4
+FALSE_POSITIVES = (0.2, 0.02, 0.02)
+"""Expected share of false flags in each round of fitting: every round leaves out those that the one before found."""
+_MAX_FLAGGED = 2000
+_MAX_REFERENCE = 6000
+_REFERENCE_VALUES = 24_000_000
+"""Bounds reference images x pixels: large images need fewer of them for the same precision."""
+
+
+def estimate_transform(
+    images: npt.NDArray[np.uint8],
+    poisoned: npt.NDArray[np.bool_],
+    clean_probabilities: npt.NDArray[np.float32],
+    *,
+    device: torch.device | None = None,
+    seed: int = 0,
+    stage: Stage | None = None,
+) -> Estimate:
+    """Explains how the flagged images were made; the prototype of PD-AutoR's G_p (section 3.2).
+
+    Args:
+        images: uint8 [N,H,W,C], may be memory-mapped.
+        poisoned: bool [N], the flags; up to 30 % of them may be false.
+        clean_probabilities: float32 [N,K], softmax of a classifier trained on the unflagged images.
+        device: where the estimate is put; the fit itself is light and runs on the CPU.
+
+    Returns:
+        An `Estimate`, of kind "none" where nothing explains the flagged images.
+    """
+    shape: tuple[int, int, int] = images.shape[1:]
+    values = int(np.prod(shape))
+    none = Estimate("none", shape).to(device)
+    flagged = np.flatnonzero(poisoned)
+    if len(flagged) < MIN_IMAGES or len(flagged) == len(images):
+        return none
+    count = max(200, min(_MAX_REFERENCE, _REFERENCE_VALUES // values))
+    rng = np.random.default_rng(seed)
+    flagged = np.sort(rng.permutation(flagged)[: max(MIN_IMAGES, min(_MAX_FLAGGED, _REFERENCE_VALUES // values))])
+    drawn, repeats = np.unique(content_matched(clean_probabilities, poisoned, count, seed), return_counts=True)
+    reference = np.repeat(images[drawn], repeats, 0)
+    suspects = images[flagged]
+    clean_shares = histograms(reference)
+    spectrum = Spectrum.measure(reference)
+    if stage:
+        stage.update(0.1)
+
+    found = none
+    for turn, false_positives in enumerate(FALSE_POSITIVES):
+        if len(suspects) < MIN_IMAGES:
+            return none
+        suspect_shares = histograms(suspects)
+        patch = find_patch(suspect_shares, clean_shares, shape)
+        if patch is not None and not changes_elsewhere(patch[0], suspect_shares, clean_shares, len(suspects)):
+            found = estimate_patch(*patch, reference, shape)
+        else:
+            found = _fit_pattern(suspects, reference, suspect_shares, clean_shares, spectrum, false_positives, seed)
+        if stage:
+            stage.update(0.1 + 0.9 * (turn + 1) / len(FALSE_POSITIVES))
+        if found.kind == "none":
+            return none
+        # The next fit sees only what shows the trigger, not false positives.
+        kept = found.evidence(images[flagged]) > 0
+        if turn and kept.sum() == len(suspects):
+            break
+        suspects = images[flagged[kept]]
+    return found.to(device)
+
+
+def _fit_pattern(
+    suspects: npt.NDArray[np.uint8],
+    reference: npt.NDArray[np.uint8],
+    suspect_shares: torch.Tensor,
+    clean_shares: torch.Tensor,
+    spectrum: Spectrum,
+    false_positives: float,
+    seed: int,
+) -> Estimate:
+    scale = find_scale(suspect_shares, clean_shares, false_positives, seed)
+
+    def fit(images: npt.NDArray[np.uint8], shares: torch.Tensor) -> Estimate:
+        shift, variance = fit_shift(images, reference, shares, clean_shares, spectrum, scale, false_positives)
+        if scale > 0.975:
+            frequencies = find_waves(shift, float(variance.mean()))
+            if frequencies:
+                mean = as_input(torch.from_numpy(images)).mean(0)
+                shift = fit_waves(frequencies, spectrum, mean, lambda shift: stamped_mean(reference, 1.0, shift))
+                # Two numbers per wave and channel: their error is negligible.
+                return build("periodic", spectrum, 1.0, shift, torch.zeros_like(variance))
+        return build("blend", spectrum, scale, shift, variance)
+
+    estimate = fit(suspects, suspect_shares)
+    held_out = []
+    fold = np.random.default_rng(seed).permutation(len(suspects)) % _FOLDS
+    centre, spread = _location(_scores(estimate, reference))
+    for number in range(_FOLDS):
+        rest = suspects[fold != number]
+        partial = fit(rest, histograms(rest))
+        location, scale_here = _location(_scores(partial, reference))
+        held_out.append((_scores(partial, suspects[fold == number]) - location) / scale_here)
+    scores = torch.cat(held_out)
+    location, width = _location(scores)
+    if location < MIN_SEPARATION:
+        return Estimate("none", estimate.shape)
+    return estimate.set(
+        calibration=torch.stack([centre, spread, centre + location * spread, spread * width.clamp_min(0.5)])
+    )
+
+
+def _scores(estimate: Estimate, images: npt.NDArray[np.uint8]) -> torch.Tensor:
+    with torch.inference_mode():
+        chunks = torch.split(torch.from_numpy(images), EVAL_BATCH)
+        return torch.cat([estimate.scores(as_input(chunk)) for chunk in chunks])
+
+
+def _location(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Median, and the standard deviation that the median absolute deviation stands for."""
+    median = scores.median()
+    return median, 1.4826 * (scores - median).abs().median().clamp_min(1e-9)

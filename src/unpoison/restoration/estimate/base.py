@@ -1,0 +1,178 @@
+"""`Estimate`: an explained poisoning transform x' = a x + b, its inverse, and the evidence that an image shows it."""
+
+import math
+from typing import Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...training.loop import EVAL_BATCH, as_input
+
+Kind = Literal["patch", "blend", "periodic", "none"]
+KINDS: tuple[Kind, ...] = ("patch", "blend", "periodic", "none")
+
+REPLACED = 0.05
+"""Opacity above 1 - REPLACED leaves nothing of the pixel to invert: it is filled in from its neighbours."""
+DECIDED = 3.0
+"""Evidence beyond ±DECIDED (odds of 20) overrules a detector."""
+_TAILS = 4.0
+"""Degrees of freedom of the Student t distribution that describes discriminant scores: photographs have heavy
+tails."""
+
+
+class Estimate(nn.Module):
+    """How the poisoned images were made, as far as pixel statistics explain it.
+
+    The tensors are buffers, so that a restorer which holds an estimate saves and moves it with its weights.
+
+    Args:
+        kind: "patch" (pixels replaced), "blend" (a pattern mixed into or added to all pixels), "periodic" (the
+            pattern consists of a few waves), or "none" (nothing explains the flagged images).
+        shape: (H, W, C).
+
+    Attributes:
+        scale: float32 [C,H,W], a.
+        shift: float32 [C,H,W], b, with grey levels in 0..1.
+        tolerance: float32 [], patches: deviation from b that still counts as a match.
+        contrast: float32 [2]: patches: where a match is no evidence because the surroundings look the same.
+        direction: float32 [C,H,W], linear discriminant of blends and waves.
+        calibration: float32 [4], see `log_odds`.
+    """
+
+    scale: Tensor
+    shift: Tensor
+    tolerance: Tensor
+    contrast: Tensor
+    direction: Tensor
+    calibration: Tensor
+
+    def __init__(self, kind: Kind, shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        height, width, channels = shape
+        self.kind: Kind = kind
+        self.shape = shape
+        maps = (channels, height, width)
+        self.register_buffer("scale", torch.ones(maps))
+        self.register_buffer("shift", torch.zeros(maps))
+        self.register_buffer("tolerance", torch.zeros(()))
+        self.register_buffer("contrast", torch.zeros(2))
+        self.register_buffer("direction", torch.zeros(maps))
+        self.register_buffer("calibration", torch.tensor([0.0, 1.0, 0.0, 1.0]))
+
+    def set(self, **tensors: Tensor) -> Self:
+        """Assigns buffers by name."""
+        for name, value in tensors.items():
+            getattr(self, name).copy_(value)
+        return self
+
+    def poison(self, images: Tensor) -> Tensor:
+        """Stamps the estimated trigger on float images [B,C,H,W] in 0..1."""
+        return (self.scale * images + self.shift).clamp(0, 1)
+
+    def invert(self, images: Tensor) -> Tensor:
+        """Takes the trigger off float images [B,C,H,W] in 0..1; replaced pixels are filled from around them."""
+        if self.kind == "none":
+            return images
+        if self.kind == "patch":
+            return self._fill(images)
+        return ((images - self.shift) / self.scale).clamp(0, 1)
+
+    def log_odds(self, images: Tensor) -> Tensor:
+        """Log-likelihood ratio [B] of "carries the trigger" over "does not", for float images [B,C,H,W] in 0..1."""
+        if self.kind == "none":
+            return images.new_zeros(len(images))
+        return self._patch_log_odds(images) if self.kind == "patch" else self._linear_log_odds(images)
+
+    @torch.inference_mode()
+    def evidence(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """`log_odds` of uint8 images [N,H,W,C] as float32 [N].
+
+        Positive: the trigger is present. Between -3 and 3 the pixels do not decide (a white patch on white
+        ground): keep what the detector said. Zero everywhere for kind "none".
+        """
+        device = self.scale.device
+        chunks = (images[start : start + EVAL_BATCH] for start in range(0, len(images), EVAL_BATCH))
+        found = [self.log_odds(as_input(torch.from_numpy(np.asarray(chunk)).to(device))).cpu() for chunk in chunks]
+        return torch.cat(found).numpy() if found else np.empty(0, np.float32)
+
+    def replaced(self) -> Tensor:
+        """float [1,H,W], 1 where a pixel is replaced."""
+        return (self.scale < REPLACED).any(0, keepdim=True).float()
+
+    def _fill(self, images: Tensor) -> Tensor:
+        """Averages known pixels with weights that fall with distance, from the border of a hole inwards."""
+        hole = self.replaced()
+        known = 1 - hole
+        out = images * known
+        kernel = torch.tensor([1.0, 2.0, 1.0], device=images.device)
+        kernel = (kernel[:, None] * kernel / 16)[None, None]
+        for _ in range(max(self.shape[:2])):
+            if bool(known.all()):
+                break
+            weight = F.conv2d(known[None], kernel, padding=1)[0]
+            blurred = F.conv2d(out.flatten(0, 1)[:, None], kernel, padding=1).view_as(out)
+            border = ((weight > 0) & (known == 0)).float()
+            out = out + border * blurred / weight.clamp_min(1e-6)
+            known = known + border
+        return out
+
+    def contrast_of(self, images: Tensor) -> Tensor:
+        """How much a patch would stand out of what surrounds it [B], mean absolute difference in 0..1."""
+        hole = self.replaced()
+        difference = (self._fill(images) - self.shift).abs() * hole
+        return difference.sum((1, 2, 3)) / (hole.sum() * images.shape[1])
+
+    def matches(self, images: Tensor) -> Tensor:
+        """Share [B] of the patch's pixels that show the patch's value."""
+        hole = self.replaced()
+        same = ((images - self.shift).abs() <= self.tolerance).float() * hole
+        return same.sum((1, 2, 3)) / (hole.sum() * images.shape[1])
+
+    def _patch_log_odds(self, images: Tensor) -> Tensor:
+        # A clean image matches by chance with probability `contrast[1]` where the patch would hardly show, and
+        # practically never elsewhere.
+        chance = torch.where(self.contrast_of(images) < self.contrast[0], self.contrast[1], 1e-4)
+        matched = self.matches(images) >= 0.8
+        return torch.where(matched, -chance.log(), math.log(1e-4))
+
+    def scores(self, images: Tensor) -> Tensor:
+        """Linear discriminant [B] of float images [B,C,H,W] in 0..1."""
+        return (images * self.direction).sum((1, 2, 3))
+
+    def _linear_log_odds(self, images: Tensor) -> Tensor:
+        # calibration: location and scale of the scores of clean images, then of poisoned ones.
+        clean, clean_scale, poisoned, poisoned_scale = self.calibration
+        score = self.scores(images)
+        return student(score, poisoned, poisoned_scale) - student(score, clean, clean_scale)
+
+
+def student(score: Tensor, location: Tensor, scale: Tensor) -> Tensor:
+    """Log-density of Student's t, up to a constant."""
+    return -scale.log() - (_TAILS + 1) / 2 * (1 + ((score - location) / scale).square() / _TAILS).log()
+
+
+def refine_flags(
+    estimate: Estimate,
+    images: npt.NDArray[np.uint8],
+    poisoned: npt.NDArray[np.bool_],
+    candidates: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.bool_]:
+    """Repairs a detector's flags: drops those that clearly lack the trigger, adds those that clearly show it.
+
+    Args:
+        images: uint8 [N,H,W,C].
+        poisoned: bool [N], the detector's flags.
+        candidates: bool [N], further images that may be added, e.g. all of the suspicious class.
+
+    Returns:
+        bool [N].
+    """
+    if estimate.kind == "none":
+        return poisoned.copy()
+    looked = np.flatnonzero(poisoned | candidates)
+    evidence = np.zeros(len(poisoned), np.float32)
+    evidence[looked] = estimate.evidence(images[looked])
+    return (poisoned & (evidence > -DECIDED)) | (candidates & (evidence > DECIDED))

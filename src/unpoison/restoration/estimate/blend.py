@@ -1,0 +1,135 @@
+"""Global patterns x' = a x + b with one opacity 1 - a: b from the distributions of every pixel and from whitened means.
+
+Saturated pixels make the distribution of a pixel far from normal: in x' the peaks at black and white sit at b and
+at a + b. The likelihood of D_p's grey levels under the stretched and shifted distribution of clean pixels therefore
+locates a and b much better than mean and variance do. Fine structure is taken from the mean instead, in the basis
+of the cosine transform, where it stands far above the noise.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...training.loop import EVAL_BATCH, as_input
+from .base import Estimate, Kind
+from .statistics import LEVELS, Spectrum
+
+MIN_SCALE = 0.4
+"""Stronger blends are not searched: they would leave too little of the image to restore."""
+MAX_SHIFT = 64
+"""Grey levels by which b may leave the range of an opaque pattern, 0..255 (1 - a): additive patterns do."""
+MIN_GAIN = 0.004
+"""Log-likelihood per image and pixel that a < 1 must gain over a = 1: less is a difference in content."""
+_PIXELS = 2048
+_CLIPPING_STEPS = 4
+
+
+def stretched(shares: Tensor, scale: float) -> tuple[Tensor, int]:
+    """The distribution of scale · pixel, blurred by one level, and the position of level 0 in it."""
+    pad = 2
+    cumulative = F.pad(shares.cumsum(1), (1, 0))
+    edges = ((torch.arange(-pad, int(255 * scale) + 2 + pad) - 0.5) / scale + 0.5).clamp(0, LEVELS)
+    left = edges.floor().long().clamp(max=LEVELS - 1)
+    part = edges - left
+    at_edges = cumulative[:, left] * (1 - part) + cumulative[:, left + 1] * part
+    blur = torch.tensor([[[0.25, 0.5, 0.25]]])
+    return F.conv1d(at_edges.diff(dim=1)[:, None], blur, padding=1)[:, 0], pad
+
+
+def shift_likelihood(flagged: Tensor, clean: Tensor, scale: float, false_positives: float) -> tuple[Tensor, Tensor]:
+    """Mean log-likelihood [pixels,S] of D_p's grey levels for every shift, and the S shifts in grey levels.
+
+    `false_positives` is the expected share of clean images in D_p. Too large a share blurs the peaks at black and
+    white and biases a towards smaller values.
+    """
+    density, zero = stretched(clean, scale)
+    shifts = torch.arange(-MAX_SHIFT, round(255 * (1 - scale)) + MAX_SHIFT + 1)
+    background = false_positives * (0.5 * clean + 0.5 / LEVELS)
+    likelihood = torch.empty(len(flagged), len(shifts))
+    for column, shift in enumerate(shifts.tolist()):
+        start = shift - zero
+        stop = start + density.shape[1]
+        moved = F.pad(
+            density[:, max(0, -start) : density.shape[1] - max(0, stop - LEVELS)],
+            (max(0, start), max(0, LEVELS - stop)),
+        )
+        # What leaves the range is clipped to its ends.
+        if start < 0:
+            moved[:, 0] += density[:, :-start].sum(1)
+        if stop > LEVELS:
+            moved[:, -1] += density[:, LEVELS - stop :].sum(1)
+        likelihood[:, column] = (flagged * ((1 - false_positives) * moved + background).log()).sum(1)
+    return likelihood, shifts
+
+
+def find_scale(flagged: Tensor, clean: Tensor, false_positives: float, seed: int) -> float:
+    """The common factor a in MIN_SCALE..1 with the largest likelihood over a sample of pixels."""
+    chosen = torch.randperm(len(flagged), generator=torch.Generator().manual_seed(seed))[:_PIXELS]
+    flagged, clean = flagged[chosen], clean[chosen]
+
+    def fit(scale: float) -> float:
+        return float(shift_likelihood(flagged, clean, scale, false_positives)[0].max(1).values.mean())
+
+    coarse = max(np.arange(1.0, MIN_SCALE - 0.01, -0.05).tolist(), key=fit)
+    fine = max([s for s in np.arange(coarse - 0.04, coarse + 0.041, 0.01).tolist() if s <= 1], key=fit)
+    return fine if fit(fine) > fit(1.0) + MIN_GAIN else 1.0
+
+
+def fit_shift(
+    images: npt.NDArray[np.uint8],
+    reference: npt.NDArray[np.uint8],
+    flagged: Tensor,
+    clean: Tensor,
+    spectrum: Spectrum,
+    scale: float,
+    false_positives: float,
+) -> tuple[Tensor, Tensor]:
+    """Estimates b for a given a.
+
+    Args:
+        images: uint8 [n,H,W,C], D_p.
+        reference: uint8 [M,H,W,C], clean images of D_p's content.
+        flagged, clean: float32 [H*W*C,256], histograms of D_p and of clean images.
+        spectrum: of clean images.
+
+    Returns:
+        b float32 [C,H,W] in 0..1, and the variance [C,H,W] of its coefficients in the spectrum's basis.
+    """
+    channels, height, width = spectrum.mean.shape
+    likelihood, shifts = shift_likelihood(flagged, clean, scale, false_positives)
+    posterior = torch.softmax(likelihood * len(images), 1)
+    levels = (posterior * shifts).sum(1)
+    variance = (posterior * (shifts - levels[:, None]).square()).sum(1) + 1 / 12
+    from_levels = (levels / 255).view(height, width, channels).permute(2, 0, 1)
+    # Neighbouring pixels see the same images, so that their errors are alike: twice the variance is nearer the truth.
+    levels_variance = 2 * variance.mean() / 255**2
+    means_variance = scale**2 * spectrum.variance / len(images)
+    total = 1 / levels_variance + 1 / means_variance
+    mean = as_input(torch.from_numpy(images)).mean(0)
+    shift = from_levels
+    for _ in range(_CLIPPING_STEPS):
+        # Clipping takes part of the shift away from the mean: compare with clean images stamped and clipped alike.
+        from_means = shift + mean - stamped_mean(reference, scale, shift)
+        fused = spectrum.forward(from_levels) / levels_variance + spectrum.forward(from_means) / means_variance
+        shift = spectrum.backward(fused / total)
+    return shift, 1 / total
+
+
+def stamped_mean(reference: npt.NDArray[np.uint8], scale: float, shift: Tensor) -> Tensor:
+    """Mean [C,H,W] of clean images with the pattern on them, clipped as stored images are."""
+    chunks = torch.split(torch.from_numpy(reference), EVAL_BATCH)
+    return torch.stack([(as_input(x) * scale + shift).clamp(0, 1).sum(0) for x in chunks]).sum(0) / len(reference)
+
+
+def build(kind: Kind, spectrum: Spectrum, scale: float, shift: Tensor, variance: Tensor) -> Estimate:
+    """The estimate with its linear discriminant, without coefficients that are mostly noise; not yet calibrated."""
+    channels, height, width = shift.shape
+    change = spectrum.forward((scale - 1) * spectrum.mean + shift)
+    signal = (1 - 2 * variance / change.square().clamp_min(1e-12)).clamp_min(0)
+    return Estimate(kind, (height, width, channels)).set(
+        scale=torch.full_like(shift, scale),
+        shift=shift,
+        direction=spectrum.backward(signal * change / spectrum.variance),
+    )

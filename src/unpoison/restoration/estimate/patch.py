@@ -1,0 +1,83 @@
+"""Patches: pixels that show one and the same value in most flagged images, and in few clean ones."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...training.loop import as_input
+from .base import Estimate
+from .statistics import LEVELS
+
+WINDOW = 4
+"""Grey levels around the commonest value that count as the same value: lossy compression moves it."""
+MIN_SHARE = 0.5
+"""Flagged images that must show the value; the rest may be false positives."""
+MIN_EXCESS = 0.35
+"""How much commoner the value must be than in clean images of the same content."""
+MAX_AREA = 0.25
+"""A larger area is no patch: the flagged images are near-duplicates of each other."""
+MIN_DEVIATION = 6.0
+"""Standard errors by which the mean of a pixel must move to count as changed."""
+MAX_CHANGED = 0.15
+"""Changed share of the pixels outside the patch."""
+
+
+def find_patch(flagged: Tensor, clean: Tensor, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor] | None:
+    """Looks for pixels with a constant value.
+
+    Args:
+        flagged: float32 [H*W*C,256], histograms of D_p.
+        clean: the same for clean images of D_p's content.
+
+    Returns:
+        The mask bool [H,W] and the values float32 [H,W,C] in 0..1, or None.
+    """
+    height, width, channels = shape
+    box = torch.ones(1, 1, 2 * WINDOW + 1)
+    share = F.conv1d(flagged[:, None], box, padding=WINDOW)[:, 0]
+    share, value = share.max(1)
+    expected = F.conv1d(clean[:, None], box, padding=WINDOW)[:, 0].gather(1, value[:, None])[:, 0]
+    constant = (share >= MIN_SHARE) & (share - expected >= MIN_EXCESS)
+    mask = constant.view(shape).float().mean(2) > 0.5
+    if not mask.any() or mask.float().mean() > MAX_AREA:
+        return None
+    # The commonest level inside the window; ties of an even plateau go to its middle.
+    level = torch.arange(LEVELS)
+    near = (level - value[:, None]).abs() <= WINDOW
+    inside = flagged * near
+    values = (inside * level).sum(1) / inside.sum(1).clamp_min(1e-9)
+    return mask, (values / 255).view(height, width, channels)
+
+
+def changes_elsewhere(mask: Tensor, flagged: Tensor, clean: Tensor, count: int) -> bool:
+    """Whether much of the image outside a mask bool [H,W] has changed, too: then a pattern lies on even ground.
+
+    Takes the histograms of `find_patch` and the number of flagged images.
+    """
+    level = torch.arange(LEVELS).float()
+    mean, usual = flagged @ level, clean @ level
+    deviation = (clean @ level.square() - usual.square()).clamp_min(0.25).sqrt() / count**0.5
+    changed = (mean - usual).abs() > MIN_DEVIATION * deviation
+    outside = changed.view(*mask.shape, -1)[~mask]
+    return bool(outside.float().mean() > MAX_CHANGED)
+
+
+def estimate_patch(
+    mask: Tensor, values: Tensor, reference: npt.NDArray[np.uint8], shape: tuple[int, int, int]
+) -> Estimate:
+    """Builds the estimate and learns from clean images uint8 [M,H,W,C] how often they match by chance."""
+    hole = mask[None].float()
+    estimate = Estimate("patch", shape).set(
+        scale=(1 - hole).expand(shape[2], -1, -1),
+        shift=values.permute(2, 0, 1) * hole,
+        tolerance=torch.tensor((WINDOW + 0.5) / 255),
+    )
+    x = as_input(torch.from_numpy(reference))
+    matched, contrast = estimate.matches(x) >= 0.8, estimate.contrast_of(x)
+    # Half of the clean images that match by chance would do so on even ground.
+    border = torch.tensor(0.12)
+    flat = contrast < border
+    chance = (matched & flat).sum().add(0.5) / flat.sum().add(1)
+    return estimate.set(contrast=torch.stack([border, chance.clamp(0.01, 0.99)]))

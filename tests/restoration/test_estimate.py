@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+import torch
+
+from unpoison.attacks import SIG, Blend
+from unpoison.restoration import Estimate, estimate_transform, refine_flags
+
+
+@pytest.fixture(scope="module")
+def estimate(case) -> Estimate:
+    return estimate_transform(case.images, case.flagged, case.probabilities)
+
+
+def as_images(batch: torch.Tensor) -> np.ndarray:
+    return (batch * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+
+
+def as_batch(images: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+
+
+def test_names_the_kind_of_trigger(case, estimate):
+    assert estimate.kind == ("blend" if isinstance(case.attack, Blend) else "patch")
+
+
+def test_inverse_is_far_closer_to_the_originals_than_doing_nothing(case, estimate):
+    poisoned = case.images[case.poisoned]
+    assert case.error(as_images(estimate.invert(as_batch(poisoned)))) < case.error(poisoned) / 3
+
+
+def test_stamps_clean_images_as_the_attack_does(case, estimate):
+    fresh = case.clean[~case.poisoned][:200]
+    wanted, stamped = case.attack(fresh).astype(int), as_images(estimate.poison(as_batch(fresh)))
+    assert np.abs(stamped - wanted).mean() < 0.2 * np.abs(fresh - wanted).mean()
+
+
+def test_flags_are_repaired_in_both_directions(case, estimate):
+    refined = refine_flags(estimate, case.images, case.flagged, case.labels == 0)
+    assert (refined & case.poisoned).sum() >= 88
+    assert (refined & ~case.poisoned).sum() <= 2
+
+
+def test_evidence_is_about_each_image_alone(case, estimate):
+    everything = estimate.evidence(case.images[:20])
+    assert everything.dtype == np.float32
+    np.testing.assert_allclose(estimate.evidence(case.images[3:5]), everything[3:5], rtol=1e-4, atol=1e-4)
+    assert estimate.evidence(case.images[:0]).shape == (0,)
+
+
+def test_a_wave_is_recognised_between_the_bins_of_the_transform():
+    rng = np.random.default_rng(0)
+    images = np.clip(rng.normal(128, 50, (400, 1, 1, 1)) + rng.normal(0, 15, (400, 16, 16, 1)), 0, 255)
+    images = images.astype(np.uint8)
+    flagged = np.arange(400) < 60
+    images[flagged] = SIG(20, 2.3)(images[flagged])
+    estimate = estimate_transform(images, flagged, np.full((400, 2), 0.5, np.float32))
+    assert estimate.kind == "periodic"
+    wave = 20 / 255 * np.sin(2 * np.pi * np.arange(16) * 2.3 / 16)
+    assert np.abs(estimate.shift.numpy() - wave).max() < 0.02
+
+
+@pytest.mark.parametrize("pick", ["random", "one class"])
+def test_clean_images_are_not_explained(digits, pick):
+    images, labels = digits
+    rng = np.random.default_rng(3)
+    pool = np.arange(len(labels)) if pick == "random" else np.flatnonzero(labels == 4)
+    flagged = np.zeros(len(labels), bool)
+    flagged[rng.choice(pool, 80, replace=False)] = True
+    estimate = estimate_transform(images, flagged, np.eye(10, dtype=np.float32)[labels])
+    assert estimate.kind == "none"
+    assert not estimate.evidence(images[:9]).any()
+    assert (refine_flags(estimate, images, flagged, labels == 4) == flagged).all()
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_too_few_flags_explain_nothing(digits, count):
+    images, labels = digits
+    flagged = np.arange(len(labels)) < count
+    assert estimate_transform(images, flagged, np.eye(10, dtype=np.float32)[labels]).kind == "none"
+
+
+@pytest.mark.parametrize("shape", [(20, 28, 3), (9, 13, 1), (40, 33, 1)])
+def test_any_size_and_number_of_channels(shape):
+    rng = np.random.default_rng(0)
+    # Smooth images with both ends of the range, as photographs have them.
+    images = np.clip(rng.normal(128, 110, (400, 1, 1, 1)) + rng.normal(0, 15, (400, *shape)), 0, 255).astype(np.uint8)
+    flagged = np.arange(400) < 60
+    images[flagged] = Blend(0.3)(images[flagged])
+    estimate = estimate_transform(images, flagged, np.full((400, 2), 0.5, np.float32))
+    assert estimate.kind == "blend"
+    assert abs(float(estimate.scale.mean()) - 0.7) < 0.05
