@@ -1,4 +1,4 @@
-"""The command line: `unpoison demo` and `unpoison clean`. Exit codes: 0 done, 1 failed, 2 wrong arguments."""
+"""The command line: `unpoison demo`, `clean` and `bench`. Exit codes: 0 done, 1 failed, 2 wrong arguments."""
 
 import argparse
 import json
@@ -53,6 +53,30 @@ def _parser() -> argparse.ArgumentParser:
     clean.add_argument("--download", action="store_true", help="let torchvision download a missing dataset")
     _common(clean)
     clean.set_defaults(command=_clean)
+
+    bench = commands.add_parser(
+        "bench",
+        help="reproduce the benchmarks",
+        description="Measures the rows of a benchmark, one process and one JSON file each, and makes a table of them. "
+        "Rows that are there already are skipped. The images are found through UNPOISON_DATA. Runs on the CPU unless "
+        "--device names another.",
+        epilog="example: unpoison bench core --rows cifar10-badnets-1 cifar10-clean",
+    )
+    bench.add_argument("suite", choices=("core",), help="which benchmark")
+    bench.add_argument("--rows", nargs="+", metavar="NAME", help="only these rows (default: all)")
+    bench.add_argument(
+        "--out", type=Path, default=Path("benchmarks/results"), help="folder of the results (default: %(default)s)"
+    )
+    bench.add_argument("--preset", default="default", help="paper, default or fast (default: %(default)s)")
+    bench.add_argument("--force", action="store_true", help="measure again what is there already")
+    bench.add_argument(
+        "--downstream",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="train a small network on the input and on the output",
+    )
+    _common(bench)
+    bench.set_defaults(command=_bench, device="cpu")
     return parser
 
 
@@ -101,3 +125,20 @@ def _clean(arguments: argparse.Namespace) -> None:
         )
     else:
         print(f"{report.summary()}\nshards and report: {arguments.out}")
+
+
+def _bench(arguments: argparse.Namespace) -> None:
+    from .bench.core import read_rows, run_core, table_file
+    from .bench.rows import ROWS
+
+    folder = run_core(
+        arguments.rows or ROWS,
+        arguments.out,
+        device=arguments.device,
+        seed=arguments.seed,
+        preset=arguments.preset,
+        downstream=arguments.downstream,
+        force=arguments.force,
+        say=lambda line: None if arguments.quiet else print(line, file=sys.stderr, flush=True),
+    )
+    print(json.dumps(read_rows(folder), indent=1) if arguments.json else table_file(folder).read_text())

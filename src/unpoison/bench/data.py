@@ -37,6 +37,19 @@ class LabelledImages(Dataset[tuple[npt.NDArray[np.uint8], int]]):
         return cls(np.stack([item[0] for item in items]), np.array([item[1] for item in items], np.int64))
 
 
+def images_file(name: str, split: Literal["train", "test"]) -> Path:
+    """The Parquet file of a dataset's split.
+
+    Raises:
+        DatasetError: the variable is unset or the file is missing.
+    """
+    root = os.environ.get("UNPOISON_DATA")
+    path = Path(root or "") / name / f"{split}.parquet"
+    if not root or not path.exists():
+        raise DatasetError(f"set UNPOISON_DATA to the folder that holds {name}/{split}.parquet")
+    return path
+
+
 def load_images(
     name: str, split: Literal["train", "test"], per_class: int | None = None, seed: int = 0
 ) -> LabelledImages:
@@ -50,11 +63,7 @@ def load_images(
     """
     import pyarrow.parquet
 
-    root = os.environ.get("UNPOISON_DATA")
-    path = Path(root or "") / name / f"{split}.parquet"
-    if not root or not path.exists():
-        raise DatasetError(f"set UNPOISON_DATA to the folder that holds {name}/{split}.parquet")
-    table = pyarrow.parquet.read_table(path)
+    table = pyarrow.parquet.read_table(images_file(name, split))
     labels = table["label"].to_numpy().astype(np.int64)
     chosen = np.arange(len(labels))
     if per_class is not None:

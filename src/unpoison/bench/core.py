@@ -1,0 +1,137 @@
+"""`unpoison bench core`: detection, restoration and cost on CIFAR-10 and GTSRB, one process and one file per row."""
+
+import json
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..config import PDAutoRConfig
+from ..data.files import publish_bytes
+from ..errors import ConfigError, UnpoisonError
+from ..sanitizer import Sanitizer
+from .data import images_file
+from .measure import Job, measure
+from .rows import ROWS, Row, paper_config
+from .table import table
+
+
+def run_core(
+    rows: Sequence[str] = ROWS,
+    out: str | Path = "benchmarks/results",
+    *,
+    device: str = "cpu",
+    seed: int = 0,
+    preset: str = "default",
+    per_class: int | None = None,
+    downstream: bool = True,
+    force: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Measures rows into `{out}/core-{device}-seed{seed}/{row}.json` and puts all of the folder into a table.
+
+    Rows whose file exists are skipped, so that an interrupted run continues.
+
+    Args:
+        rows: names among `ROWS`.
+        device: to compute on, such as "cpu" or "cuda".
+        seed: of the poison, the cleaning and the small networks.
+        preset: of method "pdautor"; the paper's rows have their own.
+        per_class: at most this many images of each class, in both splits, for a quick look; None for the real thing.
+        downstream: whether small networks are trained on the input and on the output.
+        force: whether to measure rows again.
+        say: takes one line of progress per row.
+
+    Returns:
+        The folder of the JSON files; the table `{folder}.md` lies beside it.
+
+    Raises:
+        ConfigError: a row, the preset or the device is unknown, or the folder holds rows of other settings.
+        DatasetError: the images are missing.
+        UnpoisonError: rows failed; the others are in the table.
+    """
+    Sanitizer("pdautor", config=preset, device=device)
+    chosen = sorted({Row.named(name) for name in rows}, key=lambda row: ROWS.index(row.name))
+    for row in chosen:
+        images_file(row.dataset, "test")
+    folder = Path(out) / f"core-{device.replace(':', '')}-seed{seed}"
+    todo = [row for row in chosen if force or not _file(folder, row.name).exists()]
+    settings = {"preset": preset, "per_class": per_class}
+    _check_settings(folder, settings, replaced={row.name for row in todo})
+    say(f"{len(chosen) - len(todo)} of {len(chosen)} rows are done already, {len(todo)} to go: {folder}")
+    failed: list[str] = []
+    start = time.perf_counter()
+    for number, row in enumerate(todo, 1):
+        config, deviations = PDAutoRConfig.preset(preset), list[str]()
+        if row.paper:
+            default = _read(_file(folder, row.default))
+            config, deviations = paper_config(None if default is None else default["config"]["chosen"])
+        job = Job(
+            row=row, preset=preset, config=config, deviations=deviations, device=device, seed=seed,
+            per_class=per_class, downstream=downstream,
+        )  # fmt: skip
+        began = time.perf_counter()
+        # A process of its own: its peak memory is that of this row alone.
+        process = multiprocessing.get_context("spawn").Process(
+            target=_measure_into, args=(job, _file(folder, row.name))
+        )
+        process.start()
+        process.join()
+        if process.exitcode:
+            failed.append(row.name)
+        now = time.perf_counter()
+        left = len(todo) - number
+        outcome = f"failed with exit code {process.exitcode}" if process.exitcode else "done"
+        say(
+            f"{row.name}: {outcome} in {now - began:.0f} s; "
+            f"rows left: {left}, about {(now - start) / number * left / 60:.0f} min"
+        )
+    measured = read_rows(folder)
+    if measured:
+        publish_bytes(table_file(folder), table(folder.name, measured).encode())
+    if failed:
+        raise UnpoisonError(f"{', '.join(failed)} failed, see above; run again to repeat only these")
+    return folder
+
+
+def table_file(folder: Path) -> Path:
+    """Where the table of a folder of rows lies."""
+    return folder.with_name(f"{folder.name}.md")
+
+
+def read_rows(folder: Path) -> list[dict[str, Any]]:
+    """The measured rows of a folder, in the order of `ROWS`."""
+    found = (_read(_file(folder, name)) for name in ROWS)
+    return [row for row in found if row is not None]
+
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.json"
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    row: dict[str, Any] = json.loads(path.read_text())
+    return row
+
+
+def _check_settings(folder: Path, settings: dict[str, Any], replaced: set[str]) -> None:
+    for row in read_rows(folder):
+        if row["row"] not in replaced and row["settings"] != settings:
+            raise ConfigError(
+                f"{_file(folder, row['row'])} was measured with {row['settings']} instead of {settings}: choose "
+                "another folder, or measure all of its rows again with --force"
+            )
+
+
+def _measure_into(job: Job, path: Path) -> None:
+    """Runs in a process of its own; errors of the package show as one line."""
+    try:
+        result = measure(job)
+    except UnpoisonError as error:
+        sys.exit(f"{job.row.name}: {error}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    publish_bytes(path, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())

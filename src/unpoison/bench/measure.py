@@ -1,0 +1,243 @@
+"""Measures one row: cleans through the public path, then compares with what is known about the poison."""
+
+import dataclasses
+import tempfile
+import time
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..attacks import ATTACKS, PoisonedDataset
+from ..config import PDAutoRConfig
+from ..dataset import SanitizedDataset
+from ..detection.choice import Choice
+from ..methods.pdautor import restore_in_batches, train_classifier
+from ..progress import Progress
+from ..report import Report
+from ..restoration import Restorer
+from ..training.loop import TrainingConfig, on_device, predict
+from ..training.threads import free_cores
+from .data import LabelledImages, load_images
+from .evaluate import train_and_test
+from .machine import MB, machine_facts, peak_memory_mb
+from .rows import SOURCES, Row
+
+PASSED_IMAGES = 1000
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """One row and everything that its process needs."""
+
+    row: Row
+    preset: str
+    config: PDAutoRConfig
+    deviations: list[str]
+    """How the configuration differs from the preset."""
+    device: str
+    seed: int
+    per_class: int | None
+    """At most this many images of each class, in both splits; None for the row's own number and the full test set."""
+    downstream: bool
+    """Whether a small network is trained on the input and on the output."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cleaning:
+    """The arrays that the measures compare; N samples came in, M are served."""
+
+    originals: LabelledImages
+    """N samples before the attack."""
+    given: LabelledImages
+    """N samples as they were cleaned."""
+    served: LabelledImages
+    """M samples."""
+    source_index: npt.NDArray[np.int64]
+    """int64 [M], ascending."""
+    poisoned: Flags
+    """bool [N]."""
+    report: Report
+
+
+def measure(job: Job) -> dict[str, Any]:
+    """Runs a row and returns its measures as JSON values; see benchmarks/README.md for what they mean."""
+    row, source, device = job.row, SOURCES[job.row.dataset], torch.device(job.device)
+    machine = machine_facts(device)
+    originals = load_images(row.dataset, "train", job.per_class or source.per_class, seed=0)
+    attack = None if row.attack is None else ATTACKS[row.attack]()
+    dataset: LabelledImages | PoisonedDataset = originals
+    if attack is not None:
+        dataset = PoisonedDataset(originals, attack, rate=row.rate, target=source.target, seed=job.seed)
+    poisoned = dataset.poisoned if isinstance(dataset, PoisonedDataset) else np.zeros(len(originals), bool)
+    before = peak_memory_mb()
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        clean = SanitizedDataset(
+            dataset, method="pdautor", config=job.config, cache_dir=folder, device=device, seed=job.seed,
+            progress=False,
+        ).prepare()  # fmt: skip
+        seconds, peak = time.perf_counter() - start, peak_memory_mb()
+        device_peak = torch.cuda.max_memory_allocated(device) / MB if device.type == "cuda" else None
+        cleaning = Cleaning(
+            originals=originals,
+            given=LabelledImages.of(dataset),
+            served=LabelledImages.of(clean),
+            source_index=clean.source_index,
+            poisoned=poisoned,
+            report=clean.report,
+        )
+        saved = clean.shards[0].parent.parent / "outcome" / "restorer"
+        restorer = Restorer.from_pretrained(saved).to(device) if saved.is_dir() else None
+    report = cleaning.report
+    with free_cores():
+        measures = {
+            **detection(report, poisoned),
+            **restoration(cleaning),
+            **clean_pass(cleaning, restorer, device),
+            **labels(cleaning, device, job.seed),
+            **(downstream(job, cleaning, device) if job.downstream else {}),
+        }
+    facts = {
+        "row": row.name,
+        "dataset": row.dataset,
+        "attack": row.attack,
+        "rate": row.rate,
+        "target": source.target,
+        "paper": row.paper,
+        "preset": "paper" if row.paper else job.preset,
+        "deviations": job.deviations,
+        "seed": job.seed,
+        "samples": len(originals),
+        "poisoned": int(poisoned.sum()),
+        **measures,
+        "prepare_seconds": seconds,
+        "timings": report.timings,
+        "peak_memory_mb": peak,
+        "peak_memory_before_mb": before,
+        "data_memory_mb": originals.images.nbytes / MB,
+        "peak_memory_without_data_mb": peak - originals.images.nbytes / MB,
+        "peak_device_memory_mb": device_peak,
+        "machine": machine,
+        "config": report.config,
+        "notes": report.notes,
+        # What must agree between the rows of one table.
+        "settings": {"preset": job.preset, "per_class": job.per_class},
+    }
+    result: dict[str, Any] = plain(facts)
+    return result
+
+
+def detection(report: Report, poisoned: Flags) -> dict[str, Any]:
+    """How well scores and flags of N samples find the poison, bool [N]."""
+    from sklearn.metrics import average_precision_score
+
+    return {
+        "average_precision": average_precision_score(poisoned, report.score) if poisoned.any() else None,
+        "tpr": _share(report.flagged, poisoned),
+        "fpr": _share(report.flagged, ~poisoned),
+        "flagged": report.flagged.sum(),
+        "poisoned_classes": [entry.label for entry in report.classes if entry.poisoned],
+        "restored_share": _share(report.action == "restore", poisoned),
+        "dropped_share": _share(report.action == "drop", poisoned),
+        "clean_restored": (report.action[~poisoned] == "restore").sum(),
+        "clean_dropped": (report.action[~poisoned] == "drop").sum(),
+    }
+
+
+def restoration(cleaning: Cleaning) -> dict[str, Any]:
+    """Mean absolute errors (0..1) of the restored poisoned samples to their originals, and of leaving them alone."""
+    index, place = _restored(cleaning)
+    original, given = cleaning.originals.images[index], cleaning.given.images[index]
+    changed = (given != original).any(-1)
+    error, nothing = (_difference(images, original) for images in (cleaning.served.images[place], given))
+    pixels, pixels_nothing = _mean(error[changed]), _mean(nothing[changed])
+    return {
+        "restored_poisoned": len(index),
+        "changed_pixels_share": _mean(changed),
+        "error_changed": pixels,
+        "error_changed_nothing": pixels_nothing,
+        "error_changed_ratio": _ratio(pixels, pixels_nothing),
+        "apd": _mean(error),
+        "apd_nothing": _mean(nothing),
+    }
+
+
+def clean_pass(cleaning: Cleaning, restorer: Restorer | None, device: torch.device) -> dict[str, Any]:
+    """Mean absolute change (0..1) that the restorer makes to unpoisoned images."""
+    kind = None if restorer is None else restorer.architecture.kind
+    # Strength 0 marks a restorer that was never trained, because nothing explains the flagged images.
+    if restorer is None or (kind == "none" and not restorer.strength.item()):
+        return {"restorer_kind": kind, "clean_pass_error": None}
+    index = np.random.default_rng(0).permutation(np.flatnonzero(~cleaning.poisoned))[:PASSED_IMAGES]
+    passed = restore_in_batches(restorer, cleaning.given.images, index, device)
+    return {"restorer_kind": kind, "clean_pass_error": _mean(_difference(passed, cleaning.given.images[index]))}
+
+
+def labels(cleaning: Cleaning, device: torch.device, seed: int) -> dict[str, Any]:
+    """Restored labels against the true ones, and what the same classifier C says to the true originals."""
+    index, place = _restored(cleaning)
+    truth = cleaning.originals.labels[index]
+    if not len(index):
+        return {"lra": None, "lra_ceiling": None, "lra_relative": None}
+    lra = _mean(cleaning.served.labels[place] == truth)
+    report = cleaning.report
+    chosen = report.config["chosen"]
+    choice = Choice(chosen["backbone"], chosen["width"], TrainingConfig(**chosen["training"]), [])
+    given = cleaning.given
+    with Progress(False).stage("C") as stage:
+        classifier = train_classifier(
+            given.images, given.labels, ~report.flagged, len(report.classes), choice, device, seed, stage
+        )
+    answers = predict(classifier, on_device(cleaning.originals.images[index], device)).logits.argmax(1).cpu().numpy()
+    ceiling = _mean(answers == truth)
+    return {"lra": lra, "lra_ceiling": ceiling, "lra_relative": _ratio(lra, ceiling)}
+
+
+def downstream(job: Job, cleaning: Cleaning, device: torch.device) -> dict[str, Any]:
+    """Accuracy and attack success rate of the same small network, trained on the input and on the output."""
+    row = job.row
+    attack = None if row.attack is None else ATTACKS[row.attack]()
+    test = load_images(row.dataset, "test", job.per_class)
+    training = TrainingConfig(**cleaning.report.config["chosen"]["training"])
+    out: dict[str, Any] = {}
+    for name, data in (("input", cleaning.given), ("output", cleaning.served)):
+        result = train_and_test(data, test, attack, SOURCES[row.dataset].target, training, seed=job.seed, device=device)
+        out |= {f"accuracy_{name}": result.accuracy, f"asr_{name}": result.attack_success_rate}
+    return out
+
+
+def plain(value: Any) -> Any:
+    """Plain values for JSON: numpy's scalars as Python's, None for what is not finite."""
+    if isinstance(value, dict):
+        return {key: plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _restored(cleaning: Cleaning) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The restored poisoned samples: their positions in the input and in the output."""
+    index = np.flatnonzero(cleaning.poisoned & (cleaning.report.action == "restore"))
+    return index, np.searchsorted(cleaning.source_index, index)
+
+
+def _difference(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    difference: npt.NDArray[np.float32] = np.abs(one.astype(np.float32) - other) / 255
+    return difference
+
+
+def _share(chosen: Flags, among: Flags) -> float | None:
+    return _mean(chosen[among])
+
+
+def _mean(values: npt.NDArray[Any]) -> float | None:
+    return float(values.mean(dtype=np.float64)) if values.size else None
+
+
+def _ratio(value: float | None, reference: float | None) -> float | None:
+    return value / reference if value is not None and reference else None

@@ -1,0 +1,107 @@
+"""The rows of the core benchmark: which data, which attack, which settings."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+from ..config import PDAutoRConfig
+from ..errors import ConfigError
+from ..training.loop import TrainingConfig
+
+ROWS = (
+    "cifar10-badnets-1",
+    "cifar10-blend-1",
+    "cifar10-sig-1",
+    "cifar10-clean",
+    "cifar10-wanet-5",
+    "cifar10-badnets-0.3",
+    "cifar10-blend-0.3",
+    "gtsrb-badnets-1",
+    "gtsrb-wanet-2",
+    "gtsrb-clean",
+    "gtsrb-badnets-0.3",
+    "gtsrb-blend-0.3",
+    "cifar10-badnets-1-paper",
+    "cifar10-blend-1-paper",
+    "cifar10-sig-1-paper",
+)
+"""The paper's rows come last: they take their network and training from the default's rows."""
+
+PAPER_STEPS, PAPER_WIDTH, PAPER_DEPTH = 300, 16, 2
+
+
+class Source(NamedTuple):
+    """A dataset as the benchmark uses it."""
+
+    per_class: int
+    """Training images of each class, at most."""
+    target: int
+    """The attacker's class."""
+
+
+SOURCES = {"cifar10": Source(per_class=1000, target=0), "gtsrb": Source(per_class=300, target=1)}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """What a row's name says: `{dataset}-clean` or `{dataset}-{attack}-{percent of the whole set}[-paper]`."""
+
+    name: str
+    dataset: str
+    attack: str | None
+    rate: float
+    """Fraction of the whole set that is poisoned."""
+    paper: bool
+    """Whether the paper's algorithm runs instead of the preset."""
+
+    @classmethod
+    def named(cls, name: str) -> "Row":
+        """Looks a row up.
+
+        Raises:
+            ConfigError: there is no such row.
+        """
+        if name not in ROWS:
+            raise ConfigError(f"unknown row {name!r}: choose among {', '.join(ROWS)}")
+        dataset, attack, *rest = name.split("-")
+        return cls(
+            name=name,
+            dataset=dataset,
+            attack=None if attack == "clean" else attack,
+            rate=float(rest[0]) / 100 if rest else 0.0,
+            paper="paper" in rest,
+        )
+
+    @property
+    def default(self) -> str:
+        """Name of the row on the same data that the preset cleans."""
+        return self.name.removesuffix("-paper")
+
+
+def paper_config(chosen: dict[str, Any] | None) -> tuple[PDAutoRConfig, list[str]]:
+    """The paper's algorithm at the cost of the default, and how it differs from what was published.
+
+    Args:
+        chosen: `report.config["chosen"]` of the default's row on the same data; None where that was not measured.
+    """
+    if chosen is None:
+        backbone, width, training, whose = "resnet9", 16, TrainingConfig(epochs=15, flip=True), "assumed"
+    else:
+        backbone, width, training = chosen["backbone"], chosen["width"], TrainingConfig(**chosen["training"])
+        whose = "of the default's row"
+    paper = PDAutoRConfig.preset("paper")
+    config = dataclasses.replace(
+        paper,
+        detection=dataclasses.replace(paper.detection, backbone=backbone, width=width, training=training),
+        restoration=dataclasses.replace(
+            paper.restoration, cyclegan_max_steps=PAPER_STEPS, width=PAPER_WIDTH, transformer_depth=PAPER_DEPTH
+        ),
+    )
+    published = paper.detection.training
+    assert published is not None
+    return config, [
+        f"network and training {whose}: {backbone} of width {width}, {training.epochs} epochs of {training.schedule} "
+        f"at rate {training.learning_rate} (published: {paper.detection.backbone} of width {paper.detection.width}, "
+        f"{published.epochs} epochs of {published.schedule} at rate {published.learning_rate})",
+        f"CycleGAN: {PAPER_STEPS} batches, width {PAPER_WIDTH}, transformer depth {PAPER_DEPTH} "
+        f"(published: {paper.restoration.cyclegan_epochs} epochs)",
+    ]

@@ -1,0 +1,108 @@
+"""The table that people read, made from the rows' JSON files."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+MISSING = "–"
+Measures = dict[str, Any]
+
+
+class Column(NamedTuple):
+    """A heading and the key and digits of what stands below it."""
+
+    heading: str
+    key: str
+    show: Callable[[Any], str]
+
+
+def _percent(digits: int) -> Callable[[Any], str]:
+    return lambda value: f"{100 * value:.{digits}f} %"
+
+
+def _number(digits: int) -> Callable[[Any], str]:
+    return lambda value: f"{value:.{digits}f}"
+
+
+SECTIONS: dict[str, Sequence[Column]] = {
+    "Detection": (
+        Column("samples", "samples", _number(0)),
+        Column("poisoned", "poisoned", _number(0)),
+        Column("average precision", "average_precision", _number(3)),
+        Column("TPR", "tpr", _percent(1)),
+        Column("FPR", "fpr", _percent(2)),
+        Column("flagged", "flagged", _number(0)),
+    ),
+    "Restoration of poisoned samples": (
+        Column("restored", "restored_share", _percent(1)),
+        Column("dropped", "dropped_share", _percent(1)),
+        Column("error, changed pixels", "error_changed", _number(4)),
+        Column("doing nothing", "error_changed_nothing", _number(4)),
+        Column("ratio", "error_changed_ratio", _number(3)),
+        Column("APD", "apd", _number(4)),
+        Column("APD, doing nothing", "apd_nothing", _number(4)),
+        Column("LRA", "lra", _percent(1)),
+        Column("LRA ceiling", "lra_ceiling", _percent(1)),
+        Column("LRA, relative", "lra_relative", _percent(1)),
+    ),
+    "Clean samples": (
+        Column("clean pass error", "clean_pass_error", _number(5)),
+        Column("restored by mistake", "clean_restored", _number(0)),
+        Column("dropped by mistake", "clean_dropped", _number(0)),
+    ),
+    "A small network trained on the input and on the output": (
+        Column("accuracy, input", "accuracy_input", _percent(1)),
+        Column("accuracy, output", "accuracy_output", _percent(1)),
+        Column("ASR, input", "asr_input", _percent(1)),
+        Column("ASR, output", "asr_output", _percent(1)),
+    ),
+    "Cost": (
+        Column("prepare, s", "prepare_seconds", _number(0)),
+        Column("peak memory, MB", "peak_memory_mb", _number(0)),
+        Column("without data, MB", "peak_memory_without_data_mb", _number(0)),
+        Column("before prepare, MB", "peak_memory_before_mb", _number(0)),
+        Column("device memory, MB", "peak_device_memory_mb", _number(0)),
+        Column("load at start", "load_average", _number(1)),
+    ),
+}
+
+
+def table(title: str, rows: Sequence[Measures]) -> str:
+    """Markdown with one table per group of measures, one line per row, and the machines below."""
+    parts = [f"# {title}", "Columns: see benchmarks/README.md. Errors are mean absolute differences in 0..1."]
+    for heading, columns in SECTIONS.items():
+        lines = ["| row | " + " | ".join(column.heading for column in columns) + " |"]
+        lines.append("|---|" + "---:|" * len(columns))
+        for row in rows:
+            values = {**row, **row["machine"]}
+            cells = (_cell(column, values) for column in columns)
+            lines.append(f"| {row['row']} | " + " | ".join(cells) + " |")
+        parts += [f"## {heading}", "\n".join(lines)]
+    parts += ["## Deviations and machines", "\n".join(_remarks(rows))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _cell(column: Column, row: Measures) -> str:
+    value = row.get(column.key)
+    return MISSING if value is None else column.show(value)
+
+
+def _remarks(rows: Sequence[Measures]) -> list[str]:
+    """List entries: each remark once, with the rows that it concerns."""
+    concerned: dict[str, list[str]] = {}
+    for row in rows:
+        for remark in [*row["deviations"], _machine(row)]:
+            concerned.setdefault(remark, []).append(row["row"])
+    return [
+        f"- {remark} ({'all rows' if len(names) == len(rows) else ', '.join(names)})"
+        for remark, names in concerned.items()
+    ]
+
+
+def _machine(row: Measures) -> str:
+    machine = row["machine"]
+    commit = MISSING if machine["commit"] is None else machine["commit"][:12] + (" + changes" * bool(machine["dirty"]))
+    return (
+        f"{machine['device_name']}, {machine['cpu_count']} cores, {machine['torch_threads']} torch threads, "
+        f"{machine['platform']}; torch {machine['torch']}, unpoison {machine['unpoison']}, commit {commit}; "
+        f"seed {row['seed']}, {machine['date'][:10]}"
+    )
