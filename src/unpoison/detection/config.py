@@ -36,12 +36,12 @@ class DetectionConfig:
     """The same for samples that everything contradicts: the hard samples of clean classes come nearer to it, ..."""
     weak_contradiction: float = 3.5
     """... so that less than that needs the class to be an outlier among the classes as well, ..."""
-    outlier: float = 5.0
+    outlier: float = 4.0
     """... by this many robust standard deviations."""
     explained_classes: int = 2
     """In how many further classes a trigger is looked for in the pixels: so many with the clearest clusters, and so
     many whose clusters hold most foreign content."""
-    causal_rate: float = 0.05
+    causal_rate: float = 0.1
     """A trigger found in the pixels counts when stamping it turns this fraction of other images into the class."""
 
     def __post_init__(self) -> None:

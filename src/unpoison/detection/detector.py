@@ -16,7 +16,7 @@ from .choice import Choice, choose
 from .config import DetectionConfig
 from .features import TrainingRecord, fuse, record_training
 from .gate import evidence, outlyingness
-from .mixture import Split, calibrate, fit_split, minority_split, whiten
+from .mixture import Split, calibrate, clearly_outside, fit_split, minority_split, whiten
 from .svd import svd_scores
 
 KEPT_SHARE = 0.65
@@ -154,12 +154,12 @@ def _detect_by_mixture(
     for label in _worth_a_look(clusters, hypotheses, config.explained_classes):
         if best[label] is None:
             suspects[label] = torch.zeros_like(y, dtype=torch.bool)
-            suspects[label][members[label]] = clusters[label].log_ratio > 0
+            suspects[label][members[label]] = calibrate(clusters[label].log_ratio) > 0
     for label, (member, found) in enumerate(zip(members, best, strict=True)):
         shown = found or max(hypotheses[label], key=lambda option: option.evidence)
         if found is None:
             # Below every flagged sample, in the order of suspicion within the class.
-            score[member] = -MAX_LOG_ODDS + clusters[label].log_ratio.tanh()
+            score[member] = -MAX_LOG_ODDS + shown.split.log_ratio.tanh()
         else:
             score[member] = calibrate(found.split.log_ratio)
             kind[member.cpu().numpy()] = found.kind
@@ -218,7 +218,7 @@ def _trusted(record: TrainingRecord, members: list[Tensor], splits: list[Split])
     total = record.losses.sum(1)
     trusted = torch.zeros(len(total), dtype=torch.bool, device=total.device)
     for member, split in zip(members, splits, strict=True):
-        outside = split.log_ratio <= 0
+        outside = clearly_outside(split.log_ratio)
         losses = total[member]
         if outside.any():
             trusted[member] = outside & (losses <= losses[outside].quantile(KEPT_SHARE))

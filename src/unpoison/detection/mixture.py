@@ -10,6 +10,7 @@ ITERATIONS = 60
 DIRECTIONS = 4
 RIDGE = 0.01
 TAILS = 4.0
+TYPICAL = 1.0
 
 
 def whiten(features: Tensor, labels: Tensor) -> Tensor:
@@ -105,6 +106,19 @@ def calibrate(log_ratio: Tensor) -> Tensor:
             return odds
         inside = odds > 0
     return odds
+
+
+def clearly_outside(log_ratio: Tensor) -> Tensor:
+    """bool [n]: the samples that look like the bulk outside, within `TYPICAL` robust deviations of its median.
+
+    Poisoned samples that the split has missed lie between the two sides.
+    """
+    outside = log_ratio <= 0
+    if not outside.any():
+        return outside
+    centre = log_ratio[outside].median()
+    width = 1.4826 * (log_ratio[outside] - centre).abs().median()
+    return outside & (log_ratio <= centre + TYPICAL * width)
 
 
 def _student(values: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:

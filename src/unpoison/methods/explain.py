@@ -18,6 +18,8 @@ DETECTOR_SAY = 3.0
 OWN_CONTENT = 0.5
 """A pattern more opaque than this is no trigger: the images are copies of each other."""
 STAMPED = 500
+SHARED = 0.7
+"""A trigger is one only if this fraction of the suspects shows it: strokes of digits come and go."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,7 +82,9 @@ def explain(
         with progress.stage("explain") as stage:
             suspected = inside.cpu().numpy()
             estimate = _estimate(images, suspected, probabilities, device, seed, stage)
-            if estimate is None or not _works(estimate, images, labels, label, detection.model, config, device, seed):
+            if estimate is None or (estimate.evidence(images[suspected]) > 0).mean() < SHARED:
+                continue
+            if not _works(estimate, images, labels, label, detection.model, config, device, seed):
                 continue
         members = np.flatnonzero(labels == label)
         odds = np.where(suspected[members], DETECTOR_SAY, -DETECTOR_SAY).astype(np.float32)
