@@ -1,7 +1,9 @@
 """The report of one run: what was found, why, what was done, how long it took."""
 
 import dataclasses
+import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any, Self
 
@@ -108,9 +110,9 @@ class Report:
             facts = json.loads((folder / _JSON).read_text())
             if facts.pop("format") > FORMAT:
                 raise CacheError(f"the report in {folder} was written by a newer unpoison: upgrade the package")
-            with np.load(folder / _ARRAYS, allow_pickle=False) as arrays:
+            with np.load(io.BytesIO((folder / _ARRAYS).read_bytes()), allow_pickle=False) as arrays:
                 values = {name: arrays[name] for name in _FIELDS}
             facts["classes"] = [ClassEvidence(**entry) for entry in facts["classes"]]
             return cls(**values, **facts)
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, zipfile.BadZipFile) as error:
             raise CacheError(f"no readable report in {folder}: {error}") from error

@@ -13,7 +13,7 @@ from ..errors import DatasetError
 from .pixels import is_image
 
 _IMAGE_NAMES = ("image", "img", "pixel_values", "picture", "x", "input", "data")
-_LABEL_NAMES = ("label", "labels", "fine_label", "target", "targets", "class", "category", "y")
+_LABEL_NAMES = ("label", "labels", "fine_label", "target", "targets", "class", "category", "cls", "y")
 _SHAPE = "items must be (image, label, ...), or a mapping or namedtuple with one image and one label"
 
 

@@ -1,5 +1,6 @@
 """Datasets by path or name, for the command line."""
 
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,10 @@ def open_source(source: str, *, root: str | Path = "data", download: bool = Fals
 def _load(builder: str, files: list[Path]) -> Any:
     import datasets
 
+    datasets.disable_progress_bars()
     try:
         return datasets.load_dataset(builder, data_files=[str(file) for file in files], split="train")
-    except (datasets.exceptions.DatasetGenerationError, ValueError) as error:
+    except (datasets.exceptions.DatasetGenerationError, tarfile.TarError, OSError, ValueError) as error:
         raise DatasetError(f"cannot read {files[0]} as {builder}: {error.__cause__ or error}") from error
 
 

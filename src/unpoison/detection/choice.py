@@ -12,7 +12,7 @@ from ..training.loop import TrainingConfig, on_device, predict, train
 from .config import DetectionConfig
 
 SAME_WHEN_MIRRORED = 0.85
-_PROBE_IMAGES = 10_000
+_PROBE_IMAGES = 6_000
 
 
 class Choice(NamedTuple):

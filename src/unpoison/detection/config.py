@@ -32,12 +32,9 @@ class DetectionConfig:
     cluster_evidence: float = 4.0
     """A class counts as poisoned when a learned cluster of foreign content stands out this far: separation in
     standard deviations times `foreign_content`."""
-    strong_contradiction: float = 7.0
-    """The same for samples that everything contradicts: the hard samples of clean classes come nearer to it, ..."""
-    weak_contradiction: float = 3.5
-    """... so that less than that needs the class to be an outlier among the classes as well, ..."""
-    outlier: float = 4.0
-    """... by this many robust standard deviations."""
+    contradiction_evidence: float = 6.5
+    """The same for a part of a class that everything contradicts: the hard samples of clean classes come nearer to
+    it."""
     explained_classes: int = 2
     """In how many further classes a trigger is looked for in the pixels: so many with the clearest clusters, and so
     many whose clusters hold most foreign content."""

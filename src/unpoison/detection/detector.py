@@ -1,6 +1,7 @@
 """The PD detector of PD-AutoR (section 3.1): train on the suspect data, fuse features, find outliers."""
 
 import dataclasses
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +16,7 @@ from ..training.loop import on_device, predict, train
 from .choice import Choice, choose
 from .config import DetectionConfig
 from .features import TrainingRecord, fuse, record_training
-from .gate import evidence, outlyingness
+from .gate import contradicted, evidence, outlyingness
 from .mixture import Split, calibrate, clearly_outside, fit_split, minority_split, whiten
 from .svd import svd_scores
 
@@ -26,6 +27,11 @@ CLEAR_MINORITY = 0.3
 CONTRADICTION_WEIGHT = 3.0
 """Weight of the verifying classifier's verdict against the other features, each of unit spread."""
 MAX_LOG_ODDS = 8.0
+MOSTLY = 0.5
+VERIFIER_EPOCHS = 2 / 3
+"""Of M's: the verifier need not learn every sample by heart."""
+LEAST_LOG_PROBABILITY = -20.0
+CONFIRMED = -0.1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,8 +50,10 @@ class Detection:
     """M, trained on the suspect data: it obeys the trigger."""
     suspects: dict[int, Tensor]
     """Per class whose pixels are worth a look: bool [N], the minority inside."""
+    verifier: Backbone | None
+    """A classifier that has learned only the most credible samples; None for "svd"."""
     probabilities: Tensor | None
-    """float32 [N,K] of the verifying classifier, which saw only the most credible samples; None for "svd"."""
+    """float32 [N,K], the verdict of such classifiers on every sample; None for "svd"."""
     choice: Choice
 
 
@@ -92,7 +100,8 @@ def _detect_by_svd(
     ]
     kind = np.full(len(y), "backdoor")
     return Detection(
-        score=score, threshold=threshold, flagged=flagged, kind=kind, classes=classes, suspects={}, probabilities=None,
+        score=score, threshold=threshold, flagged=flagged, kind=kind, classes=classes, suspects={}, verifier=None,
+        probabilities=None,
         **common,
     )  # fmt: skip
 
@@ -105,12 +114,13 @@ class Hypothesis:
     kind: Literal["backdoor", "mislabelled"]
     evidence: float
     outlyingness: float
+    contradicted: float
+    """Fraction of the inside that the verifying classifier puts into other classes."""
 
     def accepted(self, config: DetectionConfig) -> bool:
-        if self.kind == "backdoor":
-            return self.evidence >= config.cluster_evidence
-        outlying = self.evidence >= config.weak_contradiction and self.outlyingness >= config.outlier
-        return outlying or self.evidence >= config.strong_contradiction
+        if self.contradicted < MOSTLY:
+            return False
+        return self.evidence >= (config.cluster_evidence if self.kind == "backdoor" else config.contradiction_evidence)
 
 
 def _detect_by_mixture(
@@ -127,7 +137,7 @@ def _detect_by_mixture(
     members = [y == label for label in range(num_classes)]
     activations = whiten(record.activations, y)
     clusters = [minority_split(activations[member]) for member in members]
-    probabilities = _verdicts(record, x, y, members, clusters, choice, seed, progress)
+    verifier, probabilities = _verdicts(record, x, y, members, clusters, choice, seed, progress)
     contradiction = _contradictions(record, activations, probabilities, y)
     hypotheses = _hypotheses(record, members, clusters, contradiction, probabilities)
     best = [_best(options, config) for options in hypotheses]
@@ -139,7 +149,8 @@ def _detect_by_mixture(
             if found is not None:
                 credible[member] = found.split.log_ratio <= 0
         with progress.stage("verify again") as stage:
-            probabilities = verify(x, y, credible, num_classes, choice, seed, stage)
+            verifier, again = verify(x, y, credible, num_classes, choice, seed, stage)
+        probabilities = (probabilities.log() + again.log()).div(2).softmax(1)
         contradiction = _contradictions(record, activations, probabilities, y)
         for label, found in enumerate(best):
             if found is not None and found.kind == "mislabelled":
@@ -162,6 +173,10 @@ def _detect_by_mixture(
             score[member] = -MAX_LOG_ODDS + shown.split.log_ratio.tanh()
         else:
             score[member] = calibrate(found.split.log_ratio)
+            if found.kind == "mislabelled":
+                # No sample is called mislabelled whose label the verifier confirms.
+                confirmed = member & (log_odds_against(probabilities[:, label]) < 0)
+                score[confirmed] = score[confirmed].clamp_max(CONFIRMED)
             kind[member.cpu().numpy()] = found.kind
         classes.append(
             ClassEvidence(
@@ -179,7 +194,7 @@ def _detect_by_mixture(
         )
     return Detection(
         score=score, threshold=0.0, flagged=score > 0, kind=kind, classes=classes, suspects=suspects,
-        probabilities=probabilities, **common,
+        verifier=verifier, probabilities=probabilities, **common,
     )  # fmt: skip
 
 
@@ -192,25 +207,25 @@ def _verdicts(
     choice: Choice,
     seed: int,
     progress: Progress,
-) -> Tensor:
-    """float32 [N,K]: for every class, the opinion of a classifier that has not learned its suspicious side.
+) -> tuple[Backbone, Tensor]:
+    """The verifier, and float32 [N,K]: for every class, the opinion of one that has not learned its suspicious side.
 
     A first classifier leaves every minority out. Where a class is split about evenly there is no telling which side
     is clean, so a second one learns the minority instead; the class is judged by the one that finds more foreign
     content on the side that it has not seen.
     """
     with progress.stage("verify") as stage:
-        first = verify(x, y, _trusted(record, members, clusters), len(members), choice, seed, stage)
+        verifier, first = verify(x, y, _trusted(record, members, clusters), len(members), choice, seed, stage)
     even = [cluster.share > CLEAR_MINORITY for cluster in clusters]
     if not any(even):
-        return first
+        return verifier, first
     turned = [split.swapped() if swap else split for split, swap in zip(clusters, even, strict=True)]
     with progress.stage("verify") as stage:
-        second = verify(x, y, _trusted(record, members, turned), len(members), choice, seed, stage)
+        _, second = verify(x, y, _trusted(record, members, turned), len(members), choice, seed, stage)
     for label, (member, split, other, swap) in enumerate(zip(members, clusters, turned, even, strict=True)):
         if swap and evidence(other, second[member], label) > evidence(split, first[member], label):
             first[member] = second[member]
-    return first
+    return verifier, first
 
 
 def _trusted(record: TrainingRecord, members: list[Tensor], splits: list[Split]) -> Tensor:
@@ -225,13 +240,19 @@ def _trusted(record: TrainingRecord, members: list[Tensor], splits: list[Split])
     return trusted
 
 
-def verify(x: Tensor, y: Tensor, credible: Tensor, num_classes: int, choice: Choice, seed: int, stage: Any) -> Tensor:
-    """Softmax [N,K] over all samples of a classifier that was trained on the credible ones (bool [N]) alone."""
+def verify(
+    x: Tensor, y: Tensor, credible: Tensor, num_classes: int, choice: Choice, seed: int, stage: Any
+) -> tuple[Backbone, Tensor]:
+    """A classifier that was trained on the credible samples (bool [N]) alone, and its softmax [N,K] over all."""
     torch.manual_seed(seed + 1)
     model = create_backbone(choice.backbone, x.shape[3], num_classes, choice.width)
-    for epoch, _ in train(model, x[credible], y[credible], choice.training, seed + 1):
-        stage.update(epoch / choice.training.epochs)
-    return predict(model, x).logits.softmax(1)
+    training = dataclasses.replace(choice.training, epochs=math.ceil(choice.training.epochs * VERIFIER_EPOCHS))
+    for epoch, _ in train(model, x[credible], y[credible], training, seed + 1):
+        stage.update(epoch / training.epochs)
+    logits = predict(model, x).logits
+    if training.flip:
+        logits = (logits + predict(model, x.flip(2)).logits) / 2
+    return model, logits.log_softmax(1).clamp_min(LEAST_LOG_PROBABILITY).exp()
 
 
 def _contradictions(record: TrainingRecord, activations: Tensor, probabilities: Tensor, y: Tensor) -> Tensor:
@@ -275,8 +296,16 @@ def _hypotheses(
         ]
         columns.append(
             [
-                Hypothesis(split=split, kind=kind, evidence=strength, outlyingness=outlying)
-                for split, strength, outlying in zip(column, strengths, outlyingness(strengths), strict=True)
+                Hypothesis(
+                    split=split,
+                    kind=kind,
+                    evidence=strength,
+                    outlyingness=outlying,
+                    contradicted=contradicted(probabilities[member][split.log_ratio > 0], label),
+                )
+                for label, (member, split, strength, outlying) in enumerate(
+                    zip(members, column, strengths, outlyingness(strengths), strict=True)
+                )
             ]
         )
     return [list(options) for options in zip(*columns, strict=True)]

@@ -8,6 +8,11 @@ from .mixture import Split
 MIN_SPREAD = 0.3
 
 
+def contradicted(probabilities: Tensor, label: int) -> float:
+    """Fraction of samples of one label, softmax float32 [n,K], that a classifier puts into other classes."""
+    return float((probabilities.argmax(1) != label).float().mean()) if len(probabilities) else 0.0
+
+
 def foreign_content(probabilities: Tensor, label: int) -> float:
     """How much of a set of samples of one label shows what belongs to many other classes, 0..1.
 
@@ -30,7 +35,7 @@ def foreign_content(probabilities: Tensor, label: int) -> float:
     filled = classes * (1 - (1 - 1 / classes) ** len(others))
     # With two or three classes any disagreement fills all others: it says less there.
     certainty = min(1.0, classes / 4)
-    return float(len(others) / len(predicted) * perplexity / filled * certainty)
+    return contradicted(probabilities, label) * float(perplexity) / filled * certainty
 
 
 def evidence(split: Split, probabilities: Tensor, label: int) -> float:

@@ -9,15 +9,19 @@ from torch import Tensor
 ITERATIONS = 60
 DIRECTIONS = 4
 RIDGE = 0.01
+MIN_DIRECTIONS = 8
+SAMPLES_PER_DIRECTION = 8
 TAILS = 4.0
 TYPICAL = 1.0
 
 
 def whiten(features: Tensor, labels: Tensor) -> Tensor:
-    """Centres each class and whitens by the pooled within-class covariance, float32 [N,F] to float32 [N,F].
+    """Centres each class and whitens by the pooled within-class covariance, float32 [N,F] to float32 [N,D].
 
     Poison sits in few classes, so the pooled covariance describes what clean variation looks like, and a
-    backdoor's direction stands out against it. A ridge of 1 % of the mean variance keeps dead units quiet.
+    backdoor's direction stands out against it. A ridge of 1 % of the mean variance keeps dead units quiet. Only the
+    strongest D directions are kept, an eighth of the median class size: with as many directions as samples, any
+    class splits along noise.
     """
     centred = torch.empty_like(features)
     for label in torch.unique(labels):
@@ -27,7 +31,8 @@ def whiten(features: Tensor, labels: Tensor) -> Tensor:
     variances, directions = torch.linalg.eigh(covariance)
     variances = variances.clamp_min(0)
     scale = (variances + RIDGE * variances.mean() + 1e-12).rsqrt()
-    whitened: Tensor = centred @ (directions * scale).float()
+    kept = max(MIN_DIRECTIONS, int(labels.bincount()[torch.unique(labels)].median()) // SAMPLES_PER_DIRECTION)
+    whitened: Tensor = centred @ (directions * scale)[:, -kept:].float()
     return whitened
 
 

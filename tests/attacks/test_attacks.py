@@ -1,0 +1,156 @@
+"""Every attack: what all have in common, and what its paper says."""
+
+import numpy as np
+import pytest
+
+from unpoison.attacks import ATTACKS, SIG, BadNets, Blend, WaNet
+from unpoison.errors import ConfigError, DatasetError
+
+
+def noise(size=(32, 32), channels=3, count=3, low=0, high=256):
+    return np.random.default_rng(0).integers(low, high, (count, *size, channels), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize(("size", "channels"), [((8, 8), 1), ((28, 28), 1), ((32, 32), 3), ((40, 64), 3)])
+def test_contract(name, size, channels):
+    images = noise(size, channels)
+    before = images.copy()
+    stamped = ATTACKS[name]()(images)
+    assert stamped.shape == images.shape
+    assert stamped.dtype == np.uint8
+    assert (stamped != images).any(axis=(1, 2, 3)).all()
+    np.testing.assert_array_equal(images, before)
+    np.testing.assert_array_equal(ATTACKS[name]()(images), stamped)
+    # Each image is stamped on its own.
+    np.testing.assert_array_equal(ATTACKS[name]()(images[1:2]), stamped[1:2])
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_extreme_pixels_do_not_wrap(name):
+    for level in (0, 255):
+        flat = np.full((1, 32, 32, 3), level, np.uint8)
+        change = ATTACKS[name]()(flat).astype(int) - flat
+        # An overflow would turn black into white nearly everywhere.
+        assert (np.abs(change) > 128).mean() <= 9 / 32**2
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_read_only_input(name):
+    images = noise()
+    images.flags.writeable = False
+    assert ATTACKS[name]()(images).shape == images.shape
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("wrong", [noise().astype(np.float32), noise()[0], noise()[None]])
+def test_wrong_input(name, wrong):
+    with pytest.raises(DatasetError, match=r"takes uint8 images \[B,H,W,C\], got"):
+        ATTACKS[name]()(wrong)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_registered_by_name(name):
+    assert ATTACKS[name].name == name
+
+
+def test_only_sig_leaves_the_labels():
+    assert [name for name, attack in ATTACKS.items() if attack.clean_label] == ["sig"]
+
+
+def test_badnets_is_a_white_corner_of_three_pixels():
+    images = noise(high=250)
+    stamped = BadNets()(images)
+    assert (stamped[:, -3:, -3:] == 255).all()
+    changed = (stamped != images).any(axis=(0, 3))
+    assert changed.sum() == 9
+    assert changed[-3:, -3:].all()
+
+
+def test_badnets_settings():
+    stamped = BadNets(size=2, value=7, margin=1)(noise(low=20))
+    rows, columns = np.nonzero((stamped == 7).all(axis=(0, 3)))
+    assert sorted({*rows, *columns}) == [29, 30]
+    with pytest.raises(DatasetError, match="a patch of 9 pixels at margin 0 does not fit into 8x8 images"):
+        BadNets(size=9)(noise((8, 8)))
+
+
+def test_blend_mixes_the_pattern():
+    pattern = noise(count=1)[0]
+    images = noise((32, 32))
+    for alpha in (0.2, 0.05, 1.0):
+        want = (1 - alpha) * images.astype(float) + alpha * pattern
+        np.testing.assert_allclose(Blend(alpha=alpha, pattern=pattern)(images), want, atol=0.51)
+
+
+def test_blend_is_published_at_a_fifth():
+    attack = Blend()
+    assert attack.alpha == 0.2
+    black, white = (attack(np.full((1, 32, 32, 3), level, np.uint8)).astype(float) for level in (0, 255))
+    # The pattern cancels: what stays of the image is its share.
+    assert (white - black).mean() == pytest.approx(0.8 * 255, abs=1)
+    assert black.mean() == pytest.approx(0.2 * attack.pattern.mean(), rel=0.05)
+
+
+def test_blend_seed_draws_the_pattern():
+    images = noise()
+    assert (Blend(seed=1)(images) != Blend(seed=0)(images)).mean() > 0.5
+
+
+def test_sig_adds_a_horizontal_sine():
+    grey = np.full((2, 32, 32, 3), 128, np.uint8)
+    change = SIG()(grey).astype(float) - 128
+    assert np.abs(change).max() == pytest.approx(20, abs=0.6)
+    # The same in every row, six periods per row.
+    assert (change == change[:, :1]).all()
+    spectrum = np.abs(np.fft.rfft(change[0, 0, :, 0]))
+    assert spectrum.argmax() == 6
+    assert spectrum[6] == pytest.approx(20 * 32 / 2, rel=0.03)
+    column = np.arange(32)
+    np.testing.assert_allclose(change[0, 0, :, 0], 20 * np.sin(2 * np.pi * column * 6 / 32), atol=0.51)
+
+
+def test_sig_settings():
+    change = SIG(delta=40, frequency=3)(np.full((1, 16, 16, 1), 128, np.uint8)).astype(float) - 128
+    assert np.abs(change).max() == pytest.approx(40, abs=3.5)  # 16 columns may miss the crest
+    assert np.abs(np.fft.rfft(change[0, 0, :, 0])).argmax() == 3
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_wanet_moves_pixels_by_a_quarter_on_average(size):
+    # s = 0.5 in units where the image spans 2: half of it in pixels, for a control grid of mean 1.
+    flow = WaNet().flow(size, size) * size / 2
+    assert flow.shape == (1, size, size, 2)
+    assert 0.12 < float(flow.abs().mean()) < 0.4
+    twice = WaNet(s=1.0).flow(size, size) * size / 2
+    assert float(twice.abs().mean()) == pytest.approx(2 * float(flow.abs().mean()))
+    assert float((flow[:, 1:] - flow[:, :-1]).abs().max()) < 0.5  # smooth
+
+
+def test_wanet_moves_and_does_not_paint():
+    ramp = np.broadcast_to(np.arange(64, dtype=np.uint8)[None, :, None] * 4, (64, 64, 3))[None].copy()
+    moved = WaNet()(ramp).astype(float) - ramp
+    horizontal = (WaNet().flow(64, 64)[0, :, :, 0] * 63 / 2).numpy()
+    # A ramp of 4 levels per pixel shows the displacement; the borders are clamped.
+    np.testing.assert_allclose(moved[0, 2:-2, 2:-2, 0] / 4, horizontal[2:-2, 2:-2], atol=0.2)
+    flat = np.full((1, 32, 32, 3), 77, np.uint8)
+    np.testing.assert_allclose(WaNet()(flat), flat, atol=1)
+
+
+@pytest.mark.parametrize(
+    ("attack", "settings"),
+    [
+        (BadNets, {"size": 0}),
+        (BadNets, {"value": 256}),
+        (BadNets, {"margin": -1}),
+        (Blend, {"alpha": 0}),
+        (Blend, {"alpha": 1.5}),
+        (SIG, {"delta": 0}),
+        (SIG, {"frequency": -1}),
+        (WaNet, {"k": 1}),
+        (WaNet, {"s": 0}),
+    ],
+)
+def test_wrong_settings(attack, settings):
+    with pytest.raises(ConfigError, match=str(next(iter(settings.values())))):
+        attack(**settings)

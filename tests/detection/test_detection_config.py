@@ -1,0 +1,40 @@
+"""Wrong settings: one error that lists the choices."""
+
+import pytest
+
+from unpoison.detection.config import DEFAULT, PAPER, DetectionConfig
+from unpoison.errors import ConfigError
+from unpoison.training.backbones import BACKBONES
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"backbone": "vgg"}, r"unknown backbone 'vgg': choose one of resnet18, resnet34, resnet9"),
+        ({"outliers": "knn"}, "unknown outliers 'knn': choose mixture or svd"),
+        ({"width": 0}, "width must be at least 1, got 0"),
+        ({"poison_rate": 0}, "poison_rate must lie between 0 and 0.5"),
+        ({"poison_rate": 0.5}, "poison_rate must lie between 0 and 0.5"),
+        ({"explained_classes": -1}, "explained_classes must not be negative"),
+        ({"causal_rate": 1}, "causal_rate must lie between 0 and 1"),
+    ],
+)
+def test_wrong_settings(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        DetectionConfig(**settings)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_every_backbone_is_a_choice(name):
+    assert DetectionConfig(backbone=name).backbone == name
+
+
+def test_paper_is_the_published_training():
+    training = PAPER.training
+    assert (PAPER.outliers, PAPER.backbone, PAPER.width) == ("svd", "resnet18", 64)
+    assert (training.epochs, training.batch_size, training.learning_rate) == (200, 128, 0.01)
+    assert training.schedule == "multistep"
+
+
+def test_default_leaves_size_and_training_open():
+    assert (DEFAULT.backbone, DEFAULT.width, DEFAULT.training) == (None, None, None)

@@ -1,0 +1,122 @@
+"""The report: saved without pickle, read back whole, refused when damaged."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from unpoison import Report
+from unpoison.errors import CacheError
+from unpoison.report import ClassEvidence
+
+
+@pytest.fixture
+def report():
+    return Report(
+        score=np.array([-1, 2.5, 3, 0], np.float32),
+        flagged=np.array([False, True, True, False]),
+        kind=np.array(["", "backdoor", "mislabelled", ""]),
+        action=np.array(["keep", "restore", "drop", "keep"]),
+        label=np.array([0, 1, -1, 2]),
+        original_label=np.array([0, 0, 0, 2]),
+        quality=np.array([1, 0.75, 0, 1], np.float32),
+        threshold=0.5,
+        classes=[
+            ClassEvidence(label=0, size=3, evidence=9.5, poisoned=True, details={"share": 0.6}),
+            ClassEvidence(label=2, size=1, evidence=0.0, poisoned=False),
+        ],
+        timings={"read": 1.2, "detect": 60.4},
+        config={"method": "pdautor", "seed": 3},
+        notes=["class 0: the flagged images share a trigger of kind patch"],
+        versions={"unpoison": "1"},
+    )
+
+
+def test_round_trip(report, tmp_path):
+    again = Report.load(report.save(tmp_path / "new" / "folder"))
+    for field in dataclasses.fields(Report):
+        before, after = getattr(report, field.name), getattr(again, field.name)
+        if isinstance(before, np.ndarray):
+            np.testing.assert_array_equal(after, before)
+            assert after.dtype == before.dtype
+        else:
+            assert after == before
+    assert len(again) == 4
+
+
+def test_save_takes_the_place_of_an_older_report(report, tmp_path):
+    report.save(tmp_path)
+    dataclasses.replace(report, threshold=0.25).save(tmp_path)
+    assert Report.load(tmp_path).threshold == 0.25
+
+
+def test_no_pickle(report, tmp_path):
+    report.save(tmp_path)
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {"report.json", "report.npz"}
+    with np.load(tmp_path / "report.npz", allow_pickle=False) as arrays:
+        assert {name: arrays[name].dtype.hasobject for name in arrays} == dict.fromkeys(arrays, False)
+        np.testing.assert_array_equal(arrays["action"], report.action)
+    assert json.loads((tmp_path / "report.json").read_text())["threshold"] == 0.5
+
+
+def test_pickled_arrays_are_refused(report, tmp_path):
+    report.save(tmp_path)
+    with np.load(tmp_path / "report.npz") as arrays:
+        values = {name: arrays[name] for name in arrays}
+    values["kind"] = np.array(["", "backdoor", "mislabelled", ""], dtype=object)
+    np.savez(tmp_path / "report.npz", **values)
+    with pytest.raises(CacheError, match="no readable report"):
+        Report.load(tmp_path)
+
+
+def test_missing(tmp_path):
+    with pytest.raises(CacheError, match="no readable report"):
+        Report.load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["report.json", "report.npz"])
+@pytest.mark.parametrize("keep", [0, 40])
+def test_cut_off(report, tmp_path, name, keep):
+    report.save(tmp_path)
+    path = tmp_path / name
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(CacheError, match="no readable report"):
+        Report.load(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "{}", '{"format": "x"}', '{"format": 1, "surprise": 2}'])
+def test_wrong_json(report, tmp_path, text):
+    report.save(tmp_path)
+    (tmp_path / "report.json").write_text(text)
+    with pytest.raises(CacheError, match="no readable report"):
+        Report.load(tmp_path)
+
+
+def test_newer_format(report, tmp_path):
+    report.save(tmp_path)
+    facts = json.loads((tmp_path / "report.json").read_text())
+    (tmp_path / "report.json").write_text(json.dumps({**facts, "format": 99}))
+    with pytest.raises(CacheError, match="newer unpoison: upgrade"):
+        Report.load(tmp_path)
+
+
+def test_summary(report):
+    text = report.summary()
+    assert "2 of 4 samples flagged, 1 backdoor, 1 mislabelled" in text
+    assert "kept 2, restored 1, dropped 1" in text
+    assert "poisoned classes: 0" in text
+    assert "62 s" in text
+    assert text.endswith("trigger of kind patch")
+
+
+def test_summary_of_clean_data(report):
+    clean = dataclasses.replace(
+        report,
+        flagged=np.zeros(4, bool),
+        kind=np.full(4, ""),
+        action=np.full(4, "keep"),
+        classes=[dataclasses.replace(entry, poisoned=False) for entry in report.classes],
+    )
+    assert "0 of 4 samples flagged\n" in clean.summary()
+    assert "poisoned classes: none" in clean.summary()
