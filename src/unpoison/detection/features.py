@@ -18,10 +18,6 @@ class TrainingRecord(NamedTuple):
     """E1: float32 [N,D], penultimate activations of the trained model."""
     losses: Tensor
     """L_j: float32 [N,d2], cross-entropy of each sample after each epoch, in evaluation mode."""
-    early_logits: Tensor
-    """float32 [N,K], mean log-probabilities over the first third of the epochs."""
-    logits: Tensor
-    """float32 [N,K], of the trained model."""
 
 
 def record_training(
@@ -34,15 +30,11 @@ def record_training(
         labels: int64 [N], on the same device.
     """
     losses = []
-    early_epochs = max(1, config.epochs // 3)
-    early = torch.zeros(())
     for epoch, _ in train(model, images, labels, config, seed):
         prediction = predict(model, images)
         losses.append(F.cross_entropy(prediction.logits, labels, reduction="none"))
-        if epoch <= early_epochs:
-            early = early.to(images.device) + prediction.logits.log_softmax(1) / early_epochs
         stage.update(epoch / config.epochs)
-    return TrainingRecord(prediction.features, torch.stack(losses, 1), early, prediction.logits)
+    return TrainingRecord(prediction.features, torch.stack(losses, 1))
 
 
 def training_time_feature(losses: Tensor) -> Tensor:

@@ -10,8 +10,9 @@ from torch import Tensor
 from ...training.loop import as_input
 
 LEVELS = 256
-_CHUNK = 4096
+_CHUNK = 512
 """Pixels whose histograms are counted at once: bounds the memory."""
+_BATCH = 256
 _SMALL = 1024
 """Values of an image up to which principal components are cheap."""
 
@@ -67,7 +68,7 @@ class Spectrum:
     @classmethod
     def measure(cls, images: npt.NDArray[np.uint8]) -> "Spectrum":
         """Of uint8 images [M,H,W,C]."""
-        chunks = torch.split(torch.from_numpy(images), _CHUNK // 16)
+        chunks = torch.split(torch.from_numpy(images), _BATCH)
         mean = torch.stack([as_input(chunk).sum(0) for chunk in chunks]).sum(0) / len(images)
         small = mean.numel() <= _SMALL
         covariance = torch.zeros(())
