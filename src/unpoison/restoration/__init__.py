@@ -6,7 +6,6 @@ from .config import PAPER as PAPER
 from .config import RestorationConfig as RestorationConfig
 from .estimate import Estimate as Estimate
 from .estimate import estimate_transform as estimate_transform
-from .estimate import refine_flags as refine_flags
 from .quality import Quality as Quality
 from .quality import check_quality as check_quality
 from .restorer import Restorer as Restorer

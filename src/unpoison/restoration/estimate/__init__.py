@@ -10,11 +10,9 @@ import torch
 
 from ...progress import Stage
 from ...training.loop import EVAL_BATCH, as_input
-from .base import DECIDED as DECIDED
 from .base import KINDS as KINDS
 from .base import Estimate as Estimate
 from .base import Kind as Kind
-from .base import refine_flags as refine_flags
 from .blend import build, find_scale, fit_shift, stamped_mean
 from .patch import changes_elsewhere, estimate_patch, find_patch
 from .periodic import find_waves, fit_waves

@@ -16,8 +16,6 @@ KINDS: tuple[Kind, ...] = ("patch", "blend", "periodic", "none")
 
 REPLACED = 0.05
 """Opacity above 1 - REPLACED leaves nothing of the pixel to invert: it is filled in from its neighbours."""
-DECIDED = 3.0
-"""Evidence beyond ±DECIDED (odds of 20) overrules a detector."""
 _TAILS = 4.0
 """Degrees of freedom of the Student t distribution that describes discriminant scores: photographs have heavy
 tails."""
@@ -152,27 +150,3 @@ class Estimate(nn.Module):
 def student(score: Tensor, location: Tensor, scale: Tensor) -> Tensor:
     """Log-density of Student's t, up to a constant."""
     return -scale.log() - (_TAILS + 1) / 2 * (1 + ((score - location) / scale).square() / _TAILS).log()
-
-
-def refine_flags(
-    estimate: Estimate,
-    images: npt.NDArray[np.uint8],
-    poisoned: npt.NDArray[np.bool_],
-    candidates: npt.NDArray[np.bool_],
-) -> npt.NDArray[np.bool_]:
-    """Repairs a detector's flags: drops those that clearly lack the trigger, adds those that clearly show it.
-
-    Args:
-        images: uint8 [N,H,W,C].
-        poisoned: bool [N], the detector's flags.
-        candidates: bool [N], further images that may be added, e.g. all of the suspicious class.
-
-    Returns:
-        bool [N].
-    """
-    if estimate.kind == "none":
-        return poisoned.copy()
-    looked = np.flatnonzero(poisoned | candidates)
-    evidence = np.zeros(len(poisoned), np.float32)
-    evidence[looked] = estimate.evidence(images[looked])
-    return (poisoned & (evidence > -DECIDED)) | (candidates & (evidence > DECIDED))
