@@ -6,6 +6,11 @@ import torch
 from unpoison.detection.mixture import calibrate, fit_split, minority_split, whiten
 
 
+def split_of(x):
+    """The minority of features whose losses say nothing."""
+    return minority_split(x, torch.rand(len(x), 6, generator=torch.Generator().manual_seed(0)))
+
+
 def planted(share=0.1, distance=8.0, n=400, dims=10, seed=0):
     """Unit Gaussian data [n,dims] whose first samples are shifted by `distance` along one direction; bool [n]."""
     generator = torch.Generator().manual_seed(seed)
@@ -23,7 +28,7 @@ def agreement(found, wanted):
 @pytest.mark.parametrize("seed", [0, 1])
 def test_planted_minority_is_found(share, seed):
     x, inside = planted(share, seed=seed)
-    split = minority_split(x)
+    split = split_of(x)
     assert agreement(split.log_ratio > 0, inside) > 0.99
     assert split.share == pytest.approx(share, abs=0.02)
     assert split.separation == pytest.approx(8, abs=1)
@@ -31,14 +36,14 @@ def test_planted_minority_is_found(share, seed):
 
 def test_minority_is_inside_whichever_side_starts():
     x, inside = planted(0.2)
-    assert agreement(minority_split(x).log_ratio > 0, inside) > 0.99
-    assert agreement(minority_split(-x).log_ratio > 0, inside) > 0.99
+    assert agreement(split_of(x).log_ratio > 0, inside) > 0.99
+    assert agreement(split_of(-x).log_ratio > 0, inside) > 0.99
 
 
 def test_separation_and_gain_tell_planted_from_plain():
     # Many samples per dimension: where there are few, any direction separates.
-    clustered = minority_split(planted(0.1, 8.0, n=1000, dims=4)[0])
-    plain = minority_split(planted(0.1, 0.0, n=1000, dims=4)[0])
+    clustered = split_of(planted(0.1, 8.0, n=1000, dims=4)[0])
+    plain = split_of(planted(0.1, 0.0, n=1000, dims=4)[0])
     assert clustered.separation > 2 * plain.separation
     assert clustered.gain > plain.gain + 100
 
@@ -51,7 +56,7 @@ def test_best_start_wins():
 
 
 def test_swapped():
-    split = minority_split(planted()[0])
+    split = split_of(planted()[0])
     other = split.swapped()
     assert torch.equal(other.log_ratio, -split.log_ratio)
     assert other.share == pytest.approx(1 - split.share)
@@ -61,14 +66,14 @@ def test_swapped():
 @pytest.mark.parametrize("n", [1, 2, 3, 5])
 def test_tiny_classes(n):
     x = torch.randn(n, 6, generator=torch.Generator().manual_seed(0))
-    split = minority_split(x)
+    split = split_of(x)
     assert split.log_ratio.shape == (n,)
     assert split.log_ratio.isfinite().all()
     assert calibrate(split.log_ratio).isfinite().all()
 
 
 def test_identical_samples():
-    split = minority_split(torch.ones(20, 4))
+    split = split_of(torch.ones(20, 4))
     assert split.log_ratio.isfinite().all()
     assert split.separation < 1e-3
 
@@ -117,3 +122,21 @@ def test_whitening_keeps_dead_units_quiet():
     white = whiten(x, torch.zeros(200, dtype=torch.long))
     assert white.isfinite().all()
     assert white.square().mean(0).sort().values[:2].max() < 1e-3
+
+
+def test_a_small_far_cluster_beats_a_likelier_split_into_halves():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1000, 16, generator=generator)
+    x[:500, 0] += 3.8
+    x[950:, 1] += 6.0
+    inside = torch.arange(1000) >= 950
+    assert agreement(split_of(x).log_ratio > 0, inside) > 0.99
+
+
+def test_what_is_learned_late_is_a_start():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1000, 64, generator=generator) * torch.linspace(2.5, 1, 64)
+    x[:60, 60:] += 3.0
+    inside = torch.arange(1000) < 60
+    losses = torch.rand(1000, 6, generator=generator) + 2.0 * inside[:, None]
+    assert agreement(minority_split(x, losses).log_ratio > 0, inside) > 0.9

@@ -27,8 +27,6 @@ CLEAR_MINORITY = 0.3
 CONTRADICTION_WEIGHT = 3.0
 """Weight of the verifying classifier's verdict against the other features, each of unit spread."""
 MAX_LOG_ODDS = 8.0
-LEAST_SHARE = 0.02
-"""Fewer are outliers, not a cluster."""
 MOSTLY = 0.5
 VERIFIER_EPOCHS = 2 / 3
 """Of M's: the verifier need not learn every sample by heart."""
@@ -138,7 +136,7 @@ def _detect_by_mixture(
 ) -> Detection:
     members = [y == label for label in range(num_classes)]
     activations = whiten(record.activations, y)
-    clusters = [_cluster(activations[member], record.losses[member]) for member in members]
+    clusters = [minority_split(activations[member], record.losses[member]) for member in members]
     verifier, probabilities = _verdicts(record, x, y, members, clusters, choice, seed, progress)
     contradiction = _contradictions(record, activations, probabilities, y)
     hypotheses = _hypotheses(record, members, clusters, contradiction, probabilities)
@@ -198,18 +196,6 @@ def _detect_by_mixture(
         score=score, threshold=0.0, flagged=score > 0, kind=kind, classes=classes, suspects=suspects,
         verifier=verifier, probabilities=probabilities, **common,
     )  # fmt: skip
-
-
-def _cluster(activations: Tensor, losses: Tensor) -> Split:
-    """The clearest minority of a class among two: that of the likeliest split, and that of what was learned late.
-
-    A backdoor that is learned slowly hides behind a natural split of equal likelihood, but its loss gives it away
-    (the paper's observation 2): EM that starts from the samples of high early loss finds it.
-    """
-    early = losses[:, : max(1, losses.shape[1] // 3)].sum(1)
-    late = fit_split(activations, (early >= early.quantile(0.9))[None])
-    options = [minority_split(activations), late if late.share <= 0.5 else late.swapped()]
-    return max(options, key=lambda split: split.separation * (split.share >= LEAST_SHARE))
 
 
 def _verdicts(
