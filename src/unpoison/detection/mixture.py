@@ -7,7 +7,7 @@ from torch import Tensor
 
 ITERATIONS = 60
 DIRECTIONS = 8
-LEAST_SHARE = 0.02
+LEAST_SHARE, LEAST_COUNT = 0.02, 20
 """Fewer are outliers, not a cluster."""
 RIDGE = 0.01
 MIN_DIRECTIONS = 8
@@ -98,7 +98,8 @@ def fit_split(whitened: Tensor, starts: Tensor) -> Split:
     gains = torch.logaddexp(log_in, log_out).sum(0)
     shares = (count / n).flatten()
     separations = (mean_in - mean_out).norm(dim=1)
-    best = int((separations * (torch.minimum(shares, 1 - shares) >= LEAST_SHARE)).argmax())
+    clustered = torch.minimum(shares, 1 - shares) >= max(LEAST_SHARE, LEAST_COUNT / n)
+    best = int((separations * clustered).argmax() if clustered.any() else gains.argmax())
     ratio = log_in[:, best] - log_out[:, best]
     return Split(ratio, float(gains[best]), float(shares[best]), float(separations[best]))
 

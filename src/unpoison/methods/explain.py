@@ -18,6 +18,8 @@ DETECTOR_SAY = 3.0
 OWN_CONTENT = 0.5
 """A pattern more opaque than this is no trigger: the images are copies of each other."""
 STAMPED = 500
+PATCH_RATE = 0.5
+"""Least effect of a patch: objects and strokes are local, too, and pull an image towards their class."""
 NATURAL = 0.3
 """A pattern that moves the verifier more than this fraction of the suspicious model belongs to the class."""
 SHARED = 0.7
@@ -140,4 +142,5 @@ def _works(
         return float(after.float().mean() - before.float().mean())
 
     found = effect(detection.model)
-    return found >= config.causal_rate and effect(detection.verifier) <= NATURAL * found
+    needed = max(PATCH_RATE, config.causal_rate) if estimate.kind == "patch" else config.causal_rate
+    return found >= needed and effect(detection.verifier) <= NATURAL * found
