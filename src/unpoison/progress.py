@@ -10,14 +10,20 @@ from tqdm import tqdm
 
 
 class Stage:
-    """Reports how far one stage has come."""
+    """Reports how far one stage, or a part of it, has come."""
 
-    def __init__(self, bar: "tqdm[Never]") -> None:
-        self._bar = bar
+    def __init__(self, bar: "tqdm[Never]", start: float = 0.0, end: float = 1.0) -> None:
+        self._bar, self._start, self._end = bar, start, end
 
     def update(self, fraction: float) -> None:
         """Moves the bar to `fraction` of the stage, 0..1."""
-        self._bar.update(min(1.0, fraction) * 100 - self._bar.n)
+        reached = self._start + min(1.0, fraction) * (self._end - self._start)
+        self._bar.update(reached * 100 - self._bar.n)
+
+    def part(self, start: float, end: float) -> "Stage":
+        """The stage between two fractions of it, for work that reports its own 0..1."""
+        width = self._end - self._start
+        return Stage(self._bar, self._start + start * width, self._start + end * width)
 
 
 class Progress:

@@ -178,7 +178,7 @@ def test_own_restorer_is_used_as_it_is(digits, outcome):
 
 @pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
 def test_photographs():
-    data = load_images("cifar10", "train", per_class=150)
+    data = load_images("cifar10", "train", per_class=300)
     poisoned = PoisonedDataset(data, BadNets(), rate=0.05, target=0)
     seen = LabelledImages.of(poisoned)
     case = Case(data, seen.images, seen.labels, poisoned.poisoned, data)

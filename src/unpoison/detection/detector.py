@@ -17,7 +17,7 @@ from .choice import Choice, choose
 from .config import DetectionConfig
 from .features import TrainingRecord, fuse, record_training
 from .gate import contradicted, evidence, outlyingness
-from .mixture import Split, calibrate, clearly_outside, fit_split, minority_split, whiten
+from .mixture import LEAST_COUNT, LEAST_SHARE, Split, calibrate, clearly_outside, fit_split, minority_split, whiten
 from .svd import svd_scores
 
 KEPT_SHARE = 0.65
@@ -28,6 +28,8 @@ CONTRADICTION_WEIGHT = 3.0
 """Weight of the verifying classifier's verdict against the other features, each of unit spread."""
 MAX_LOG_ODDS = 8.0
 MOSTLY = 0.5
+MOST_MISLABELLED = 0.6
+"""Where more of a class seems mislabelled, it is the verifier that is wrong."""
 VERIFIER_EPOCHS = 2 / 3
 """Of M's: the verifier need not learn every sample by heart."""
 LEAST_LOG_PROBABILITY = -20.0
@@ -118,7 +120,10 @@ class Hypothesis:
     """Fraction of the inside that the verifying classifier puts into other classes."""
 
     def accepted(self, config: DetectionConfig) -> bool:
-        if self.contradicted < MOSTLY:
+        least = max(LEAST_SHARE, LEAST_COUNT / len(self.split.log_ratio))
+        if self.contradicted < MOSTLY or self.split.share < least:
+            return False
+        if self.kind == "mislabelled" and self.split.share > MOST_MISLABELLED:
             return False
         return self.evidence >= (config.cluster_evidence if self.kind == "backdoor" else config.contradiction_evidence)
 

@@ -1,6 +1,7 @@
 """Detection and restoration meet once: a trigger found in the pixels confirms classes and repairs the flags."""
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ DETECTOR_SAY = 3.0
 """Where pixels are undecided the detector's log-odds count, up to this much."""
 OWN_CONTENT = 0.5
 """A pattern more opaque than this is no trigger: the images are copies of each other."""
+FITS = 2
 STAMPED = 500
 PATCH_RATE = 0.5
 """Least effect of a patch: objects and strokes are local, too, and pull an image towards their class."""
@@ -58,6 +60,9 @@ def explain(
 ) -> Explanation:
     """Looks for the trigger of poisoned classes, and for one in the most clearly split other classes.
 
+    Poisoned classes are first taken to share one trigger, since few samples of each may carry it; those whose flagged
+    images do not show it are then explained one by one.
+
     Args:
         images: uint8 [N,H,W,C].
         labels: int64 [N].
@@ -65,56 +70,88 @@ def explain(
     """
     assert detection.probabilities is not None
     score, kind = detection.score.cpu().numpy().copy(), detection.kind.copy()
+    flagged = detection.flagged.cpu().numpy()
     probabilities = detection.probabilities.cpu().numpy()
+    # A white patch on a white ground shows in no pixel: there the content's own class has a say, too.
+    own = torch.from_numpy(probabilities[np.arange(len(labels)), labels])
+    odds = score + log_odds_against(own).numpy()
     findings = []
+
+    def fit(classes: list[int], suspects: npt.NDArray[np.bool_], odds: npt.NDArray[np.float32]) -> _Fit | None:
+        with progress.stage("explain") as stage:
+            return _fit(images, np.isin(labels, classes), suspects, odds, probabilities, device, seed, stage)
+
+    def conclude(classes: list[int], found: _Fit | None) -> None:
+        if found is not None:
+            score[found.members] = found.score
+            kind[found.members] = "backdoor"
+        inside = np.isin(labels, classes) & (score > detection.threshold)
+        findings.append(Finding(classes=classes, members=inside, estimate=found and found.estimate))
+
     gated = [entry.label for entry in detection.classes if entry.poisoned]
-    if gated:
-        with progress.stage("explain") as stage:
-            flagged = detection.flagged.cpu().numpy()
-            estimate = _estimate(images, flagged, probabilities, device, seed, stage)
-            if estimate is not None:
-                members = np.flatnonzero(np.isin(labels, gated))
-                # A white patch on a white ground shows in no pixel: there the content's own class has a say, too.
-                own = torch.from_numpy(probabilities[members, labels[members]])
-                odds = score[members] + log_odds_against(own).numpy()
-                score[members] = _heard(odds, estimate.evidence(images[members]))
-                kind[members] = "backdoor"
-        findings.append(
-            Finding(classes=gated, members=np.isin(labels, gated) & (score > detection.threshold), estimate=estimate)
-        )
+    pooled = fit(gated, flagged, odds) if gated else None
+    alone = [
+        label
+        for label in gated
+        if len(gated) > 1 and (pooled is None or not pooled.shown_by(images[flagged & (labels == label)]))
+    ]
+    together = [label for label in gated if label not in alone]
+    if together:
+        conclude(together, fit(together, flagged & np.isin(labels, together), odds) if alone else pooled)
+    for label in alone:
+        conclude([label], fit([label], flagged & (labels == label), odds))
     for label, inside in detection.suspects.items():
-        with progress.stage("explain") as stage:
-            suspected = inside.cpu().numpy()
-            estimate = _estimate(images, suspected, probabilities, device, seed, stage)
-            if estimate is None or (estimate.evidence(images[suspected]) > 0).mean() < SHARED:
-                continue
-            if not _works(estimate, images, labels, label, detection, config, device, seed):
-                continue
-        members = np.flatnonzero(labels == label)
-        odds = np.where(suspected[members], DETECTOR_SAY, -DETECTOR_SAY).astype(np.float32)
-        score[members] = _heard(odds, estimate.evidence(images[members]))
-        kind[members] = "backdoor"
-        inside_now = (labels == label) & (score > detection.threshold)
-        findings.append(Finding(classes=[label], members=inside_now, estimate=estimate))
+        suspects = inside.cpu().numpy()
+        found = fit([label], suspects, np.where(suspects, DETECTOR_SAY, -DETECTOR_SAY).astype(np.float32))
+        if found is None or not found.shown_by(images[suspects]):
+            continue
+        if _works(found.estimate, images, labels, label, detection, config, device, seed):
+            conclude([label], found)
     return Explanation(score=score, kind=kind, findings=findings)
 
 
-def _heard(odds: npt.NDArray[np.float32], evidence: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Pixels overrule the detector where they are clear."""
-    return np.clip(odds, -DETECTOR_SAY, DETECTOR_SAY) + evidence
+class _Fit(NamedTuple):
+    """A trigger, and what its pixels say about the samples that may carry it."""
+
+    estimate: Estimate
+    members: npt.NDArray[np.int64]
+    score: npt.NDArray[np.float32]
+    """float32, of the members; above 0 = the trigger is there."""
+
+    def shown_by(self, suspects: npt.NDArray[np.uint8]) -> bool:
+        return bool((self.estimate.evidence(suspects) > 0).mean() >= SHARED)
 
 
-def _estimate(
+def _fit(
     images: npt.NDArray[np.uint8],
-    flagged: npt.NDArray[np.bool_],
+    inside: npt.NDArray[np.bool_],
+    suspects: npt.NDArray[np.bool_],
+    odds: npt.NDArray[np.float32],
     probabilities: npt.NDArray[np.float32],
     device: torch.device,
     seed: int,
     stage: Stage,
-) -> Estimate | None:
-    estimate = estimate_transform(images, flagged, probabilities, device=device, seed=seed, stage=stage)
-    copies = estimate.kind == "blend" and float(estimate.scale.mean()) < 1 - OWN_CONTENT
-    return None if estimate.kind == "none" or copies else estimate
+) -> _Fit | None:
+    """Estimates the trigger of the suspects, and again of those inside that show it.
+
+    Suspects that the detector missed sharpen the second estimate: it has more images, and a cleaner background.
+    """
+    members = np.flatnonzero(inside)
+    found = None
+    for turn in range(FITS):
+        part = stage.part(turn / FITS, (turn + 1) / FITS)
+        estimate = estimate_transform(images, suspects, probabilities, device=device, seed=seed, stage=part)
+        copies = estimate.kind == "blend" and float(estimate.scale.mean()) < 1 - OWN_CONTENT
+        if estimate.kind == "none" or copies:
+            break
+        # Pixels overrule the detector where they are clear.
+        score = np.clip(odds[members], -DETECTOR_SAY, DETECTOR_SAY) + estimate.evidence(images[members])
+        found = _Fit(estimate, members, score)
+        suspects, before = np.zeros_like(suspects), suspects
+        suspects[members] = score > 0
+        if (suspects == before).all():
+            break
+    return found
 
 
 def _works(
