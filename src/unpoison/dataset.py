@@ -1,21 +1,18 @@
 """SanitizedDataset: the one-line change."""
 
-import operator
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils.data import Dataset
 
 from .data.access import KEEP, RawView, Record
 from .data.cache import Cleaned
-from .data.items import class_of, label_like, put
+from .data.items import class_of, label_like
 from .data.pixels import from_eight_bit
-from .data.steps import note_steps
+from .data.served import Replacement
 from .errors import DatasetError
 from .methods.base import OnPoison
 from .report import Report
@@ -25,7 +22,7 @@ if TYPE_CHECKING:
     from .restoration import Restorer
 
 
-class SanitizedDataset(Dataset[Any]):
+class SanitizedDataset(Replacement):
     """A dataset's clean samples, in its own structure and through its own transforms.
 
     Cleaning happens on first access, or in `prepare()`; the result is cached by content, so that later runs, workers
@@ -134,37 +131,13 @@ class SanitizedDataset(Dataset[Any]):
             raise AttributeError(f"{type(self.dataset).__name__} does not name its classes")
         return names
 
-    @property
-    def class_to_idx(self) -> dict[str, int]:
-        """Number of each class by name."""
-        return {name: number for number, name in enumerate(self.classes)}
-
     def __len__(self) -> int:
         return len(self._open().source_index)
 
-    def __getitem__(self, index: int) -> Any:
-        """The clean sample at a position, negative from the end.
-
-        Raises:
-            IndexError: there is no such position.
-            DatasetError: the wrapped dataset's item is no longer the one that was cleaned.
-        """
-        record, image, label = self._sample(index)
-        return record.finish(image, label, transform=self.transform, target_transform=self.target_transform)
-
-    def __getitems__(self, indices: list[int]) -> list[Any]:
-        """Several samples; DataLoaders prefer this method."""
-        return [self[index] for index in indices]
-
-    def __iter__(self) -> Iterator[Any]:
-        for index in range(len(self)):
-            yield self[index]
-
-    def unpoison_raw(self) -> "_Raw":
-        """The clean samples without transforms, for a dataset that wraps this one."""
+    def unpoison_raw(self) -> Any:
         if self.transform is not KEEP or self.target_transform is not KEEP:
             raise DatasetError("a SanitizedDataset with transform= cannot be wrapped: set the transform on the wrapper")
-        return _Raw(self)
+        return super().unpoison_raw()
 
     def _open(self) -> Cleaned:
         if self._cleaned is None:
@@ -173,13 +146,8 @@ class SanitizedDataset(Dataset[Any]):
                     self._cleaned = self._sanitizer.clean(self._view)
         return self._cleaned
 
-    def _sample(self, index: int) -> tuple[Record, Any, Any]:
-        """The raw record at a position, and the image and label that replace its own."""
+    def _sample(self, position: int) -> tuple[Record, Any, Any]:
         cleaned = self._open()
-        position, count = operator.index(index), len(cleaned.source_index)
-        if not -count <= position < count:
-            raise IndexError(f"position {position} is outside the {count} samples")
-        position %= count
         source = int(cleaned.source_index[position])
         record = self._view.read(source)
         if record.digest() != cleaned.digest(source):
@@ -187,19 +155,3 @@ class SanitizedDataset(Dataset[Any]):
         pixels, label = cleaned.restored_pixels(position), cleaned.label(source)
         image = KEEP if pixels is None else from_eight_bit(pixels, record.image, cleaned.levels)
         return record, image, KEEP if label == class_of(record.label) else label_like(label, record.label)
-
-
-class _Raw:
-    """The clean samples without transforms, for a wrapper."""
-
-    def __init__(self, clean: SanitizedDataset) -> None:
-        self._clean = clean
-
-    def __len__(self) -> int:
-        return len(self._clean)
-
-    def __getitem__(self, index: int) -> Any:
-        record, image, label = self._clean._sample(index)
-        note_steps(record.steps)
-        image = record.image if image is KEEP else image
-        return put(record.item, record.keys, image, record.label if label is KEEP else label)

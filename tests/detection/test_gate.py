@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from unpoison.detection.gate import evidence, foreign_content, outlyingness
+from unpoison.detection.gate import evidence, foreign_content
 from unpoison.detection.mixture import Split
 
 
@@ -44,13 +44,3 @@ def test_evidence_is_separation_times_foreign_content():
     assert evidence(split, probabilities, 0) == pytest.approx(8 * foreign_content(probabilities[:90], 0))
     assert evidence(split.swapped(), probabilities, 0) == 0
     assert evidence(Split(-torch.ones(180), 0.0, 0.0, 8.0), probabilities, 0) == 0
-
-
-def test_outlyingness():
-    scores = outlyingness([5.0, 5.5, 4.5, 5.2, 4.8, 15.0])
-    assert scores[-1] > 10
-    assert max(abs(score) for score in scores[:-1]) < 3
-
-
-def test_classes_that_agree_closely_make_no_outliers():
-    assert max(outlyingness([5.0, 5.0, 5.0, 5.01, 5.02])) < 0.1

@@ -1,23 +1,21 @@
 """A dataset with poison of known place, to test and to show what the methods do."""
 
-import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from torch.utils.data import Dataset
 
 from ..data.access import KEEP, RawView, Record
-from ..data.items import class_of, label_like, put
+from ..data.items import class_of, label_like
 from ..data.pixels import from_eight_bit, to_eight_bit
-from ..data.steps import note_steps
+from ..data.served import Replacement
 from ..data.store import survey
 from ..errors import ConfigError, DatasetError
 from .base import Attack
 
 
-class PoisonedDataset(Dataset[Any]):
+class PoisonedDataset(Replacement):
     """Wraps a map-style dataset and poisons a random part of it, before its transforms.
 
     Attacks that change labels take images of other classes and give them the target label; clean-label attacks take
@@ -83,11 +81,6 @@ class PoisonedDataset(Dataset[Any]):
         return self._names
 
     @property
-    def class_to_idx(self) -> dict[str, int]:
-        """Number of each class by name."""
-        return {name: number for number, name in enumerate(self.classes)}
-
-    @property
     def targets(self) -> list[int]:
         """Class numbers with the poisoned ones in place."""
         return [int(label) for label in np.where(self.poisoned, self.target, self.clean_label)]
@@ -95,29 +88,7 @@ class PoisonedDataset(Dataset[Any]):
     def __len__(self) -> int:
         return len(self._view)
 
-    def __getitem__(self, index: int) -> Any:
-        """The item at a position, poisoned or not, through the wrapped dataset's transforms."""
-        record, image, label = self._sample(index)
-        return record.finish(image, label)
-
-    def __getitems__(self, indices: list[int]) -> list[Any]:
-        """Several items; DataLoaders prefer this method."""
-        return [self[index] for index in indices]
-
-    def __iter__(self) -> Iterator[Any]:
-        for index in range(len(self)):
-            yield self[index]
-
-    def unpoison_raw(self) -> "_Raw":
-        """The items without transforms, for a dataset that wraps this one."""
-        return _Raw(self)
-
-    def _sample(self, index: int) -> tuple[Record, Any, Any]:
-        """The raw record at a position, and the image and label that replace its own."""
-        position = operator.index(index)
-        if not -len(self) <= position < len(self):
-            raise IndexError(f"position {position} is outside the {len(self)} samples")
-        position %= len(self)
+    def _sample(self, position: int) -> tuple[Record, Any, Any]:
         record = self._view.read(position)
         if not self.poisoned[position]:
             return record, KEEP, KEEP
@@ -128,22 +99,6 @@ class PoisonedDataset(Dataset[Any]):
         same = class_of(record.label) == self._target_label
         label = KEEP if same else label_like(self._target_label, record.label)
         return record, from_eight_bit(pixels, record.image, self._levels), label
-
-
-class _Raw:
-    """Poisoned items without transforms; images that are not poisoned may still be their file's bytes."""
-
-    def __init__(self, poisoned: PoisonedDataset) -> None:
-        self._poisoned = poisoned
-
-    def __len__(self) -> int:
-        return len(self._poisoned)
-
-    def __getitem__(self, index: int) -> Any:
-        record, image, label = self._poisoned._sample(index)
-        note_steps(record.steps)
-        image = record.stored_image if image is KEEP else image
-        return put(record.item, record.keys, image, record.label if label is KEEP else label)
 
 
 def _choose(

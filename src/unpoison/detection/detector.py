@@ -16,7 +16,7 @@ from ..training.loop import on_device, predict, train
 from .choice import Choice, choose
 from .config import DetectionConfig
 from .features import TrainingRecord, fuse, record_training
-from .gate import contradicted, evidence, outlyingness
+from .gate import contradicted, evidence
 from .mixture import LEAST_COUNT, LEAST_SHARE, Split, calibrate, clearly_outside, fit_split, minority_split, whiten
 from .svd import svd_scores
 
@@ -115,7 +115,6 @@ class Hypothesis:
     split: Split
     kind: Literal["backdoor", "mislabelled"]
     evidence: float
-    outlyingness: float
     contradicted: float
     """Fraction of the inside that the verifying classifier puts into other classes."""
 
@@ -190,7 +189,6 @@ def _detect_by_mixture(
                 evidence=shown.evidence,
                 poisoned=found is not None,
                 details={
-                    "outlyingness": shown.outlyingness,
                     "separation": shown.split.separation,
                     "share": shown.split.share,
                     "cluster separation": clusters[label].separation,
@@ -286,34 +284,23 @@ def _hypotheses(
 ) -> list[list[Hypothesis]]:
     """For each class: a learned minority (either side), and a part whose labels everything contradicts."""
     total = record.losses.sum(1)
-    kinds: list[Literal["backdoor", "mislabelled"]] = ["backdoor", "backdoor", "mislabelled"]
-    splits: list[list[Split]] = [[], [], []]
+    found: list[list[tuple[Literal["backdoor", "mislabelled"], Split]]] = []
     for member, cluster in zip(members, clusters, strict=True):
         hard = total[member] >= total[member].quantile(0.8)
-        options = (cluster, cluster.swapped(), fit_split(contradiction[member], hard[None]))
-        for column, option in zip(splits, options, strict=True):
-            column.append(option)
-    columns = []
-    for kind, column in zip(kinds, splits, strict=True):
-        strengths = [
-            evidence(split, probabilities[member], label)
-            for label, (member, split) in enumerate(zip(members, column, strict=True))
+        contradictory = fit_split(contradiction[member], hard[None])
+        found.append([("backdoor", cluster), ("backdoor", cluster.swapped()), ("mislabelled", contradictory)])
+    return [
+        [
+            Hypothesis(
+                split=split,
+                kind=kind,
+                evidence=evidence(split, probabilities[member], label),
+                contradicted=contradicted(probabilities[member][split.log_ratio > 0], label),
+            )
+            for kind, split in options
         ]
-        columns.append(
-            [
-                Hypothesis(
-                    split=split,
-                    kind=kind,
-                    evidence=strength,
-                    outlyingness=outlying,
-                    contradicted=contradicted(probabilities[member][split.log_ratio > 0], label),
-                )
-                for label, (member, split, strength, outlying) in enumerate(
-                    zip(members, column, strengths, outlyingness(strengths), strict=True)
-                )
-            ]
-        )
-    return [list(options) for options in zip(*columns, strict=True)]
+        for label, (member, options) in enumerate(zip(members, found, strict=True))
+    ]
 
 
 def _best(options: list[Hypothesis], config: DetectionConfig) -> Hypothesis | None:

@@ -5,8 +5,6 @@ from torch import Tensor
 
 from .mixture import Split
 
-MIN_SPREAD = 0.3
-
 
 def contradicted(probabilities: Tensor, label: int) -> float:
     """Fraction of samples of one label, softmax float32 [n,K], that a classifier puts into other classes."""
@@ -44,11 +42,3 @@ def evidence(split: Split, probabilities: Tensor, label: int) -> float:
     if not inside.any():
         return 0.0
     return split.separation * foreign_content(probabilities[inside], label)
-
-
-def outlyingness(values: list[float]) -> list[float]:
-    """Robust z-scores: distance from the median in units of the median absolute deviation's standard deviation."""
-    tensor = torch.tensor(values)
-    centre = tensor.median()
-    spread = max(MIN_SPREAD, float(1.4826 * (tensor - centre).abs().median()))
-    return [float(value) for value in (tensor - centre) / spread]
