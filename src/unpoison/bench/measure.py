@@ -13,7 +13,7 @@ from ..attacks import ATTACKS, PoisonedDataset
 from ..config import PDAutoRConfig
 from ..dataset import SanitizedDataset
 from ..detection.choice import Choice
-from ..methods.pdautor import restore_in_batches, train_classifier
+from ..methods.repair import restore_in_batches, train_classifier
 from ..progress import Progress
 from ..report import Report
 from ..restoration import Restorer

@@ -32,6 +32,8 @@ MOST_MISLABELLED = 0.6
 """Where more of a class seems mislabelled, it is the verifier that is wrong."""
 VERIFIER_EPOCHS = 2 / 3
 """Of M's: the verifier need not learn every sample by heart."""
+FURTHER_VERIFIERS = 2
+"""Measured, WaNet 5 % of CIFAR-10, two seeds: AP .92 and .91 after one, .94 and .92 after two."""
 LEAST_LOG_PROBABILITY = -20.0
 CONFIRMED = -0.1
 
@@ -146,21 +148,22 @@ def _detect_by_mixture(
     hypotheses = _hypotheses(record, members, clusters, contradiction, probabilities)
     best = [_best(options, config) for options in hypotheses]
 
-    if any(found is not None and found.kind == "mislabelled" for found in best):
-        # A verifier that trains without the first round's suspects contradicts the rest of them more clearly.
+    suspected = [label for label, found in enumerate(best) if found is not None and found.kind == "mislabelled"]
+    for _ in range(FURTHER_VERIFIERS if suspected else 0):
+        # Clean samples that are hard enough to look mislabelled are confirmed by a verifier that trains with them, and
+        # each trains with more of them than the one before; so the last one's verdict counts alone.
         credible = torch.ones_like(y, dtype=torch.bool)
         for member, found in zip(members, best, strict=True):
             if found is not None:
                 credible[member] = found.split.log_ratio <= 0
         with progress.stage("verify again") as stage:
-            verifier, again = verify(x, y, credible, num_classes, choice, seed, stage)
-        probabilities = (probabilities.log() + again.log()).div(2).softmax(1)
+            verifier, probabilities = verify(x, y, credible, num_classes, choice, seed, stage)
         contradiction = _contradictions(record, activations, probabilities, y)
-        for label, found in enumerate(best):
-            if found is not None and found.kind == "mislabelled":
-                features = contradiction[members[label]]
-                split = fit_split(features, (found.split.log_ratio > 0)[None])
-                best[label] = dataclasses.replace(found, split=split)
+        for label in suspected:
+            found = best[label]
+            assert found is not None
+            split = fit_split(contradiction[members[label]], (found.split.log_ratio > 0)[None])
+            best[label] = dataclasses.replace(found, split=split)
 
     score = torch.empty(len(y), device=y.device)
     kind = np.full(len(y), "backdoor", dtype="<U11")

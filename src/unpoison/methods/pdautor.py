@@ -14,17 +14,13 @@ import numpy.typing as npt
 import torch
 
 from ..config import PDAutoRConfig
-from ..detection.choice import Choice
 from ..detection.detector import detect
 from ..progress import Progress
 from ..report import Report
-from ..restoration import Restorer, check_quality, train_restorer
-from ..training.backbones import Backbone, create_backbone
-from ..training.loop import on_device, train
+from ..restoration import Restorer
 from .base import MethodInfo, OnPoison, Outcome, register
 from .explain import Explanation, Finding, explain
-
-REFERENCE_IMAGES = 4000
+from .repair import repair
 
 
 def run(
@@ -52,53 +48,19 @@ def run(
         explanation = Explanation(score=detection.score.cpu().numpy(), kind=detection.kind, findings=found)
     flagged = explanation.score > detection.threshold
 
-    action = np.full(len(labels), "keep", dtype="<U7")
-    label, quality = labels.copy(), np.ones(len(labels), np.float32)
-    restored_index = np.empty(0, np.int64)
-    restored_images = np.empty((0, *images.shape[1:]), np.uint8)
-    if flagged.any() and on_poison != "keep":
-        action[flagged], label[flagged], quality[flagged] = "drop", -1, 0
-    if flagged.any() and on_poison == "restore":
-        with progress.stage("train on clean part") as stage:
-            classifier = train_classifier(images, labels, ~flagged, num_classes, detection.choice, device, seed, stage)
-        clean = np.flatnonzero(~flagged)
-        clean = np.sort(np.random.default_rng(seed).permutation(clean)[:REFERENCE_IMAGES])
-        given, parts = restorer, []
-        for finding in sorted(explanation.findings, key=lambda finding: -int(finding.members.sum())):
-            members = np.flatnonzero(finding.members)
-            if not len(members):
-                continue
-            # 3.2 Content restorator training, on the very images that it will restore.
-            with progress.stage("train restorer") as stage:
-                current = given or train_restorer(
-                    images, flagged, finding.estimate, config.restoration, device=device, seed=seed, stage=stage
-                )
-            restorer = restorer or current
-            # 3.3 Content restorator, quality checker, label restorer.
-            with progress.stage("restore"):
-                pixels = restore_in_batches(current, images, members, device)
-                verdict = check_quality(
-                    pixels, labels[members], images[clean], classifier, detection.model, config.restoration,
-                    device=device,
-                )  # fmt: skip
-            accepted = members[verdict.accepted]
-            action[accepted], label[accepted] = "restore", verdict.labels[verdict.accepted]
-            quality[members] = verdict.quality
-            parts.append((accepted, pixels[verdict.accepted]))
-        restored_index = np.concatenate([index for index, _ in parts])
-        order = np.argsort(restored_index)
-        restored_index = restored_index[order]
-        restored_images = np.concatenate([pixels for _, pixels in parts])[order]
-
+    repaired = repair(
+        images, labels, num_classes, flagged, explanation.findings, detection.model, detection.choice,
+        config.restoration, on_poison=on_poison, restorer=restorer, **common,
+    )  # fmt: skip
     poisoned = {klass for finding in explanation.findings for klass in finding.classes}
     report = Report(
         score=explanation.score.astype(np.float32),
         flagged=flagged,
         kind=np.where(flagged, explanation.kind, ""),
-        action=action,
-        label=label,
+        action=repaired.action,
+        label=repaired.label,
         original_label=labels.copy(),
-        quality=quality,
+        quality=repaired.quality,
         threshold=detection.threshold,
         classes=[
             dataclasses.replace(entry, poisoned=entry.poisoned or entry.label in poisoned)
@@ -123,36 +85,12 @@ def run(
             **{name: importlib.metadata.version(name) for name in ("unpoison", "torch", "numpy")},
         },
     )
-    return Outcome(report=report, restored_index=restored_index, restored_images=restored_images, restorer=restorer)
-
-
-def train_classifier(
-    images: npt.NDArray[np.uint8],
-    labels: npt.NDArray[np.int64],
-    clean: npt.NDArray[np.bool_],
-    num_classes: int,
-    choice: Choice,
-    device: torch.device,
-    seed: int,
-    stage: Any,
-) -> Backbone:
-    """The classifier C of section 3.3.2, trained on D_c."""
-    torch.manual_seed(seed + 2)
-    model = create_backbone(choice.backbone, images.shape[3], num_classes, choice.width)
-    index = np.flatnonzero(clean)
-    x, y = on_device(images[index], device), torch.from_numpy(labels[index]).to(device)
-    for epoch, _ in train(model, x, y, choice.training, seed + 2):
-        stage.update(epoch / choice.training.epochs)
-    return model
-
-
-def restore_in_batches(
-    restorer: Restorer, images: npt.NDArray[np.uint8], index: npt.NDArray[np.int64], device: torch.device
-) -> npt.NDArray[np.uint8]:
-    """Restored copies, uint8 [M,H,W,C], of the chosen images."""
-    chunks = np.array_split(index, max(1, len(index) // 512))
-    restored = [restorer(torch.from_numpy(images[chunk]).to(device)).cpu().numpy() for chunk in chunks]
-    return np.concatenate(restored)
+    return Outcome(
+        report=report,
+        restored_index=repaired.restored_index,
+        restored_images=repaired.restored_images,
+        restorer=repaired.restorer,
+    )
 
 
 def _describe(finding: Finding) -> str:

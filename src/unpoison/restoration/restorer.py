@@ -11,13 +11,15 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..errors import RestorerError
-from ..training.loop import EVAL_BATCH, as_input, autocast
+from ..training.loop import as_input, autocast
 from .estimate import KINDS, Estimate, Kind
 from .networks import Generator
 
 FORMAT = 1
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 MIN_SIDE, MAX_SIDE = 8, 256
+PIXELS_AT_ONCE = 64 * 32 * 32
+"""Of a batch: the generator keeps many maps of full resolution, and larger batches are no faster."""
 _MAX_WIDTH, _MAX_DEPTH = 256, 24
 
 
@@ -127,10 +129,10 @@ class Restorer(nn.Module):
                 f"{images.dtype} {list(images.shape)}: convert or resize them, or train a restorer for them"
             )
         out = torch.empty_like(images)
-        for start in range(0, len(images), EVAL_BATCH):
-            chunk = images[start : start + EVAL_BATCH]
-            restored = self.restore(as_input(chunk)).clamp(0, 1).mul(255).round()
-            out[start : start + EVAL_BATCH] = restored.permute(0, 2, 3, 1).to(torch.uint8)
+        batch = max(1, PIXELS_AT_ONCE // (a.height * a.width))
+        for start in range(0, len(images), batch):
+            restored = self.restore(as_input(images[start : start + batch])).clamp(0, 1).mul(255).round()
+            out[start : start + batch] = restored.permute(0, 2, 3, 1).to(torch.uint8)
         return out
 
     def save_pretrained(self, folder: str | Path) -> Path:

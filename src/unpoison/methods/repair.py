@@ -1,0 +1,129 @@
+"""What happens to flagged samples, whichever method found them: PD-AutoR 3.2 and 3.3."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..detection.choice import Choice
+from ..progress import Progress, Stage
+from ..restoration import RestorationConfig, Restorer, check_quality, train_restorer
+from ..training.backbones import Backbone, create_backbone
+from ..training.loop import on_device, train
+from .base import OnPoison
+from .explain import Finding
+
+REFERENCE_IMAGES = 4000
+
+
+class Repair(NamedTuple):
+    """What is done with each of N samples."""
+
+    action: npt.NDArray[np.str_]
+    """str [N]: "keep", "restore" or "drop"."""
+    label: npt.NDArray[np.int64]
+    """int64 [N], -1 where dropped."""
+    quality: npt.NDArray[np.float32]
+    """float32 [N]."""
+    restored_index: npt.NDArray[np.int64]
+    """int64 [M], ascending."""
+    restored_images: npt.NDArray[np.uint8]
+    """uint8 [M,H,W,C]."""
+    restorer: Restorer | None
+
+
+def repair(
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.int64],
+    num_classes: int,
+    flagged: npt.NDArray[np.bool_],
+    findings: list[Finding],
+    suspicious: Backbone,
+    choice: Choice,
+    config: RestorationConfig,
+    *,
+    on_poison: OnPoison,
+    restorer: Restorer | None,
+    device: torch.device,
+    seed: int,
+    progress: Progress,
+) -> Repair:
+    """Keeps, drops or restores the flagged samples.
+
+    Args:
+        images: uint8 [N,H,W,C].
+        labels: int64 [N].
+        flagged: bool [N].
+        findings: groups that together hold all flagged samples.
+        suspicious: M, the model that learned the backdoor.
+        choice: how the classifier C is trained.
+        restorer: used as it is where given, in place of one that is trained here.
+    """
+    action = np.full(len(labels), "keep", dtype="<U7")
+    label, quality = labels.copy(), np.ones(len(labels), np.float32)
+    restored_index = np.empty(0, np.int64)
+    restored_images = np.empty((0, *images.shape[1:]), np.uint8)
+    if flagged.any() and on_poison != "keep":
+        action[flagged], label[flagged], quality[flagged] = "drop", -1, 0
+    if not flagged.any() or on_poison != "restore":
+        return Repair(action, label, quality, restored_index, restored_images, restorer)
+
+    with progress.stage("train on clean part") as stage:
+        classifier = train_classifier(images, labels, ~flagged, num_classes, choice, device, seed, stage)
+    clean = np.flatnonzero(~flagged)
+    clean = np.sort(np.random.default_rng(seed).permutation(clean)[:REFERENCE_IMAGES])
+    given, parts = restorer, []
+    for finding in sorted(findings, key=lambda finding: -int(finding.members.sum())):
+        members = np.flatnonzero(finding.members)
+        if not len(members):
+            continue
+        # 3.2 Content restorator training, on the very images that it will restore.
+        with progress.stage("train restorer") as stage:
+            current = given or train_restorer(
+                images, flagged, finding.estimate, config, device=device, seed=seed, stage=stage
+            )
+        restorer = restorer or current
+        # 3.3 Content restorator, quality checker, label restorer.
+        with progress.stage("restore"):
+            pixels = restore_in_batches(current, images, members, device)
+            verdict = check_quality(
+                pixels, labels[members], images[clean], classifier, suspicious, config, device=device
+            )
+        accepted = members[verdict.accepted]
+        action[accepted], label[accepted] = "restore", verdict.labels[verdict.accepted]
+        quality[members] = verdict.quality
+        parts.append((accepted, pixels[verdict.accepted]))
+    restored_index = np.concatenate([index for index, _ in parts])
+    order = np.argsort(restored_index)
+    restored_images = np.concatenate([pixels for _, pixels in parts])[order]
+    return Repair(action, label, quality, restored_index[order], restored_images, restorer)
+
+
+def train_classifier(
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.int64],
+    clean: npt.NDArray[np.bool_],
+    num_classes: int,
+    choice: Choice,
+    device: torch.device,
+    seed: int,
+    stage: Stage,
+) -> Backbone:
+    """The classifier C of section 3.3.2, trained on D_c."""
+    torch.manual_seed(seed + 2)
+    model = create_backbone(choice.backbone, images.shape[3], num_classes, choice.width)
+    index = np.flatnonzero(clean)
+    x, y = on_device(images[index], device), torch.from_numpy(labels[index]).to(device)
+    for epoch, _ in train(model, x, y, choice.training, seed + 2):
+        stage.update(epoch / choice.training.epochs)
+    return model
+
+
+def restore_in_batches(
+    restorer: Restorer, images: npt.NDArray[np.uint8], index: npt.NDArray[np.int64], device: torch.device
+) -> npt.NDArray[np.uint8]:
+    """Restored copies, uint8 [M,H,W,C], of the chosen images."""
+    chunks = np.array_split(index, max(1, len(index) // 512))
+    restored = [restorer(torch.from_numpy(images[chunk]).to(device)).cpu().numpy() for chunk in chunks]
+    return np.concatenate(restored)
