@@ -58,3 +58,14 @@ def test_errors_pass_through(capfd):
     with pytest.raises(KeyError), progress.stage("a"):
         raise KeyError("wrong")
     assert "100%" not in capfd.readouterr().err
+
+
+def test_parts_report_their_own_share(capfd):
+    with Progress(True).stage("train") as stage:
+        for number in range(2):
+            part = stage.part(number / 2, (number + 1) / 2)
+            time.sleep(0.15)
+            part.update(0.5)
+    shown = re.findall(r"train:\s+(\d+)%", capfd.readouterr().err)
+    assert {"25", "75", "100"} <= set(shown)
+    assert shown == sorted(shown, key=int)
