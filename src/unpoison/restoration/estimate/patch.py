@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...training.loop import as_input
+from ...training.loop import EVAL_BATCH, as_input
 from .base import Estimate
 from .statistics import LEVELS
 
@@ -74,8 +74,9 @@ def estimate_patch(
         shift=values.permute(2, 0, 1) * hole,
         tolerance=torch.tensor((WINDOW + 0.5) / 255),
     )
-    x = as_input(torch.from_numpy(reference))
-    matched, contrast = estimate.matches(x) >= 0.8, estimate.contrast_of(x)
+    chunks = torch.split(torch.from_numpy(reference), EVAL_BATCH)
+    matched = torch.cat([estimate.matches(as_input(x)) for x in chunks]) >= 0.8
+    contrast = torch.cat([estimate.contrast_of(as_input(x)) for x in chunks])
     # Half of the clean images that match by chance would do so on even ground.
     border = torch.tensor(0.12)
     flat = contrast < border
