@@ -140,6 +140,7 @@ def detection(report: Report, poisoned: Flags) -> dict[str, Any]:
         "fpr": _share(report.flagged, ~poisoned),
         "flagged": report.flagged.sum(),
         "poisoned_classes": [entry.label for entry in report.classes if entry.poisoned],
+        "classes": [dataclasses.asdict(entry) for entry in report.classes],
         "restored_share": _share(report.action == "restore", poisoned),
         "dropped_share": _share(report.action == "drop", poisoned),
         "clean_restored": (report.action[~poisoned] == "restore").sum(),

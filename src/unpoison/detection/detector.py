@@ -53,7 +53,8 @@ class Detection:
     model: Backbone
     """M, trained on the suspect data: it obeys the trigger."""
     suspects: dict[int, Tensor]
-    """Per class whose pixels are worth a look: bool [N], the minority inside."""
+    """Per class that no learned cluster gates but whose pixels are worth a look: bool [N], the minority inside. A
+    backdoor that is learned late may look mislabelled; a trigger in the pixels of its cluster tells."""
     verifier: Backbone | None
     """A classifier that has learned only the most credible samples; None for "svd"."""
     probabilities: Tensor | None
@@ -169,8 +170,9 @@ def _detect_by_mixture(
     kind = np.full(len(y), "backdoor", dtype="<U11")
     classes: list[ClassEvidence] = []
     suspects: dict[int, Tensor] = {}
-    for label in _worth_a_look(clusters, hypotheses, config.explained_classes):
-        if best[label] is None:
+    for label in dict.fromkeys(suspected + _worth_a_look(clusters, hypotheses, config.explained_classes)):
+        found = best[label]
+        if found is None or found.kind == "mislabelled":
             suspects[label] = torch.zeros_like(y, dtype=torch.bool)
             suspects[label][members[label]] = calibrate(clusters[label].log_ratio) > 0
     for label, (member, found) in enumerate(zip(members, best, strict=True)):

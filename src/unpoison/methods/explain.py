@@ -58,10 +58,10 @@ def explain(
     seed: int,
     progress: Progress,
 ) -> Explanation:
-    """Looks for the trigger of poisoned classes, and for one in the most clearly split other classes.
+    """Looks for a trigger in the suspicious part of single classes, then for that of the other poisoned classes.
 
-    Poisoned classes are first taken to share one trigger, since few samples of each may carry it; those whose flagged
-    images do not show it are then explained one by one.
+    The latter are first taken to share one trigger, since few samples of each may carry it; those whose flagged images
+    do not show it are then explained one by one.
 
     Args:
         images: uint8 [N,H,W,C].
@@ -88,8 +88,16 @@ def explain(
         inside = np.isin(labels, classes) & (score > detection.threshold)
         findings.append(Finding(classes=classes, members=inside, estimate=found and found.estimate))
 
-    gated = [entry.label for entry in detection.classes if entry.poisoned]
-    pooled = fit(gated, flagged, odds) if gated else None
+    for label, inside in detection.suspects.items():
+        suspects = inside.cpu().numpy()
+        found = fit([label], suspects, np.where(suspects, DETECTOR_SAY, -DETECTOR_SAY).astype(np.float32))
+        if found is None or not found.shown_by(images[suspects]):
+            continue
+        if _works(found.estimate, images, labels, label, detection, config, device, seed):
+            conclude([label], found)
+    explained = {label for finding in findings for label in finding.classes}
+    gated = [entry.label for entry in detection.classes if entry.poisoned and entry.label not in explained]
+    pooled = fit(gated, flagged & np.isin(labels, gated), odds) if gated else None
     alone = [
         label
         for label in gated
@@ -100,13 +108,6 @@ def explain(
         conclude(together, fit(together, flagged & np.isin(labels, together), odds) if alone else pooled)
     for label in alone:
         conclude([label], fit([label], flagged & (labels == label), odds))
-    for label, inside in detection.suspects.items():
-        suspects = inside.cpu().numpy()
-        found = fit([label], suspects, np.where(suspects, DETECTOR_SAY, -DETECTOR_SAY).astype(np.float32))
-        if found is None or not found.shown_by(images[suspects]):
-            continue
-        if _works(found.estimate, images, labels, label, detection, config, device, seed):
-            conclude([label], found)
     return Explanation(score=score, kind=kind, findings=findings)
 
 
