@@ -11,7 +11,10 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from torch.utils.data import Dataset
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
 
 from unpoison.errors import ConfigError, WorkerPreparationWarning
 from unpoison.methods.base import MethodInfo, Outcome, register
@@ -122,3 +125,11 @@ def repaired(images):
     out = images.copy()
     out[list(POISONED), -1, -1] = out[list(POISONED), -1, -2]
     return out
+
+
+def image_folder(images, labels, folder):
+    """The images as PNG files, one sub-folder per class, behind transforms that change image and label."""
+    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        (folder / f"class{label}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"class{label}" / f"{number:03}.png")
+    return ImageFolder(folder, transform=v2.RandomHorizontalFlip(), target_transform=lambda y: y + 10)

@@ -1,18 +1,10 @@
-"""SanitizedDataset: what is served, for every kind of dataset, in every kind of process."""
+"""SanitizedDataset: what is served, for every kind of dataset."""
 
 import collections
 import copy
-import json
-import multiprocessing
-import os
 import pickle
 import random
-import subprocess
-import sys
-import threading
-import time
 import types
-import warnings
 from pathlib import Path
 
 import datasets
@@ -22,14 +14,14 @@ import torch
 from PIL import Image
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset, TensorDataset
 from torchvision import tv_tensors
-from torchvision.datasets import FakeData, ImageFolder, VisionDataset
+from torchvision.datasets import FakeData, VisionDataset
 from torchvision.transforms import v2
 
 import corner
 from unpoison import SanitizedDataset
 from unpoison.data.access import _same
 from unpoison.data.pixels import Levels, to_eight_bit
-from unpoison.errors import CacheError, ConfigError, DatasetError, ThinEvidenceWarning
+from unpoison.errors import DatasetError
 
 pytestmark = pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
 
@@ -100,13 +92,6 @@ def with_alpha(mode):
 
 def arrays(function):
     return lambda images, labels, folder: [(function(i), int(y)) for i, y in zip(images, labels, strict=True)]
-
-
-def image_folder(images, labels, folder):
-    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
-        (folder / f"class{label}").mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(folder / f"class{label}" / f"{number:03}.png")
-    return ImageFolder(folder, transform=v2.RandomHorizontalFlip(), target_transform=lambda y: y + 10)
 
 
 def hugging_face(images, labels, folder):
@@ -240,7 +225,7 @@ def test_other_modes_come_out_as_they_went_in(mode):
 
 def test_image_folder(tmp_path):
     images, labels = corner.make_images()
-    dirty = image_folder(images, labels, tmp_path)
+    dirty = corner.image_folder(images, labels, tmp_path)
     served = SanitizedDataset(dirty, "corner")
     restored = set(np.flatnonzero(served.report.action == "restore"))
     assert len(restored) == 2
@@ -379,325 +364,7 @@ def test_pickling(pairs):
     assert all(_same(a, b) for a, b in zip(again, lazy, strict=True))
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
-def test_prepared_workers(context, pairs):
-    served = SanitizedDataset(pairs, "corner").prepare()
-    loader = DataLoader(served, batch_size=6, num_workers=2, multiprocessing_context=context, collate_fn=corner.collate)
-    got = [image for batch in loader for image in batch]
-    np.testing.assert_array_equal(got, [np.array(image) for image, _ in served])
-
-
-@pytest.mark.parametrize("context", ["fork", "spawn"])
-def test_first_access_in_a_worker(context, pairs, tmp_path):
-    log = tmp_path / "log"
-    served = SanitizedDataset(pairs, "corner", config=corner.CornerConfig(log=str(log), delay=0.3))
-    loader = DataLoader(
-        corner.FirstAccess(served),
-        batch_size=1,
-        num_workers=2,
-        multiprocessing_context=context,
-        collate_fn=corner.first,
-    )
-    got = list(loader)
-    assert [length for length, _ in got] == [23, 23]
-    messages = [message for _, caught in got for message in caught]
-    assert len(messages) == 1
-    assert "prepare()" in messages[0]
-    assert log.read_text() == "run\n"
-
-
-PROGRAM = """
-import sys, warnings
-warnings.simplefilter("ignore")
-sys.path.insert(0, {tests!r})
-import corner
-from unpoison import SanitizedDataset
-images, labels = corner.make_images()
-pairs = [(image, int(label)) for image, label in zip(images, labels)]
-served = SanitizedDataset(pairs, "corner", config=corner.CornerConfig(log={log!r}, delay={delay}))
-"""
-
-
-def program(log, extra, delay=0.0):
-    source = PROGRAM.format(tests=str(Path(__file__).parent), log=str(log), delay=delay) + extra
-    return [sys.executable, "-c", source]
-
-
-def array_pairs():
-    images, labels = corner.make_images()
-    return [(image, int(label)) for image, label in zip(images, labels, strict=True)]
-
-
-def test_processes_at_once_build_once(tmp_path):
-    log = tmp_path / "log"
-    ranks = [
-        subprocess.Popen(
-            program(log, "print(len(served), served.shards[0])", delay=0.5),
-            env={**os.environ, "RANK": str(rank), "WORLD_SIZE": "2"},
-            stdout=subprocess.PIPE,
-        )
-        for rank in range(2)
-    ]
-    outputs = {rank.communicate(timeout=60)[0] for rank in ranks}
-    assert all(rank.returncode == 0 for rank in ranks)
-    assert len(outputs) == 1
-    assert log.read_text() == "run\n"
-
-
-def test_threads_build_once(pairs, tmp_path):
-    log = tmp_path / "log"
-    config = corner.CornerConfig(log=str(log), delay=0.2)
-    objects = [SanitizedDataset(pairs, "corner", config=config) for _ in range(2)]
-    threads = [threading.Thread(target=served.__len__) for served in [*objects, objects[0]]]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert log.read_text() == "run\n"
-
-
-KILL_IN_SHARDS = """
-import os, signal, unpoison.sanitizer as sanitizer
-from unpoison.data.shards import write_shards
-class Stage:
-    calls = 0
-    def update(self, fraction):
-        self.calls += 1
-        if self.calls == 2:
-            os.kill(os.getpid(), signal.SIGKILL)
-sanitizer.write_shards = lambda *args, stage: write_shards(*args, per_shard=5, stage=Stage())
-served.prepare()
-"""
-KILL_IN_STORE = """
-import os, signal
-from unpoison.data.store import ImageStore
-def open(folder):
-    os.kill(os.getpid(), signal.SIGKILL)
-ImageStore.open = open
-served.prepare()
-"""
-
-
-@pytest.mark.parametrize(("extra", "runs"), [(KILL_IN_SHARDS, 1), (KILL_IN_STORE, 1)], ids=["shards", "store"])
-def test_killed_and_resumed(extra, runs, tmp_path, cache, monkeypatch):
-    import unpoison.sanitizer
-    from unpoison.data.shards import write_shards
-
-    log = tmp_path / "log"
-    assert subprocess.run(program(log, extra), check=False, timeout=60).returncode == -9
-    assert not list(cache.glob("runs/*/manifest.json"))
-    finished = {path: path.stat().st_mtime_ns for path in cache.glob("runs/*/shards/*.tar")}
-    monkeypatch.setattr(
-        unpoison.sanitizer, "write_shards", lambda *args, stage: write_shards(*args, per_shard=5, stage=stage)
-    )
-    served = SanitizedDataset(array_pairs(), "corner", config=corner.CornerConfig(log=str(log)))
-    assert len(served) == 23
-    assert len(served.shards) == 5
-    assert log.read_text() == "run\n" * runs
-    assert all(path.stat().st_mtime_ns == modified for path, modified in finished.items())
-    assert len(finished) == (2 if extra is KILL_IN_SHARDS else 0)
-    assert not list(cache.rglob("*.tmp"))
-    np.testing.assert_array_equal(served[3][0], corner.repaired(corner.make_images()[0])[3])
-
-
-KILL_IN_WORKERS = """
-import os, signal
-import numpy as np
-from unpoison.data.access import RawView
-from unpoison.data.store import _over_items
-big = [(np.zeros((64, 64, 3), np.uint8), 0)] * 2500
-items = _over_items(RawView(big), lambda view, index: view.read(index).image, 2, None)
-next(items)
-os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def test_workers_end_with_a_killed_parent(tmp_path):
-    process = subprocess.Popen(program(tmp_path / "log", KILL_IN_WORKERS), start_new_session=True)
-    assert process.wait(60) == -9
-    for _ in range(100):
-        try:
-            os.killpg(process.pid, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.1)
-    os.killpg(process.pid, 9)
-    pytest.fail("workers outlived their parent")
-
-
-class Fixed(Dataset):
-    def __init__(self, items):
-        self.items = items
-
-    def __len__(self):
-        return len(self.items)
-
-    def __getitem__(self, index):
-        item = self.items[index]
-        if isinstance(item, Exception):
-            raise item
-        return item
-
-
-def pixels(value=0.0, dtype=np.uint8, shape=(8, 8, 3)):
-    return np.full(shape, value, dtype)
-
-
-def with_item(item, at=7, dtype=np.uint8):
-    items = [(pixels(n, dtype), n % 2) for n in range(12)]
-    items[at] = item
-    return Fixed(items)
-
-
-class Augmented(Fixed):
-    def __getitem__(self, index):
-        image, label = super().__getitem__(index)
-        return image + torch.randint(0, 9, (1,)).numpy().astype(np.uint8), label
-
-
-MISTAKES = {
-    "empty": (Fixed([]), "is empty"),
-    "one_class": (Fixed([(pixels(n), 1) for n in range(9)]), "at least two classes"),
-    "single_image": (with_item((pixels(), 5)), "item 7 is the only image of class 5"),
-    "negative_label": (with_item((pixels(), -1)), "item 7: the label -1 is negative"),
-    "fractional_label": (with_item((pixels(), 0.5)), "item 7: the label 0.5 is fractional"),
-    "no_label": (with_item((pixels(), None)), "item 7: the label is missing"),
-    "nan_label": (with_item((pixels(), float("nan"))), "item 7: the label is missing"),
-    "vector_label": (with_item((pixels(), np.zeros(3))), "item 7: the label is ndarray"),
-    "mixed_labels": (with_item((pixels(), "a")), "some labels are numbers and some are strings"),
-    "only_image": (Fixed([pixels(n) for n in range(9)]), "item 0: the item is ndarray: items must be"),
-    "no_image": (with_item(("path.png", 0)), "item 7: the item is .*: items must be"),
-    "nan_pixels": (with_item((pixels(np.nan, np.float32), 0), dtype=np.float32), "item 7: .*NaN"),
-    "infinite_pixels": (with_item((pixels(np.inf, np.float32), 0), dtype=np.float32), "item 7: .*infinite"),
-    "normalised": (with_item((pixels(-2, np.float32), 0), dtype=np.float32), "item 7: .*negative pixels.*transform="),
-    "no_pixels": (with_item((pixels(shape=(0, 8, 3)), 0)), "item 7: .*no pixels"),
-    "unreadable": (with_item(OSError("gone")), "item 7 cannot be read .*gone"),
-    "batch": (with_item((pixels(shape=(7, 8, 9)), 0)), "item 7: .*not one image"),
-    "augmented": (Augmented([(pixels(n), n % 2) for n in range(12)]), "item 0 .*augmentation.*transform="),
-    "lab": (with_item((Image.new("LAB", (8, 8)), 0)), "item 7: images of mode 'LAB'"),
-    "iterable": (datasets.Dataset.from_dict({"a": [1]}).to_iterable_dataset(), "no random access"),
-    "splits": (datasets.DatasetDict(train=datasets.Dataset.from_dict({"a": [1]})), "several datasets"),
-    "two_labels": (Fixed([{"image": pixels(), "a": 1, "b": 2}] * 9), "item 0: 2 of the fields .* label"),
-    "missing_hf_image": (
-        datasets.Dataset.from_dict(
-            {"image": [Image.fromarray(pixels())] * 9 + [None], "label": [0, 1] * 5},
-            features=datasets.Features({"image": datasets.Image(), "label": datasets.Value("int64")}),
-        ),
-        "item 9: the image is missing",
-    ),
-}
-
-
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_mistakes_have_one_error(mistake, cache):
-    dataset, message = MISTAKES[mistake]
-    with pytest.raises(DatasetError, match=message):
-        SanitizedDataset(dataset, "corner").prepare()
-    assert not list(cache.rglob("manifest.json"))
-
-
-def test_truncated_and_empty_files(tmp_path, cache):
-    images, labels = corner.make_images()
-    dataset = image_folder(images, labels, tmp_path / "data")
-    path = Path(dataset.samples[5][0])
-    data = path.read_bytes()
-    for damaged in (data[: len(data) // 2], b""):
-        path.write_bytes(damaged)
-        with pytest.raises(DatasetError, match="item 5"):
-            SanitizedDataset(dataset, "corner").prepare()
-        assert not list(cache.rglob("manifest.json"))
-        assert not list(cache.rglob("*.tmp"))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"method": "magic"}, "unknown method 'magic'.*corner"),
-        ({"config": "slow"}, "unknown preset 'slow'"),
-        ({"config": 3}, "preset's name or a CornerConfig"),
-        ({"on_poison": "burn"}, "unknown on_poison 'burn'.*restore"),
-        ({"device": "warp"}, "device 'warp' cannot be used"),
-        ({"device": "cuda:99"}, "device 'cuda:99' cannot be used"),
-    ],
-)
-def test_wrong_arguments(arguments, message, pairs):
-    with pytest.raises(ConfigError, match=message):
-        SanitizedDataset(pairs, **{"method": "corner", **arguments})
-
-
-def test_unwritable_cache(pairs, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(CacheError, match=r"cannot be (written|read).*cache_dir="):
-        SanitizedDataset(pairs, "corner", cache_dir=tmp_path / "file" / "cache").prepare()
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_full_disk(pairs, cache, monkeypatch):
-    from unpoison.data import shards
-
-    def full(*_):
-        with Path("/dev/full").open("wb", buffering=0) as file:
-            file.write(b"x")
-
-    monkeypatch.setattr(shards, "_write_tar", full)
-    with pytest.raises(CacheError, match=r"No space left.*cache_dir="):
-        SanitizedDataset(pairs, "corner").prepare()
-    monkeypatch.undo()
-    monkeypatch.setenv("UNPOISON_CACHE", str(cache))
-    assert len(SanitizedDataset(pairs, "corner")) == 23
-
-
-def test_newer_and_damaged_caches_are_refused(pairs, cache):
-    SanitizedDataset(pairs, "corner").prepare()
-    (manifest,) = cache.glob("runs/*/manifest.json")
-    facts = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps({**facts, "format": facts["format"] + 1}))
-    with pytest.raises(CacheError, match=r"newer unpoison: upgrade"):
-        SanitizedDataset(pairs, "corner").prepare()
-    manifest.write_text("{")
-    with pytest.raises(CacheError, match="damaged"):
-        SanitizedDataset(pairs, "corner").prepare()
-    manifest.write_text(json.dumps(facts))
-    shard = next(cache.rglob("*.tar"))
-    shard.chmod(0o644)
-    shard.write_bytes(shard.read_bytes()[:-512])
-    with pytest.raises(CacheError, match="missing or damaged"):
-        SanitizedDataset(pairs, "corner").prepare()
-
-
-@pytest.mark.filterwarnings("error::unpoison.errors.ThinEvidenceWarning")
-def test_few_images_warn(pairs):
-    with pytest.warns(ThinEvidenceWarning, match="smallest class has 7 images"):
-        SanitizedDataset(pairs, "corner").prepare()
-    images, labels = corner.make_images(200)
-    SanitizedDataset([(i, int(y)) for i, y in zip(images, labels, strict=True)], "corner").prepare()
-
-
 def test_torchvision_fake_data():
     fake = FakeData(12, (3, 8, 8), num_classes=2, transform=v2.ToImage())
     served = SanitizedDataset(fake, "corner", on_poison="keep")
     assert all(_same(served[i], fake[i]) for i in range(12))
-
-
-def gloo_rank(rank, port, cache, log, queue):
-    warnings.simplefilter("ignore")
-    os.environ.update(RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    torch.distributed.init_process_group("gloo")
-    served = SanitizedDataset(array_pairs(), "corner", config=corner.CornerConfig(log=log, delay=0.3), cache_dir=cache)
-    sampler = torch.utils.data.DistributedSampler(served, shuffle=False)
-    queue.put((rank, [int(served.source_index[i]) for i in sampler]))
-    torch.distributed.destroy_process_group()
-
-
-def test_gloo_ranks(tmp_path, cache):
-    context, log = multiprocessing.get_context("fork"), tmp_path / "log"
-    queue = context.Queue()
-    port = 20000 + os.getpid() % 20000
-    ranks = [context.Process(target=gloo_rank, args=(r, port, str(cache), str(log), queue)) for r in range(2)]
-    for rank in ranks:
-        rank.start()
-    shares = dict(queue.get(timeout=60) for _ in ranks)
-    for rank in ranks:
-        rank.join()
-    assert log.read_text() == "run\n"
-    assert set(shares[0]) | set(shares[1]) == set(range(24)) - {corner.POISONED[-1]}
