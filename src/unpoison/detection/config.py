@@ -29,9 +29,10 @@ class DetectionConfig:
     """λ of E_f = E1 ‖ λ E2. Only "svd" uses it: the mixture scales both blocks by their own spread."""
     poison_rate: float = 0.01
     """Only for "svd": the fraction of poison that the user expects; 1.5 times as many samples are flagged."""
-    cluster_evidence: float = 4.0
+    cluster_evidence: float = 3.2
     """A class counts as poisoned when a learned cluster of foreign content stands out this far: separation in
-    standard deviations times `foreign_content`."""
+    standard deviations times `foreign_content`. Measured: clean classes of CIFAR-10 and GTSRB reach 2.5, the least
+    clear of the poisoned ones 3.7."""
     contradiction_evidence: float = 6.5
     """The same for a part of a class that everything contradicts: the hard samples of clean classes come nearer to
     it."""
