@@ -10,7 +10,7 @@ from unpoison.training.backbones import BACKBONES
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"backbone": "vgg"}, r"unknown backbone 'vgg': choose one of resnet18, resnet34, resnet9"),
+        ({"backbone": "vgg"}, r"unknown backbone 'vgg': choose one of conv5, resnet18, resnet34, resnet9"),
         ({"outliers": "knn"}, "unknown outliers 'knn': choose mixture or svd"),
         ({"width": 0}, "width must be at least 1, got 0"),
         ({"poison_rate": 0}, "poison_rate must lie between 0 and 0.5"),

@@ -39,5 +39,5 @@ def test_resnet18_of_width_64_is_the_standard_one():
 
 
 def test_unknown_name():
-    with pytest.raises(ConfigError, match="unknown backbone 'vgg': choose one of resnet18, resnet34, resnet9"):
+    with pytest.raises(ConfigError, match="unknown backbone 'vgg': choose one of conv5, resnet18, resnet34, resnet9"):
         create_backbone("vgg", 3, 10, 16)

@@ -108,7 +108,7 @@ def test_images_are_not_copied_on_a_cpu():
         ({"epochs": 0}, "epochs >= 1"),
         ({"batch_size": 1}, "batch_size >= 2"),
         ({"learning_rate": 0}, "learning_rate must be positive"),
-        ({"schedule": "cosine"}, "unknown schedule 'cosine': choose onecycle or multistep"),
+        ({"schedule": "cosine"}, "unknown schedule 'cosine': choose onecycle, multistep or constant"),
     ],
 )
 def test_wrong_settings(settings, message):

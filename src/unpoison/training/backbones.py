@@ -71,6 +71,20 @@ class BasicBlock(nn.Module):
         return torch.relu(self.convs(x) + self.shortcut(x))
 
 
+def conv5(channels: int, num_classes: int, width: int) -> Backbone:
+    """Five convolutions: BaB's "simple network model", trained in seconds."""
+    body = nn.Sequential(
+        conv_bn_relu(channels, width, 2),
+        conv_bn_relu(width, 2 * width),
+        conv_bn_relu(2 * width, 2 * width, 2),
+        conv_bn_relu(2 * width, 4 * width, 2),
+        conv_bn_relu(4 * width, 4 * width),
+        nn.AdaptiveMaxPool2d(1),
+        nn.Flatten(),
+    )
+    return Backbone(body, 4 * width, num_classes)
+
+
 def resnet9(channels: int, num_classes: int, width: int) -> Backbone:
     body = nn.Sequential(
         conv_bn_relu(channels, width),
@@ -110,6 +124,7 @@ def resnet34(channels: int, num_classes: int, width: int) -> Backbone:
 
 
 BACKBONES: dict[str, Callable[[int, int, int], Backbone]] = {
+    "conv5": conv5,
     "resnet9": resnet9,
     "resnet18": resnet18,
     "resnet34": resnet34,

@@ -1,7 +1,7 @@
 """The one training loop: uint8 images in memory, channels_last, bf16 autocast, batches gathered by index."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ EVAL_BATCH = 512
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """How a classifier is trained with SGD.
+    """How a classifier is trained.
 
     Raises:
         ConfigError: a value is out of range.
@@ -26,12 +26,14 @@ class TrainingConfig:
 
     epochs: int = 15
     """Passes over the data."""
+    optimizer: Literal["sgd", "adam"] = "sgd"
     batch_size: int = 128
     learning_rate: float = 0.05
     """Peak rate of the one-cycle schedule; initial rate of the multistep schedule."""
-    schedule: Literal["onecycle", "multistep"] = "onecycle"
-    """One cycle (Smith, 2018), or division by 10 after half and after three quarters of the epochs."""
+    schedule: Literal["onecycle", "multistep", "constant"] = "onecycle"
+    """One cycle (Smith, 2018), division by 10 after half and after three quarters of the epochs, or none."""
     momentum: float = 0.9
+    """Of SGD; Adam keeps its own."""
     weight_decay: float = 5e-4
     flip: bool = False
     """Mirror half of the images at random: right for photographs, wrong for digits and signs."""
@@ -41,8 +43,10 @@ class TrainingConfig:
             raise ConfigError(f"need epochs >= 1 and batch_size >= 2, got {self.epochs} and {self.batch_size}")
         if self.learning_rate <= 0:
             raise ConfigError(f"learning_rate must be positive, got {self.learning_rate}")
-        if self.schedule not in ("onecycle", "multistep"):
-            raise ConfigError(f"unknown schedule {self.schedule!r}: choose onecycle or multistep")
+        if self.schedule not in ("onecycle", "multistep", "constant"):
+            raise ConfigError(f"unknown schedule {self.schedule!r}: choose onecycle, multistep or constant")
+        if self.optimizer not in ("sgd", "adam"):
+            raise ConfigError(f"unknown optimizer {self.optimizer!r}: choose sgd or adam")
 
 
 def on_device(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
@@ -59,15 +63,33 @@ def autocast(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16)
 
 
+Loss = Callable[[Backbone, Tensor, Tensor, Tensor], Tensor]
+"""Maps a model, float images [B,C,H,W] in 0..1, labels int64 [B] and positions int64 [B] to a scalar."""
+
+
+def cross_entropy(model: Backbone, images: Tensor, labels: Tensor, index: Tensor) -> Tensor:
+    """Mean cross-entropy of a batch; a `Loss`."""
+    with autocast(images.device):
+        logits = model(images)
+    # Full precision here: a bf16 logit near 16 moves in steps of 0.06 to 0.12.
+    return F.cross_entropy(logits.float(), labels)
+
+
 def train(
-    model: Backbone, images: Tensor, labels: Tensor, config: TrainingConfig, seed: int = 0
+    model: Backbone,
+    images: Tensor,
+    labels: Tensor,
+    config: TrainingConfig,
+    seed: int = 0,
+    loss: Loss = cross_entropy,
 ) -> Iterator[tuple[int, float]]:
-    """Trains with cross-entropy, one epoch per iteration.
+    """Trains with a loss, one epoch per iteration.
 
     Args:
         model: trained in place, on the device of `images`.
         images: uint8 [N,H,W,C].
         labels: int64 [N], on the same device.
+        loss: sees the batch after mirroring.
 
     Yields:
         The number of the finished epoch, from 1, and its mean training loss.
@@ -76,42 +98,51 @@ def train(
     model.to(device).to(memory_format=torch.channels_last)
     n, batch = len(labels), min(config.batch_size, len(labels))
     steps = max(1, n // batch)
-    optimizer = torch.optim.SGD(
+    optimizer = _optimizer(model, config)
+    scheduler = _scheduler(optimizer, config, steps)
+    generator = torch.Generator().manual_seed(seed)
+    for epoch in range(1, config.epochs + 1):
+        model.train()
+        order = torch.randperm(n, generator=generator)
+        flips = (torch.rand(n, generator=generator) < 0.5).to(device) if config.flip else None
+        total = torch.zeros((), device=device)
+        # The last incomplete batch is left out: batch norm on a few images would be noise.
+        for index in order[: steps * batch].view(steps, batch):
+            index = index.to(device)
+            x = as_input(images[index])
+            if flips is not None:
+                x = torch.where(flips[index][:, None, None, None], x.flip(3), x)
+            value = loss(model, x, labels[index], index)
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(value)
+            optimizer.step()
+            scheduler.step()
+            total += value.detach()
+        yield epoch, float(total / steps)
+
+
+def _optimizer(model: Backbone, config: TrainingConfig) -> torch.optim.Optimizer:
+    if config.optimizer == "adam":
+        return torch.optim.Adam(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+    return torch.optim.SGD(
         model.parameters(),
         config.learning_rate,
         momentum=config.momentum,
         weight_decay=config.weight_decay,
         nesterov=config.momentum > 0,
     )
-    scheduler: torch.optim.lr_scheduler.LRScheduler
+
+
+def _scheduler(
+    optimizer: torch.optim.Optimizer, config: TrainingConfig, steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
     if config.schedule == "onecycle":
-        scheduler = torch.optim.lr_scheduler.OneCycleLR(
+        return torch.optim.lr_scheduler.OneCycleLR(
             optimizer, config.learning_rate, total_steps=steps * config.epochs, cycle_momentum=False
         )
-    else:
-        milestones = [steps * config.epochs // 2, steps * config.epochs * 3 // 4]
-        scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones)
-    generator = torch.Generator().manual_seed(seed)
-    for epoch in range(1, config.epochs + 1):
-        model.train()
-        order = torch.randperm(n, generator=generator)
-        flips = torch.rand(n, generator=generator) < 0.5 if config.flip else None
-        total = torch.zeros((), device=device)
-        # The last incomplete batch is left out: batch norm on a few images would be noise.
-        for index in order[: steps * batch].view(steps, batch):
-            x = as_input(images[index.to(device)])
-            if flips is not None:
-                x = torch.where(flips[index].to(device)[:, None, None, None], x.flip(3), x)
-            with autocast(device):
-                logits = model(x)
-            # Full precision here: a bf16 logit near 16 moves in steps of 0.06 to 0.12.
-            loss = F.cross_entropy(logits.float(), labels[index.to(device)])
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            optimizer.step()
-            scheduler.step()
-            total += loss.detach()
-        yield epoch, float(total / steps)
+    total = steps * config.epochs
+    milestones = [total // 2, total * 3 // 4] if config.schedule == "multistep" else []
+    return torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones)
 
 
 class Prediction(NamedTuple):
