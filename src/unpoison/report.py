@@ -1,8 +1,10 @@
 """The report of one run: what was found, why, what was done, how long it took."""
 
 import dataclasses
+import importlib.metadata
 import io
 import json
+import platform
 import zipfile
 from pathlib import Path
 from typing import Any, Self
@@ -14,7 +16,7 @@ from .errors import CacheError
 
 FORMAT = 1
 _JSON, _ARRAYS = "report.json", "report.npz"
-_FIELDS = ("score", "flagged", "kind", "action", "label", "original_label", "quality")
+_FIELDS = ("score", "flagged", "kind", "action", "label", "original_label", "quality", "votes")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,9 @@ class Report:
     """What was chosen automatically and why, and what limits the evidence."""
     versions: dict[str, str]
     """Of unpoison and the libraries that decide the outcome."""
+    votes: npt.NDArray[np.bool_] = dataclasses.field(default_factory=lambda: np.zeros((0, 0), np.bool_))
+    """bool [N,M], "bab" only: which of M models call the sample ours once it carries our trigger. Clean samples have
+    all votes."""
 
     def __len__(self) -> int:
         return len(self.score)
@@ -116,3 +121,9 @@ class Report:
             return cls(**values, **facts)
         except (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, zipfile.BadZipFile) as error:
             raise CacheError(f"no readable report in {folder}: {error}") from error
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, this package and the libraries that decide an outcome."""
+    packages = ("unpoison", "torch", "numpy")
+    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in packages}}

@@ -8,7 +8,7 @@ from unpoison.bench.data import LabelledImages
 from unpoison.config import PDAutoRConfig
 from unpoison.demo import load_digits
 from unpoison.detection.detector import detect
-from unpoison.methods.explain import explain
+from unpoison.methods.explain import Suspicion, explain
 from unpoison.progress import Progress
 
 
@@ -18,7 +18,7 @@ def explanation(dataset):
     seen = LabelledImages.of(dataset)
     common = {"device": torch.device("cpu"), "seed": 0, "progress": Progress(False)}
     detection = detect(seen.images, seen.labels, 10, config, **common)
-    return explain(seen.images, seen.labels, detection, config, **common)
+    return explain(seen.images, seen.labels, Suspicion.of(detection), config.causal_rate, **common)
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,12 @@
 """Detection and restoration meet once: a trigger found in the pixels confirms classes and repairs the flags."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..detection.config import DetectionConfig
 from ..detection.detector import Detection, log_odds_against
 from ..progress import Progress, Stage
 from ..restoration import Estimate, estimate_transform
@@ -37,22 +36,70 @@ class Finding:
     """bool [N]; the flagged samples of these classes."""
     estimate: Estimate | None
 
+    def describe(self) -> str:
+        """A line for the report."""
+        classes = f"class {', '.join(map(str, self.classes))}" if self.classes else "all classes"
+        if self.estimate is None:
+            return f"{classes}: no simple trigger explains the flagged images"
+        return f"{classes}: the flagged images share a trigger of kind {self.estimate.kind}"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Explanation:
     """The detector's verdict after the pixels were heard."""
 
     score: npt.NDArray[np.float32]
-    """float32 [N]; above `Detection.threshold` = flagged."""
+    """float32 [N]; above 0 = flagged."""
     kind: npt.NDArray[np.str_]
     findings: list[Finding]
+
+
+def unexplained(score: npt.NDArray[np.float32], threshold: float = 0.0) -> Explanation:
+    """A verdict whose pixels nobody asks: float32 [N], flagged above the threshold."""
+    flags = score > threshold
+    found = [Finding(classes=[], members=flags, estimate=None)] if flags.any() else []
+    return Explanation(score=score, kind=np.full(len(score), "backdoor"), findings=found)
+
+
+class Suspicion(NamedTuple):
+    """A detector's verdict on N samples."""
+
+    score: npt.NDArray[np.float32]
+    """float32 [N], log-odds of being poisoned; above 0 = flagged."""
+    kind: npt.NDArray[np.str_]
+    """str [N], see `Report.kind`."""
+    gated: list[int]
+    """The poisoned classes."""
+    suspects: dict[int, npt.NDArray[np.bool_]]
+    """Per further class whose pixels are worth a look: bool [N], the suspicious part."""
+    probabilities: npt.NDArray[np.float32]
+    """float32 [N,K], softmax of classifiers that have not learned the poison."""
+    model: Backbone
+    """Trained on everything: it obeys the trigger."""
+    verifier: Backbone
+    """Trained without the suspects."""
+
+    @classmethod
+    def of(cls, detection: Detection) -> Self:
+        """The verdict of the mixture detector."""
+        assert detection.probabilities is not None
+        assert detection.verifier is not None
+        return cls(
+            score=detection.score.cpu().numpy(),
+            kind=detection.kind,
+            gated=[entry.label for entry in detection.classes if entry.poisoned],
+            suspects={label: inside.cpu().numpy() for label, inside in detection.suspects.items()},
+            probabilities=detection.probabilities.cpu().numpy(),
+            model=detection.model,
+            verifier=detection.verifier,
+        )
 
 
 def explain(
     images: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.int64],
-    detection: Detection,
-    config: DetectionConfig,
+    suspicion: Suspicion,
+    causal_rate: float,
     *,
     device: torch.device,
     seed: int,
@@ -66,16 +113,15 @@ def explain(
     Args:
         images: uint8 [N,H,W,C].
         labels: int64 [N].
-        detection: of the mixture detector; its `probabilities` are not None.
+        causal_rate: a trigger found in a class that is not gated counts when stamping it turns this fraction of other
+            images into the class.
     """
-    assert detection.probabilities is not None
-    score, kind = detection.score.cpu().numpy().copy(), detection.kind.copy()
-    flagged = detection.flagged.cpu().numpy()
-    probabilities = detection.probabilities.cpu().numpy()
+    score, kind = suspicion.score.copy(), suspicion.kind.copy()
+    flagged, probabilities = score > 0, suspicion.probabilities
     # A white patch on a white ground shows in no pixel: there the content's own class has a say, too.
     own = torch.from_numpy(probabilities[np.arange(len(labels)), labels])
     odds = score + log_odds_against(own).numpy()
-    findings = []
+    findings: list[Finding] = []
 
     def fit(classes: list[int], suspects: npt.NDArray[np.bool_], odds: npt.NDArray[np.float32]) -> _Fit | None:
         with progress.stage("explain") as stage:
@@ -85,18 +131,17 @@ def explain(
         if found is not None:
             score[found.members] = found.score
             kind[found.members] = "backdoor"
-        inside = np.isin(labels, classes) & (score > detection.threshold)
+        inside = np.isin(labels, classes) & (score > 0)
         findings.append(Finding(classes=classes, members=inside, estimate=found and found.estimate))
 
-    for label, inside in detection.suspects.items():
-        suspects = inside.cpu().numpy()
+    for label, suspects in suspicion.suspects.items():
         found = fit([label], suspects, np.where(suspects, DETECTOR_SAY, -DETECTOR_SAY).astype(np.float32))
         if found is None or not found.shown_by(images[suspects]):
             continue
-        if _works(found.estimate, images, labels, label, detection, config, device, seed):
+        if _works(found.estimate, label, images, labels, suspicion, causal_rate, device=device, seed=seed):
             conclude([label], found)
     explained = {label for finding in findings for label in finding.classes}
-    gated = [entry.label for entry in detection.classes if entry.poisoned and entry.label not in explained]
+    gated = [label for label in suspicion.gated if label not in explained]
     pooled = fit(gated, flagged & np.isin(labels, gated), odds) if gated else None
     alone = [
         label
@@ -157,11 +202,12 @@ def _fit(
 
 def _works(
     estimate: Estimate,
+    label: int,
     images: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.int64],
-    label: int,
-    detection: Detection,
-    config: DetectionConfig,
+    suspicion: Suspicion,
+    causal_rate: float,
+    *,
     device: torch.device,
     seed: int,
 ) -> bool:
@@ -169,7 +215,6 @@ def _works(
 
     A stroke that belongs to a digit does so as well, but then the verifier, which learned no trigger, follows.
     """
-    assert detection.verifier is not None
     others = np.random.default_rng(seed).permutation(np.flatnonzero(labels != label))[:STAMPED]
     x = on_device(images[np.sort(others)], device)
     with torch.inference_mode():
@@ -179,6 +224,6 @@ def _works(
         before, after = (predict(model, batch).logits.argmax(1) == label for batch in (x, stamped))
         return float(after.float().mean() - before.float().mean())
 
-    found = effect(detection.model)
-    needed = max(PATCH_RATE, config.causal_rate) if estimate.kind == "patch" else config.causal_rate
-    return found >= needed and effect(detection.verifier) <= NATURAL * found
+    found = effect(suspicion.model)
+    needed = max(PATCH_RATE, causal_rate) if estimate.kind == "patch" else causal_rate
+    return found >= needed and effect(suspicion.verifier) <= NATURAL * found

@@ -40,7 +40,7 @@ def repair(
     flagged: npt.NDArray[np.bool_],
     findings: list[Finding],
     suspicious: Backbone,
-    choice: Choice,
+    choice: Choice | None,
     config: RestorationConfig,
     *,
     on_poison: OnPoison,
@@ -57,7 +57,7 @@ def repair(
         flagged: bool [N].
         findings: groups that together hold all flagged samples.
         suspicious: M, the model that learned the backdoor.
-        choice: how the classifier C is trained.
+        choice: how the classifier C is trained; None where nothing is to be restored.
         restorer: used as it is where given, in place of one that is trained here.
     """
     action = np.full(len(labels), "keep", dtype="<U7")
@@ -69,6 +69,7 @@ def repair(
     if not flagged.any() or on_poison != "restore":
         return Repair(action, label, quality, restored_index, restored_images, restorer)
 
+    assert choice is not None
     with progress.stage("train on clean part") as stage:
         classifier = train_classifier(images, labels, ~flagged, num_classes, choice, device, seed, stage)
     clean = np.flatnonzero(~flagged)

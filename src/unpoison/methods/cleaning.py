@@ -1,0 +1,110 @@
+"""From what a method finds to what is handed back: the steps that all methods share."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..detection.choice import Choice, choose
+from ..detection.config import DEFAULT
+from ..progress import Progress
+from ..report import ClassEvidence, Report, versions
+from ..restoration import Restorer
+from ..training.backbones import Backbone
+from .base import OnPoison, Outcome, Run
+from .explain import Explanation
+from .repair import repair
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Found:
+    """A method's verdict on N samples."""
+
+    explanation: Explanation
+    threshold: float = 0.0
+    """Samples whose score is above it are flagged."""
+    classes: list[ClassEvidence]
+    model: Backbone
+    """The suspicious model M: it learned the backdoor, if there is one."""
+    choice: Choice | None = None
+    """How classifiers are trained on this data; None where the method did not have to choose."""
+    votes: npt.NDArray[np.bool_] | None = None
+    """See `Report.votes`."""
+    notes: list[str]
+
+    @property
+    def flagged(self) -> npt.NDArray[np.bool_]:
+        return self.explanation.score > self.threshold
+
+
+Find = Callable[..., Found]
+"""(images, labels, num_classes, config, device=..., seed=..., progress=...) to `Found`; arguments as of `Run`."""
+
+
+def cleaning(name: str, find: Find) -> Run:
+    """The entry point of a method that finds poison by `find`."""
+
+    def run(
+        images: npt.NDArray[np.uint8],
+        labels: npt.NDArray[np.int64],
+        num_classes: int,
+        *,
+        config: Any,
+        on_poison: OnPoison,
+        restorer: Restorer | None,
+        device: torch.device,
+        seed: int,
+        progress: Progress,
+    ) -> Outcome:
+        """See `unpoison.methods.base.Run`."""
+        found = find(images, labels, num_classes, config, device=device, seed=seed, progress=progress)
+        flagged, findings, choice = found.flagged, found.explanation.findings, found.choice
+        if choice is None and on_poison == "restore" and flagged.any():
+            with progress.stage("choose"):
+                choice = choose(DEFAULT, images, labels, num_classes, device, seed)
+        repaired = repair(
+            images, labels, num_classes, flagged, findings, found.model, choice, config.restoration,
+            on_poison=on_poison, restorer=restorer, device=device, seed=seed, progress=progress,
+        )  # fmt: skip
+        poisoned = {label for finding in findings for label in finding.classes}
+        report = Report(
+            score=found.explanation.score.astype(np.float32),
+            flagged=flagged,
+            kind=np.where(flagged, found.explanation.kind, ""),
+            action=repaired.action,
+            label=repaired.label,
+            original_label=labels.copy(),
+            quality=repaired.quality,
+            threshold=found.threshold,
+            classes=[
+                dataclasses.replace(entry, poisoned=entry.poisoned or entry.label in poisoned)
+                for entry in found.classes
+            ],
+            timings=dict(progress.timings),
+            config={
+                "method": name,
+                **dataclasses.asdict(config),
+                "chosen": None if choice is None else _facts(choice),
+                "on_poison": on_poison,
+                "device": str(device),
+                "seed": seed,
+            },
+            notes=found.notes + [finding.describe() for finding in findings],
+            versions=versions(),
+            **({} if found.votes is None else {"votes": found.votes}),
+        )
+        return Outcome(
+            report=report,
+            restored_index=repaired.restored_index,
+            restored_images=repaired.restored_images,
+            restorer=repaired.restorer,
+        )
+
+    return run
+
+
+def _facts(choice: Choice) -> dict[str, Any]:
+    return {"backbone": choice.backbone, "width": choice.width, "training": dataclasses.asdict(choice.training)}
