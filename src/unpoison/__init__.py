@@ -4,6 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .config import BaBConfig as BaBConfig
+    from .config import EnsembleConfig as EnsembleConfig
     from .config import PDAutoRConfig as PDAutoRConfig
     from .dataset import SanitizedDataset as SanitizedDataset
     from .report import Report as Report
@@ -14,13 +16,24 @@ __version__ = "0.1.0.dev0"
 
 # Resolved on first use: importing the package stays as cheap as importing torch.
 _HOMES = {
+    "BaBConfig": "config",
+    "EnsembleConfig": "config",
     "PDAutoRConfig": "config",
     "Report": "report",
     "Restorer": "restoration",
     "SanitizedDataset": "dataset",
     "Sanitizer": "sanitizer",
 }
-__all__ = ["PDAutoRConfig", "Report", "Restorer", "SanitizedDataset", "Sanitizer", "__version__"]
+__all__ = [
+    "BaBConfig",
+    "EnsembleConfig",
+    "PDAutoRConfig",
+    "Report",
+    "Restorer",
+    "SanitizedDataset",
+    "Sanitizer",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:

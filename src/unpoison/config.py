@@ -1,24 +1,30 @@
 """Configurations of the methods, and their presets."""
 
 import dataclasses
+from typing import Self, TypeVar
 
 from . import restoration
-from .detection.config import DEFAULT, FAST, PAPER, DetectionConfig
+from .detection import config as detection
+from .detection.config import DetectionConfig
 from .errors import ConfigError
 from .restoration import RestorationConfig
+from .verification import config as verification
+from .verification.config import VerificationConfig
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PDAutoRConfig:
     """Settings of method "pdautor"."""
 
-    detection: DetectionConfig = DEFAULT
+    detection: DetectionConfig = detection.DEFAULT
     """PD detector, section 3.1."""
     restoration: RestorationConfig = restoration.DEFAULT
     """Content restorator, quality checker and label restorer, sections 3.2 and 3.3."""
 
     @classmethod
-    def preset(cls, name: str) -> "PDAutoRConfig":
+    def preset(cls, name: str) -> Self:
         """Returns a preset.
 
         Args:
@@ -28,13 +34,49 @@ class PDAutoRConfig:
         Raises:
             ConfigError: the name is unknown.
         """
-        if name not in _PRESETS:
-            raise ConfigError(f"unknown preset {name!r}: choose one of {', '.join(_PRESETS)}")
-        return _PRESETS[name]
+        detector = _chosen(name, default=detection.DEFAULT, paper=detection.PAPER, fast=detection.FAST)
+        return cls(detection=detector, restoration=_restoration(name))
 
 
-_PRESETS = {
-    "default": PDAutoRConfig(),
-    "paper": PDAutoRConfig(detection=PAPER, restoration=restoration.PAPER),
-    "fast": PDAutoRConfig(detection=FAST, restoration=restoration.FAST),
-}
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BaBConfig:
+    """Settings of method "bab"."""
+
+    verification: VerificationConfig = verification.DEFAULT
+    """Our own backdoor, the verification models and the decision, sections 4.1 to 4.3."""
+    restoration: RestorationConfig = restoration.DEFAULT
+    """As for "pdautor"; only with `on_poison="restore"`."""
+
+    @classmethod
+    def preset(cls, name: str) -> Self:
+        """Returns a preset, as `PDAutoRConfig.preset` does; "paper" is the setting for CIFAR-10."""
+        verifier = _chosen(name, default=verification.DEFAULT, paper=verification.PAPER, fast=verification.FAST)
+        return cls(verification=verifier, restoration=_restoration(name))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EnsembleConfig:
+    """Settings of method "ensemble"."""
+
+    pdautor: PDAutoRConfig = PDAutoRConfig()
+    bab: BaBConfig = BaBConfig()
+
+    @property
+    def restoration(self) -> RestorationConfig:
+        """Of `pdautor`."""
+        return self.pdautor.restoration
+
+    @classmethod
+    def preset(cls, name: str) -> Self:
+        """Returns the preset of that name of both methods."""
+        return cls(pdautor=PDAutoRConfig.preset(name), bab=BaBConfig.preset(name))
+
+
+def _restoration(name: str) -> RestorationConfig:
+    return _chosen(name, default=restoration.DEFAULT, paper=restoration.PAPER, fast=restoration.FAST)
+
+
+def _chosen(name: str, **presets: T) -> T:
+    if name not in presets:
+        raise ConfigError(f"unknown preset {name!r}: choose one of {', '.join(presets)}")
+    return presets[name]

@@ -1,5 +1,7 @@
 """The methods, one file per paper, and their registry."""
 
+from . import bab as bab
+from . import ensemble as ensemble
 from . import pdautor as pdautor
 from .base import MethodInfo as MethodInfo
 from .base import OnPoison as OnPoison

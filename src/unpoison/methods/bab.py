@@ -1,0 +1,201 @@
+"""BaB, backdoor against backdoor (Chen et al., SafeAI 2023): a weak backdoor of our own wins on clean samples only.
+
+The steps stand in the paper's order: 4.1 data preprocessing, 4.2 verification model training, 4.3 inference. Step 4.4,
+formal training on what is left, is the user's own. The default preset lets scouts choose cleaner implants, steers
+the strength of our backdoor, and decides by class; then the trigger that it finds in the pixels repairs the flags.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..config import BaBConfig
+from ..progress import Progress, Stage
+from ..training.backbones import Backbone, create_backbone
+from ..training.loop import on_device, predict, train
+from ..verification.config import VerificationConfig
+from ..verification.decision import Decision, by_mixture, resistance, unanimous
+from ..verification.models import Verdict, ask, bab_loss
+from ..verification.trigger import Trigger, choose_triggers
+from .base import MethodInfo, register
+from .cleaning import Found, cleaning
+from .explain import Explanation, Suspicion, explain, unexplained
+
+STEERING = 0.5
+"""Exponent of the correction of a weight by the odds of success: below 1, since one model's rate is noisy."""
+TRIES = 2
+USEFUL = (0.8, 0.98)
+"""Success rates of our backdoor between which a model tells clean from poisoned samples."""
+NOT_LEARNED = 0.6
+"""Models that call fewer clean samples ours than this say nothing about the rest."""
+
+
+def find(
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.int64],
+    num_classes: int,
+    config: BaBConfig,
+    *,
+    device: torch.device,
+    seed: int,
+    progress: Progress,
+) -> Found:
+    """Sections 4.1 to 4.3. See `unpoison.methods.cleaning.Find`."""
+    settings = config.verification
+    common: dict[str, Any] = {"device": device, "seed": seed, "progress": progress}
+    x, y = on_device(images, device), torch.from_numpy(labels).to(device)
+
+    # 4.1 Data preprocessing, 4.2 verification model training, 4.3 inference.
+    with progress.stage("verify") as stage:
+        model, verdicts = _ask_models(x, y, images, num_classes, settings, seed, stage)
+    if settings.decision == "unanimous":
+        decision = unanimous(verdicts, y, num_classes)
+        explanation = unexplained(decision.score.cpu().numpy())
+    else:
+        decision = by_mixture(verdicts, y, num_classes, settings.evidence, settings.explained_classes)
+        explanation = _explained(decision, model, images, labels, num_classes, settings, common)
+    return Found(
+        explanation=explanation,
+        classes=decision.classes,
+        model=model,
+        votes=torch.stack([verdict.margin > 0 for verdict in verdicts], 1).cpu().numpy(),
+        notes=_notes(verdicts, bool((explanation.score > 0).any())),
+    )
+
+
+def _ask_models(
+    x: Tensor,
+    y: Tensor,
+    images: npt.NDArray[np.uint8],
+    num_classes: int,
+    settings: VerificationConfig,
+    seed: int,
+    stage: Stage,
+) -> tuple[Backbone, list[Verdict]]:
+    """The last verification model, and the answers of N of them.
+
+    Where the strength of our backdoor is steered, models on which it is too strong or too weak are replaced by
+    further ones, up to `TRIES` times N; in the end those nearest to the aim count.
+    """
+    goal = settings.success
+    most = settings.scouts + settings.models * (1 if goal is None else TRIES)
+    triggers = choose_triggers(images, 1 if goal is None else most, settings.trigger_size, seed)
+    weight, pool = settings.weight, torch.ones_like(y, dtype=torch.bool)
+    scouts: list[Verdict] = []
+    asked: list[Verdict] = []
+    for number in range(most):
+        trigger = triggers[number % len(triggers)]
+        model, verdict = _verify(x, y, num_classes, pool, trigger, weight, settings, seed * 1000 + number)
+        if goal is not None:
+            weight *= (_odds(goal) / _odds(verdict.success)) ** STEERING
+        if len(scouts) < settings.scouts:
+            scouts.append(verdict)
+            withstands = resistance(scouts)
+            pool = withstands <= withstands.median()
+        else:
+            asked.append(verdict)
+        useful = sum(goal is None or USEFUL[0] <= verdict.success <= USEFUL[1] for verdict in asked)
+        stage.update((len(scouts) + useful) / (settings.scouts + settings.models))
+        if useful == settings.models:
+            break
+    if goal is not None:
+        asked.sort(key=lambda verdict: abs(math.log(_odds(verdict.success) / _odds(goal))))
+    return model, asked[: settings.models]
+
+
+def _verify(
+    x: Tensor,
+    y: Tensor,
+    num_classes: int,
+    pool: Tensor,
+    trigger: Trigger,
+    weight: float,
+    settings: VerificationConfig,
+    seed: int,
+) -> tuple[Backbone, Verdict]:
+    """Trains one verification model on a random part of the data, and asks it about all of it.
+
+    Args:
+        pool: bool [N], the samples that may be implanted.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    part = torch.randperm(len(y), generator=generator)[: max(2, round(settings.subset * len(y)))].to(y.device)
+    candidates = part[pool[part]]
+    implanted = torch.zeros_like(pool)
+    implanted[candidates[: max(1, round(settings.implants * len(part)))]] = True
+    torch.manual_seed(seed)
+    model = create_backbone(settings.backbone, x.shape[3], num_classes + 1, settings.width)
+    loss = bab_loss(implanted[part], trigger, num_classes, settings.alpha, weight)
+    for _ in train(model, x[part], y[part], settings.training, seed, loss):
+        pass
+    return model, ask(model, x, implanted, trigger, num_classes)
+
+
+def _explained(
+    decision: Decision,
+    model: Backbone,
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.int64],
+    num_classes: int,
+    settings: VerificationConfig,
+    common: dict[str, Any],
+) -> Explanation:
+    """Repairs the flags with the trigger that the flagged images share, if they do."""
+    device, seed = common["device"], common["seed"]
+    credible = decision.score <= 0
+    for inside in decision.suspects.values():
+        credible &= ~inside
+    clean = credible.nonzero()[:, 0]
+    x, y = on_device(images, device), torch.from_numpy(labels).to(device)
+    with common["progress"].stage("train on clean part") as stage:
+        torch.manual_seed(seed)
+        verifier = create_backbone(settings.backbone, images.shape[3], num_classes, settings.width)
+        for epoch, _ in train(verifier, x[clean], y[clean], settings.training, seed):
+            stage.update(epoch / settings.training.epochs)
+    suspicion = Suspicion(
+        score=decision.score.cpu().numpy(),
+        kind=np.full(len(labels), "backdoor"),
+        gated=[entry.label for entry in decision.classes if entry.poisoned],
+        suspects={label: inside.cpu().numpy() for label, inside in decision.suspects.items()},
+        probabilities=predict(verifier, x).logits.softmax(1).cpu().numpy(),
+        model=model,
+        verifier=verifier,
+    )
+    return explain(images, labels, suspicion, settings.causal_rate, **common)
+
+
+def _odds(rate: float) -> float:
+    rate = min(max(rate, 0.01), 0.995)
+    return rate / (1 - rate)
+
+
+def _notes(verdicts: list[Verdict], flagged: bool) -> list[str]:
+    """How strong our backdoor was, and what the answers do not show."""
+    rates = [verdict.success for verdict in verdicts]
+    notes = ["success rates of our own backdoor, one per model: " + ", ".join(f"{rate:.2f}" for rate in rates)]
+    if max(rates) < NOT_LEARNED:
+        notes.append("not assessable: no model learned our own backdoor. Use more epochs or a larger weight")
+    elif not flagged:
+        notes.append(
+            "not assessable further: no class resists our trigger, so there is no backdoor that models of this size "
+            "learn in so few epochs; one that they do not learn would not show"
+        )
+    return notes
+
+
+run = cleaning("bab", find)
+
+register(
+    MethodInfo(
+        name="bab",
+        run=run,
+        preset=BaBConfig.preset,
+        config_class=BaBConfig,
+        on_poison="drop",
+        source="Chen et al., Bab: A novel algorithm for training clean model based on poisoned data, SafeAI 2023",
+    )
+)
