@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         "--device names another.",
         epilog="example: unpoison bench core --rows cifar10-badnets-1 cifar10-clean",
     )
-    bench.add_argument("suite", choices=("core",), help="which benchmark")
+    bench.add_argument("suite", choices=("core", "bab"), help="which benchmark: core measures pdautor")
     bench.add_argument("--rows", nargs="+", metavar="NAME", help="only these rows (default: all)")
     bench.add_argument(
         "--out", type=Path, default=Path("benchmarks/results"), help="folder of the results (default: %(default)s)"
@@ -128,11 +128,11 @@ def _clean(arguments: argparse.Namespace) -> None:
 
 
 def _bench(arguments: argparse.Namespace) -> None:
-    from .bench.core import read_rows, run_core, table_file
-    from .bench.rows import ROWS
+    from .bench.suite import read_rows, run_suite, table_file
 
-    folder = run_core(
-        arguments.rows or ROWS,
+    folder = run_suite(
+        arguments.suite,
+        arguments.rows,
         arguments.out,
         device=arguments.device,
         seed=arguments.seed,

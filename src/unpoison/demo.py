@@ -81,7 +81,7 @@ def run_demo(out: Path, *, device: str | None = None, seed: int = 0, progress: b
     report = clean.report
     computing_on = torch.device(report.config["device"])
     before, after = (
-        train_and_test(LabelledImages.of(data), test, attack, TARGET, _TRAINING, seed=seed, device=computing_on)
+        train_and_test(LabelledImages.of(data), test, [attack], TARGET, _TRAINING, seed=seed, device=computing_on)
         for data in (poisoned, clean)
     )
     return DemoResult(

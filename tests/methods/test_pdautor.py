@@ -112,7 +112,7 @@ def test_labels_are_restored(digits, outcome):
 def test_retrained_model_obeys_no_trigger(digits, outcome):
     training = TrainingConfig(epochs=10, batch_size=32)
     before, after = (
-        train_and_test(data, digits.test, ATTACK, 0, training, width=8, device=CPU)
+        train_and_test(data, digits.test, [ATTACK], 0, training, width=8, device=CPU)
         for data in (LabelledImages(digits.images, digits.labels), served(digits, outcome))
     )
     assert before.attack_success_rate > 0.8

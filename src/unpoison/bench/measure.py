@@ -10,7 +10,6 @@ import numpy.typing as npt
 import torch
 
 from ..attacks import ATTACKS, PoisonedDataset
-from ..config import PDAutoRConfig
 from ..dataset import SanitizedDataset
 from ..detection.choice import Choice
 from ..methods.repair import restore_in_batches, train_classifier
@@ -34,7 +33,7 @@ class Job:
 
     row: Row
     preset: str
-    config: PDAutoRConfig
+    config: Any
     deviations: list[str]
     """How the configuration differs from the preset."""
     device: str
@@ -67,16 +66,17 @@ def measure(job: Job) -> dict[str, Any]:
     row, source, device = job.row, SOURCES[job.row.dataset], torch.device(job.device)
     machine = machine_facts(device)
     originals = load_images(row.dataset, "train", job.per_class or source.per_class, seed=0)
-    attack = None if row.attack is None else ATTACKS[row.attack]()
+    attacks = [ATTACKS[name]() for name in row.attacks]
     dataset: LabelledImages | PoisonedDataset = originals
-    if attack is not None:
-        dataset = PoisonedDataset(originals, attack, rate=row.rate, target=source.target, seed=job.seed)
+    if attacks:
+        rate = row.rate / len(attacks)
+        dataset = PoisonedDataset(originals, attacks, rate=rate, target=source.target, seed=job.seed)
     poisoned = dataset.poisoned if isinstance(dataset, PoisonedDataset) else np.zeros(len(originals), bool)
     before = peak_memory_mb()
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         clean = SanitizedDataset(
-            dataset, method="pdautor", config=job.config, cache_dir=folder, device=device, seed=job.seed,
+            dataset, method=row.method, config=job.config, cache_dir=folder, device=device, seed=job.seed,
             progress=False,
         ).prepare()  # fmt: skip
         seconds, peak = time.perf_counter() - start, peak_memory_mb()
@@ -103,7 +103,8 @@ def measure(job: Job) -> dict[str, Any]:
     facts = {
         "row": row.name,
         "dataset": row.dataset,
-        "attack": row.attack,
+        "attacks": row.attacks,
+        "method": row.method,
         "rate": row.rate,
         "target": source.target,
         "paper": row.paper,
@@ -139,6 +140,8 @@ def detection(report: Report, poisoned: Flags) -> dict[str, Any]:
         "tpr": _share(report.flagged, poisoned),
         "fpr": _share(report.flagged, ~poisoned),
         "flagged": report.flagged.sum(),
+        "cdr": _share(report.action == "keep", ~poisoned),
+        "pdr": _share(report.action == "keep", poisoned),
         "poisoned_classes": [entry.label for entry in report.classes if entry.poisoned],
         "classes": [dataclasses.asdict(entry) for entry in report.classes],
         "restored_share": _share(report.action == "restore", poisoned),
@@ -200,12 +203,15 @@ def labels(cleaning: Cleaning, device: torch.device, seed: int) -> dict[str, Any
 def downstream(job: Job, cleaning: Cleaning, device: torch.device) -> dict[str, Any]:
     """Accuracy and attack success rate of the same small network, trained on the input and on the output."""
     row = job.row
-    attack = None if row.attack is None else ATTACKS[row.attack]()
+    attacks = [ATTACKS[name]() for name in row.attacks]
     test = load_images(row.dataset, "test", job.per_class)
-    training = TrainingConfig(**cleaning.report.config["chosen"]["training"])
+    chosen = cleaning.report.config["chosen"]
+    training = TrainingConfig() if chosen is None else TrainingConfig(**chosen["training"])
     out: dict[str, Any] = {}
     for name, data in (("input", cleaning.given), ("output", cleaning.served)):
-        result = train_and_test(data, test, attack, SOURCES[row.dataset].target, training, seed=job.seed, device=device)
+        result = train_and_test(
+            data, test, attacks, SOURCES[row.dataset].target, training, seed=job.seed, device=device
+        )
         out |= {f"accuracy_{name}": result.accuracy, f"asr_{name}": result.attack_success_rate}
     return out
 

@@ -1,4 +1,4 @@
-"""The rows of the core benchmark: which data, which attack, which settings."""
+"""The rows of the benchmarks: which data, which attack, which method, which settings."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -7,24 +7,41 @@ from ..config import PDAutoRConfig
 from ..errors import ConfigError
 from ..training.loop import TrainingConfig
 
-ROWS = (
-    "cifar10-badnets-1",
-    "cifar10-blend-1",
-    "cifar10-sig-1",
-    "cifar10-clean",
-    "cifar10-wanet-5",
-    "cifar10-badnets-0.3",
-    "cifar10-blend-0.3",
-    "gtsrb-badnets-1",
-    "gtsrb-wanet-2",
-    "gtsrb-clean",
-    "gtsrb-badnets-0.3",
-    "gtsrb-blend-0.3",
-    "cifar10-badnets-1-paper",
-    "cifar10-blend-1-paper",
-    "cifar10-sig-1-paper",
-)
-"""The paper's rows come last: they take their network and training from the default's rows."""
+SUITES = {
+    "core": (
+        "cifar10-badnets-1",
+        "cifar10-blend-1",
+        "cifar10-sig-1",
+        "cifar10-clean",
+        "cifar10-wanet-5",
+        "cifar10-badnets-0.3",
+        "cifar10-blend-0.3",
+        "gtsrb-badnets-1",
+        "gtsrb-wanet-2",
+        "gtsrb-clean",
+        "gtsrb-badnets-0.3",
+        "gtsrb-blend-0.3",
+        "cifar10-badnets-1-paper",
+        "cifar10-blend-1-paper",
+        "cifar10-sig-1-paper",
+    ),
+    "bab": (
+        "cifar10-badnets-5",
+        "cifar10-blend-10",
+        "cifar10-sig-5",
+        "cifar10-clean",
+        "cifar10-badnets+blend-50",
+        "cifar10-badnets-1",
+        "cifar10-blend-1",
+        "cifar10-badnets-5-paper",
+        "cifar10-blend-10-paper",
+        "cifar10-sig-5-paper",
+        "cifar10-clean-paper",
+    ),
+}
+"""Names by suite. The paper's rows come last: those of "core" take their network and training from the default's."""
+METHODS = {"core": "pdautor", "bab": "bab"}
+"""The method that each suite measures."""
 
 PAPER_STEPS, PAPER_WIDTH, PAPER_DEPTH = 300, 16, 2
 
@@ -43,33 +60,43 @@ SOURCES = {"cifar10": Source(per_class=1000, target=0), "gtsrb": Source(per_clas
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """What a row's name says: `{dataset}-clean` or `{dataset}-{attack}-{percent of the whole set}[-paper]`."""
+    """What a row's name says: `{dataset}-clean[-paper]` or `{dataset}-{attacks}-{percent of the whole set}[-paper]`.
 
+    Several attacks, joined by "+", share the poison evenly and hit different images.
+    """
+
+    suite: str
     name: str
     dataset: str
-    attack: str | None
+    attacks: tuple[str, ...]
     rate: float
-    """Fraction of the whole set that is poisoned."""
+    """Fraction of the whole set that is poisoned, by all attacks together."""
     paper: bool
     """Whether the paper's algorithm runs instead of the preset."""
 
     @classmethod
-    def named(cls, name: str) -> "Row":
+    def named(cls, suite: str, name: str) -> "Row":
         """Looks a row up.
 
         Raises:
             ConfigError: there is no such row.
         """
-        if name not in ROWS:
-            raise ConfigError(f"unknown row {name!r}: choose among {', '.join(ROWS)}")
-        dataset, attack, *rest = name.split("-")
+        if name not in SUITES[suite]:
+            raise ConfigError(f"unknown row {name!r}: choose among {', '.join(SUITES[suite])}")
+        dataset, attacks, *rest = name.removesuffix("-paper").split("-")
         return cls(
+            suite=suite,
             name=name,
             dataset=dataset,
-            attack=None if attack == "clean" else attack,
+            attacks=() if attacks == "clean" else tuple(attacks.split("+")),
             rate=float(rest[0]) / 100 if rest else 0.0,
-            paper="paper" in rest,
+            paper=name.endswith("-paper"),
         )
+
+    @property
+    def method(self) -> str:
+        """The method that cleans."""
+        return METHODS[self.suite]
 
     @property
     def default(self) -> str:

@@ -31,6 +31,8 @@ SECTIONS: dict[str, Sequence[Column]] = {
         Column("TPR", "tpr", _percent(1)),
         Column("FPR", "fpr", _percent(2)),
         Column("flagged", "flagged", _number(0)),
+        Column("CDR", "cdr", _percent(1)),
+        Column("PDR", "pdr", _percent(1)),
     ),
     "Restoration of poisoned samples": (
         Column("restored", "restored_share", _percent(1)),

@@ -1,4 +1,4 @@
-"""`unpoison bench core`: detection, restoration and cost on CIFAR-10 and GTSRB, one process and one file per row."""
+"""`unpoison bench SUITE`: detection, restoration and cost on CIFAR-10 and GTSRB, one process and one file per row."""
 
 import json
 import multiprocessing
@@ -8,18 +8,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..config import PDAutoRConfig
 from ..data.files import publish_bytes
 from ..errors import ConfigError, UnpoisonError
+from ..methods import get_method
 from ..sanitizer import Sanitizer
 from .data import images_file
 from .measure import Job, measure
-from .rows import ROWS, Row, paper_config
+from .rows import METHODS, SUITES, Row, paper_config
 from .table import table
 
 
-def run_core(
-    rows: Sequence[str] = ROWS,
+def run_suite(
+    suite: str,
+    rows: Sequence[str] | None = None,
     out: str | Path = "benchmarks/results",
     *,
     device: str = "cpu",
@@ -30,15 +31,16 @@ def run_core(
     force: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Path:
-    """Measures rows into `{out}/core-{device}-seed{seed}/{row}.json` and puts all of the folder into a table.
+    """Measures rows into `{out}/{suite}-{device}-seed{seed}/{row}.json` and puts all of the folder into a table.
 
     Rows whose file exists are skipped, so that an interrupted run continues.
 
     Args:
-        rows: names among `ROWS`.
+        suite: one of `SUITES`.
+        rows: names among its rows, all when None.
         device: to compute on, such as "cpu" or "cuda".
         seed: of the poison, the cleaning and the small networks.
-        preset: of method "pdautor"; the paper's rows have their own.
+        preset: of the suite's method; the paper's rows have their own.
         per_class: at most this many images of each class, in both splits, for a quick look; None for the real thing.
         downstream: whether small networks are trained on the input and on the output.
         force: whether to measure rows again.
@@ -52,11 +54,12 @@ def run_core(
         DatasetError: the images are missing.
         UnpoisonError: rows failed; the others are in the table.
     """
-    Sanitizer("pdautor", config=preset, device=device)
-    chosen = sorted({Row.named(name) for name in rows}, key=lambda row: ROWS.index(row.name))
+    Sanitizer(METHODS[suite], config=preset, device=device)
+    order = SUITES[suite]
+    chosen = [Row.named(suite, name) for name in sorted(set(rows or order), key=lambda name: _place(order, name))]
     for row in chosen:
         images_file(row.dataset, "test")
-    folder = Path(out) / f"core-{device.replace(':', '')}-seed{seed}"
+    folder = Path(out) / f"{suite}-{device.replace(':', '')}-seed{seed}"
     todo = [row for row in chosen if force or not _file(folder, row.name).exists()]
     settings = {"preset": preset, "per_class": per_class}
     _check_settings(folder, settings, replaced={row.name for row in todo})
@@ -64,8 +67,8 @@ def run_core(
     failed: list[str] = []
     start = time.perf_counter()
     for number, row in enumerate(todo, 1):
-        config, deviations = PDAutoRConfig.preset(preset), list[str]()
-        if row.paper:
+        config, deviations = get_method(row.method).preset("paper" if row.paper else preset), list[str]()
+        if row.paper and suite == "core":
             default = _read(_file(folder, row.default))
             config, deviations = paper_config(None if default is None else default["config"]["chosen"])
         job = Job(
@@ -102,9 +105,14 @@ def table_file(folder: Path) -> Path:
 
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:
-    """The measured rows of a folder, in the order of `ROWS`."""
-    found = (_read(_file(folder, name)) for name in ROWS)
+    """The measured rows of a folder, in the order of their suite."""
+    order = SUITES[folder.name.partition("-")[0]]
+    found = (_read(_file(folder, name)) for name in order)
     return [row for row in found if row is not None]
+
+
+def _place(order: Sequence[str], name: str) -> int:
+    return order.index(name) if name in order else -1
 
 
 def _file(folder: Path, name: str) -> Path:

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from unpoison.bench import core, measure
+from unpoison.bench import measure, suite
 from unpoison.bench.data import LabelledImages
-from unpoison.bench.rows import ROWS, Row, paper_config
+from unpoison.bench.rows import METHODS, SUITES, Row, paper_config
 from unpoison.bench.table import table
 from unpoison.cli import main
 from unpoison.errors import ConfigError, UnpoisonError
+from unpoison.methods import list_methods
 from unpoison.report import ClassEvidence, Report
 from unpoison.restoration import Restorer
 from unpoison.restoration.restorer import Architecture
@@ -38,7 +39,7 @@ def put(folder, row):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """The folder of results, with images that are there but never read."""
-    monkeypatch.setattr(core, "images_file", lambda name, split: None)
+    monkeypatch.setattr(suite, "images_file", lambda name, split: None)
     return tmp_path / "core-cpu-seed0"
 
 
@@ -77,14 +78,17 @@ def cleaning():
 
 
 def test_every_row_has_a_meaning():
-    rows = [Row.named(name) for name in ROWS]
+    rows = [Row.named(suite, name) for suite, names in SUITES.items() for name in names]
     assert {row.dataset for row in rows} == {"cifar10", "gtsrb"}
-    assert all((row.attack is None) == (row.rate == 0) for row in rows)
-    assert Row.named("gtsrb-blend-0.3").rate == pytest.approx(0.003)
-    paper = Row.named("cifar10-sig-1-paper")
-    assert (paper.paper, paper.attack, paper.default) == (True, "sig", "cifar10-sig-1")
+    assert all((row.attacks == ()) == (row.rate == 0) for row in rows)
+    assert {row.method for row in rows} == set(METHODS.values()) <= set(list_methods())
+    assert Row.named("core", "gtsrb-blend-0.3").rate == pytest.approx(0.003)
+    assert Row.named("bab", "cifar10-badnets+blend-50").attacks == ("badnets", "blend")
+    paper = Row.named("core", "cifar10-sig-1-paper")
+    assert (paper.paper, paper.attacks, paper.default) == (True, ("sig",), "cifar10-sig-1")
+    assert Row.named("bab", "cifar10-clean-paper").attacks == ()
     with pytest.raises(ConfigError, match="unknown row"):
-        Row.named("mnist-clean")
+        Row.named("core", "mnist-clean")
 
 
 def test_paper_row_takes_network_and_training_from_the_default():
@@ -149,7 +153,7 @@ def test_table_shows_figures_and_gaps():
     first = a_row("cifar10-badnets-1", tpr=0.98765, fpr=0.00012, error_changed=0.03456, asr_input=None)
     second = a_row("cifar10-badnets-1-paper", tpr=0.5) | {"deviations": ["fewer epochs"]}
     text = table("core", [first, second])
-    assert "| cifar10-badnets-1 | – | – | – | 98.8 % | 0.01 % |" in text
+    assert "| cifar10-badnets-1 | – | – | – | 98.8 % | 0.01 % | – | – | – |" in text
     assert "0.0346" in text
     assert "- fewer epochs (cifar10-badnets-1-paper)" in text
     assert text.count("commit 0123456789ab;") == 1
@@ -161,14 +165,14 @@ def test_finished_rows_are_skipped_and_stand_in_the_table(folder, monkeypatch):
     def started(*arguments):
         raise AssertionError("a finished row was measured again")
 
-    monkeypatch.setattr(core.multiprocessing, "get_context", started)
+    monkeypatch.setattr(suite.multiprocessing, "get_context", started)
     put(folder, a_row("cifar10-clean", fpr=0.25))
     lines = []
-    assert core.run_core(["cifar10-clean"], folder.parent, say=lines.append) == folder
-    assert "| cifar10-clean |" in core.table_file(folder).read_text()
+    assert suite.run_suite("core", ["cifar10-clean"], folder.parent, say=lines.append) == folder
+    assert "| cifar10-clean |" in suite.table_file(folder).read_text()
     assert "1 of 1 rows are done already" in lines[0]
     with pytest.raises(AssertionError, match="measured again"):
-        core.run_core(["cifar10-clean"], folder.parent, force=True)
+        suite.run_suite("core", ["cifar10-clean"], folder.parent, force=True)
 
 
 def test_command_prints_table_or_json(folder, capsys):
@@ -188,13 +192,13 @@ def test_command_prints_table_or_json(folder, capsys):
 def test_rows_of_other_settings_are_not_mixed(folder):
     put(folder, a_row("cifar10-clean"))
     with pytest.raises(ConfigError, match="--force"):
-        core.run_core(["cifar10-clean"], folder.parent, preset="fast")
+        suite.run_suite("core", ["cifar10-clean"], folder.parent, preset="fast")
 
 
 def test_unknown_row_preset_or_device_is_refused(tmp_path):
     for wrong in ({"rows": ["nothing"]}, {"preset": "slow"}, {"device": "abacus"}):
         with pytest.raises(ConfigError):
-            core.run_core(out=tmp_path, **wrong)
+            suite.run_suite("core", out=tmp_path, **wrong)
 
 
 needs_images = pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA is unset: no real images")
@@ -203,15 +207,15 @@ needs_images = pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNP
 @needs_images
 def test_failed_row_leaves_no_file(tmp_path):
     with pytest.raises(UnpoisonError, match="cifar10-clean failed"):
-        core.run_core(["cifar10-clean"], tmp_path, preset="fast", per_class=1)
+        suite.run_suite("core", ["cifar10-clean"], tmp_path, preset="fast", per_class=1)
     assert not list(tmp_path.rglob("*.json"))
 
 
 @needs_images
 def test_one_real_row(tmp_path):
     lines = []
-    folder = core.run_core(["cifar10-wanet-5"], tmp_path, preset="fast", per_class=30, say=lines.append)
-    (row,) = core.read_rows(folder)
+    folder = suite.run_suite("core", ["cifar10-wanet-5"], tmp_path, preset="fast", per_class=30, say=lines.append)
+    (row,) = suite.read_rows(folder)
     assert (row["samples"], row["poisoned"], row["preset"], row["seed"]) == (300, 15, "fast", 0)
     for name in ("average_precision", "tpr", "fpr", "accuracy_input", "accuracy_output", "asr_input", "asr_output"):
         assert 0 <= row[name] <= 1
@@ -225,4 +229,4 @@ def test_one_real_row(tmp_path):
     for name in ("error_changed_ratio", "apd", "lra", "lra_ceiling", "lra_relative", "clean_pass_error"):
         assert name in row
     assert "rows left: 0" in lines[-1]
-    assert "| cifar10-wanet-5 | 300 | 15 |" in core.table_file(folder).read_text()
+    assert "| cifar10-wanet-5 | 300 | 15 |" in suite.table_file(folder).read_text()
