@@ -13,6 +13,8 @@ from unpoison.demo import load_digits
 from unpoison.errors import DatasetError
 from unpoison.methods.bab import run
 from unpoison.progress import Progress
+from unpoison.training.loop import TrainingConfig
+from unpoison.verification.config import VerificationConfig
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +63,18 @@ def test_clean_data_is_not_called_clean():
     report = clean(load_digits(), BaBConfig.preset("fast")).report
     assert report.flagged.mean() < 0.02
     assert any("not assessable" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("decision", ["mixture", "unanimous"])
+def test_nothing_is_flagged_where_our_backdoor_is_not_learned(digits, decision):
+    training = TrainingConfig(epochs=2)
+    verification = VerificationConfig(
+        decision=decision, models=1, scouts=0, weight=1e-9, success=None, width=8, training=training
+    )
+    report = clean(digits, BaBConfig(verification=verification)).report
+    assert not report.flagged.any()
+    assert (report.action == "keep").all()
+    assert any("not assessable: no model learned our own backdoor" in note for note in report.notes)
 
 
 def test_papers_rule(digits):

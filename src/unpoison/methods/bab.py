@@ -54,9 +54,14 @@ def find(
         model, verdicts = _ask_models(x, y, images, num_classes, settings, seed, stage)
     if settings.decision == "unanimous":
         decision = unanimous(verdicts, y, num_classes)
-        explanation = unexplained(decision.score.cpu().numpy())
     else:
         decision = by_mixture(verdicts, y, num_classes, settings.evidence, settings.explained_classes)
+    if max(verdict.success for verdict in verdicts) < NOT_LEARNED:
+        # Every sample resists a trigger that nobody has learned.
+        explanation = unexplained(decision.score.clamp_max(0).cpu().numpy())
+    elif settings.decision == "unanimous":
+        explanation = unexplained(decision.score.cpu().numpy())
+    else:
         explanation = _explained(decision, model, images, labels, num_classes, settings, common)
     return Found(
         explanation=explanation,
