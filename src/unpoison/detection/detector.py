@@ -17,7 +17,7 @@ from .choice import Choice, choose
 from .config import DetectionConfig
 from .features import TrainingRecord, fuse, record_training
 from .gate import contradicted, evidence
-from .mixture import LEAST_COUNT, LEAST_SHARE, Split, calibrate, clearly_outside, fit_split, minority_split, whiten
+from .mixture import Split, calibrate, clearly_outside, fit_split, least_share, minority_split, whiten
 from .svd import svd_scores
 
 KEPT_SHARE = 0.65
@@ -122,8 +122,7 @@ class Hypothesis:
     """Fraction of the inside that the verifying classifier puts into other classes."""
 
     def accepted(self, config: DetectionConfig) -> bool:
-        least = max(LEAST_SHARE, LEAST_COUNT / len(self.split.log_ratio))
-        if self.contradicted < MOSTLY or self.split.share < least:
+        if self.contradicted < MOSTLY or self.split.share < least_share(len(self.split.log_ratio)):
             return False
         if self.kind == "mislabelled" and self.split.share > MOST_MISLABELLED:
             return False

@@ -54,6 +54,11 @@ class Split(NamedTuple):
         return Split(-self.log_ratio, self.gain, 1 - self.share, self.separation)
 
 
+def least_share(count: int) -> float:
+    """The smallest part of `count` samples that makes a cluster."""
+    return max(LEAST_SHARE, LEAST_COUNT / count)
+
+
 def minority_split(whitened: Tensor, losses: Tensor) -> Split:
     """The clearest split of a class into a majority and a minority, which is inside.
 
@@ -98,7 +103,7 @@ def fit_split(whitened: Tensor, starts: Tensor) -> Split:
     gains = torch.logaddexp(log_in, log_out).sum(0)
     shares = (count / n).flatten()
     separations = (mean_in - mean_out).norm(dim=1)
-    clustered = torch.minimum(shares, 1 - shares) >= max(LEAST_SHARE, LEAST_COUNT / n)
+    clustered = torch.minimum(shares, 1 - shares) >= least_share(n)
     best = int((separations * clustered).argmax() if clustered.any() else gains.argmax())
     ratio = log_in[:, best] - log_out[:, best]
     return Split(ratio, float(gains[best]), float(shares[best]), float(separations[best]))

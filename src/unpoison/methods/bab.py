@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..config import BaBConfig
+from ..detection.choice import Choice
 from ..progress import Progress, Stage
 from ..training.backbones import Backbone, create_backbone
 from ..training.loop import on_device, predict, train
@@ -24,6 +25,7 @@ from ..verification.trigger import Trigger, choose_triggers
 from .base import MethodInfo, register
 from .cleaning import Found, cleaning
 from .explain import Explanation, Suspicion, explain, unexplained
+from .repair import train_classifier
 
 STEERING = 0.5
 """Exponent of the correction of a weight by the odds of success: below 1, since one model's rate is noisy."""
@@ -88,7 +90,8 @@ def _ask_models(
     """
     goal = settings.success
     most = settings.scouts + settings.models * (1 if goal is None else TRIES)
-    triggers = choose_triggers(images, 1 if goal is None else most, settings.trigger_size, seed)
+    # Models take turns with the places: an attacker's trigger under one of ours blinds few of them. The paper has one.
+    triggers = choose_triggers(images, settings.trigger_size, seed)[: 1 if goal is None else None]
     weight, pool = settings.weight, torch.ones_like(y, dtype=torch.bool)
     scouts: list[Verdict] = []
     asked: list[Verdict] = []
@@ -154,19 +157,15 @@ def _explained(
     credible = decision.score <= 0
     for inside in decision.suspects.values():
         credible &= ~inside
-    clean = credible.nonzero()[:, 0]
-    x, y = on_device(images, device), torch.from_numpy(labels).to(device)
-    with common["progress"].stage("train on clean part") as stage:
-        torch.manual_seed(seed)
-        verifier = create_backbone(settings.backbone, images.shape[3], num_classes, settings.width)
-        for epoch, _ in train(verifier, x[clean], y[clean], settings.training, seed):
-            stage.update(epoch / settings.training.epochs)
+    choice = Choice(settings.backbone, settings.width, settings.training, [])
+    with common["progress"].stage("train on credible part") as stage:
+        verifier = train_classifier(images, labels, credible.cpu().numpy(), num_classes, choice, device, seed, stage)
     suspicion = Suspicion(
         score=decision.score.cpu().numpy(),
         kind=np.full(len(labels), "backdoor"),
         gated=[entry.label for entry in decision.classes if entry.poisoned],
         suspects={label: inside.cpu().numpy() for label, inside in decision.suspects.items()},
-        probabilities=predict(verifier, x).logits.softmax(1).cpu().numpy(),
+        probabilities=predict(verifier, on_device(images, device)).logits.softmax(1).cpu().numpy(),
         model=model,
         verifier=verifier,
     )

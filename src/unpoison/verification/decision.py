@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..detection.mixture import LEAST_COUNT, LEAST_SHARE, Split, calibrate, fit_split
+from ..detection.mixture import Split, calibrate, fit_split, least_share
 from ..report import ClassEvidence
 from .models import Verdict
 
@@ -77,7 +77,7 @@ def by_mixture(
     least = max(least, OUTSTANDING * float(separations.quantile(0.75)))
     classes, clear = [], []
     for label, (member, (split, resists)) in enumerate(zip(members, found, strict=True)):
-        enough = max(LEAST_SHARE, LEAST_COUNT / int(member.sum())) <= split.share <= MOST_SHARE
+        enough = least_share(int(member.sum())) <= split.share <= MOST_SHARE
         if enough:
             clear.append(label)
         poisoned = enough and resists > 0 and split.separation >= least

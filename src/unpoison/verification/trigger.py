@@ -37,16 +37,17 @@ class Trigger(NamedTuple):
         return out
 
 
-def choose_triggers(images: npt.NDArray[np.uint8], count: int, size: int | None, seed: int) -> list[Trigger]:
+def choose_triggers(images: npt.NDArray[np.uint8], size: int | None, seed: int) -> list[Trigger]:
     """One trigger per place at the middle of each side, of the colour that the images there are farthest from.
 
-    Corners are left to the attackers, who like them: a trigger that covers theirs would hide it. For the same reason
-    models take turns with the places, so that a trigger in one of them blinds few of the models.
+    Corners are left to the attackers, who like them: a trigger that covers theirs would hide it.
 
     Args:
         images: uint8 [N,H,W,C].
-        count: how many are needed; places repeat after four.
         size: side of the square in pixels; None takes `SHARE` of the image's shorter side.
+
+    Returns:
+        One to four triggers.
 
     Raises:
         DatasetError: the images are smaller than the trigger.
@@ -71,8 +72,7 @@ def choose_triggers(images: npt.NDArray[np.uint8], count: int, size: int | None,
         colour = max(distances, key=lambda colour: distances[colour])
         found.append((distances[colour], Trigger(row, column, size, colour)))
     best = max(distance for distance, _ in found)
-    usable = [trigger for distance, trigger in found if distance >= COLLISION * best]
-    return [usable[number % len(usable)] for number in range(count)]
+    return [trigger for distance, trigger in found if distance >= COLLISION * best]
 
 
 def _colours(channels: int) -> list[tuple[int, ...]]:
