@@ -14,7 +14,7 @@ from .base import KINDS as KINDS
 from .base import Estimate as Estimate
 from .base import Kind as Kind
 from .blend import build, find_scale, fit_shift, stamped_mean
-from .patch import changes_elsewhere, estimate_patch, find_patch
+from .patch import estimate_patch, find_patch, is_pattern
 from .periodic import find_waves, fit_waves
 from .statistics import Spectrum, content_matched, histograms
 
@@ -74,7 +74,7 @@ def estimate_transform(
             return none
         suspect_shares = histograms(suspects)
         patch = find_patch(suspect_shares, clean_shares, shape)
-        if patch is not None and not changes_elsewhere(patch[0], suspect_shares, clean_shares, len(suspects)):
+        if patch is not None and not is_pattern(patch[0], suspect_shares, clean_shares, len(suspects)):
             found = estimate_patch(*patch, reference, shape)
         else:
             found = _fit_pattern(suspects, reference, suspect_shares, clean_shares, spectrum, false_positives, seed)

@@ -22,6 +22,8 @@ MIN_DEVIATION = 6.0
 """Standard errors by which the mean of a pixel must move to count as changed."""
 MAX_CHANGED = 0.15
 """Changed share of the pixels outside the patch."""
+MIN_GAIN = 0.2
+"""How much commoner the value must be than the commonest one of clean images, for the ground to be uneven."""
 
 
 def find_patch(flagged: Tensor, clean: Tensor, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor] | None:
@@ -35,10 +37,8 @@ def find_patch(flagged: Tensor, clean: Tensor, shape: tuple[int, int, int]) -> t
         The mask bool [H,W] and the values float32 [H,W,C] in 0..1, or None.
     """
     height, width, channels = shape
-    box = torch.ones(1, 1, 2 * WINDOW + 1)
-    share = F.conv1d(flagged[:, None], box, padding=WINDOW)[:, 0]
-    share, value = share.max(1)
-    expected = F.conv1d(clean[:, None], box, padding=WINDOW)[:, 0].gather(1, value[:, None])[:, 0]
+    share, value = _commonest(flagged)
+    expected = _in_window(clean).gather(1, value[:, None])[:, 0]
     constant = (share >= MIN_SHARE) & (share - expected >= MIN_EXCESS)
     mask = constant.view(shape).float().mean(2) > 0.5
     if not mask.any() or mask.float().mean() > MAX_AREA:
@@ -51,11 +51,30 @@ def find_patch(flagged: Tensor, clean: Tensor, shape: tuple[int, int, int]) -> t
     return mask, (values / 255).view(height, width, channels)
 
 
-def changes_elsewhere(mask: Tensor, flagged: Tensor, clean: Tensor, count: int) -> bool:
-    """Whether much of the image outside a mask bool [H,W] has changed, too: then a pattern lies on even ground.
+def is_pattern(mask: Tensor, flagged: Tensor, clean: Tensor, count: int) -> bool:
+    """Whether the constant pixels of a mask bool [H,W] are the even ground of images under a pattern.
+
+    A pattern moves the commonest value of a pixel, but makes it no commoner. Where the ground is even, that does not
+    tell a patch from a pattern; then there is no patch if much of the image outside the mask has changed, too.
 
     Takes the histograms of `find_patch` and the number of flagged images.
     """
+    gain = (_commonest(flagged)[0] - _commonest(clean)[0]).view(*mask.shape, -1)[mask].mean()
+    return bool(gain < MIN_GAIN) and _changes_elsewhere(mask, flagged, clean, count)
+
+
+def _commonest(shares: Tensor) -> tuple[Tensor, Tensor]:
+    """Share of the images and grey level [H*W*C] of the commonest value of each pixel."""
+    share, level = _in_window(shares).max(1)
+    return share, level
+
+
+def _in_window(shares: Tensor) -> Tensor:
+    """Share of the values around each grey level, [H*W*C,256]."""
+    return F.conv1d(shares[:, None], torch.ones(1, 1, 2 * WINDOW + 1), padding=WINDOW)[:, 0]
+
+
+def _changes_elsewhere(mask: Tensor, flagged: Tensor, clean: Tensor, count: int) -> bool:
     level = torch.arange(LEVELS).float()
     mean, usual = flagged @ level, clean @ level
     deviation = (clean @ level.square() - usual.square()).clamp_min(0.25).sqrt() / count**0.5
