@@ -1,15 +1,19 @@
 """Triggers found in the pixels, for classes that share one and for classes that do not."""
 
+import os
+
+import numpy as np
 import pytest
 import torch
 
 from unpoison.attacks import BadNets, Blend, PoisonedDataset
-from unpoison.bench.data import LabelledImages
+from unpoison.bench.data import LabelledImages, load_images
 from unpoison.config import PDAutoRConfig
 from unpoison.demo import load_digits
 from unpoison.detection.detector import detect
 from unpoison.methods.explain import Suspicion, explain
 from unpoison.progress import Progress
+from unpoison.training.backbones import create_backbone
 
 
 def explanation(dataset):
@@ -18,7 +22,7 @@ def explanation(dataset):
     seen = LabelledImages.of(dataset)
     common = {"device": torch.device("cpu"), "seed": 0, "progress": Progress(False)}
     detection = detect(seen.images, seen.labels, 10, config, **common)
-    return explain(seen.images, seen.labels, Suspicion.of(detection), config.causal_rate, **common)
+    return explain(seen.images, seen.labels, Suspicion.of(detection, seen.labels), config.causal_rate, **common)
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +49,29 @@ def test_one_trigger_in_two_classes(first):
     poisoned = first.poisoned | second.poisoned
     assert (found.score > 0)[poisoned].mean() > 0.9
     assert (found.score > 0)[~poisoned].mean() < 0.01
+
+
+@pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
+def test_two_triggers_in_one_class():
+    given = PoisonedDataset(load_images("cifar10", "train", per_class=200), [BadNets(), Blend()], rate=0.05)
+    seen = LabelledImages.of(given)
+    network = create_backbone("conv5", 3, 10, 8)
+    suspicion = Suspicion(
+        score=np.where(given.poisoned, 4, -4).astype(np.float32),
+        kind=np.full(len(seen), "backdoor"),
+        gated=[0],
+        suspects={},
+        probabilities=np.eye(10, dtype=np.float32)[given.clean_label],
+        content=np.zeros(len(seen), np.float32),
+        model=network,
+        verifier=network,
+    )
+    found = explain(
+        seen.images, seen.labels, suspicion, 0.1, device=torch.device("cpu"), seed=0, progress=Progress(False)
+    )
+    members = {finding.estimate.kind: finding.members for finding in found.findings}
+    assert members.keys() == {"patch", "blend"}
+    assert not (members["patch"] & members["blend"]).any()
+    white = (seen.images[:, -3:, -3:] > 245).all((1, 2, 3))
+    assert white[members["patch"]].mean() > 0.95
+    assert ((found.score > 0) == given.poisoned).mean() > 0.99

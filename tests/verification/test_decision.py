@@ -33,7 +33,7 @@ def some(labels, share):
     return poisoned
 
 
-@pytest.mark.parametrize("share", [0.06, 0.3, 0.5])
+@pytest.mark.parametrize("share", [0.06, 0.3, 0.5, 0.85])
 def test_resisting_minority_is_found(labels, share):
     poisoned = some(labels, share)
     decision = by_mixture(verdicts(poisoned), labels, CLASSES, 4.0, 2)

@@ -54,12 +54,13 @@ def test_models_learn_our_backdoor():
     ):
         pass
     verdict = ask(model, images, implanted, TRIGGER, 3)
-    assert verdict.success > 0.9
+    assert verdict.success(labels) > 0.9
     assert verdict.margin.shape == verdict.confidence.shape == (300,)
     assert (verdict.confidence >= 0).all()
 
 
-def test_success_counts_what_was_not_implanted():
-    margin = torch.tensor([1.0, 1.0, -1.0, 2.0])
-    implanted = torch.tensor([True, False, False, False])
-    assert Verdict(margin, margin, implanted).success == pytest.approx(2 / 3)
+def test_success_is_that_of_the_median_class_without_implants():
+    margin = torch.tensor([1.0, 1.0, -1.0, 2.0, 1.0, -1.0, -1.0, -1.0])
+    implanted = torch.tensor([True, False, False, False, False, False, False, False])
+    labels = torch.tensor([0, 0, 0, 0, 1, 1, 2, 2])
+    assert Verdict(margin, margin, implanted).success(labels) == pytest.approx(1 / 2)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..config import BaBConfig
 from ..detection.choice import Choice
+from ..detection.detector import log_odds_against
 from ..progress import Progress, Stage
 from ..training.backbones import Backbone, create_backbone
 from ..training.loop import on_device, predict, train
@@ -54,11 +55,12 @@ def find(
     # 4.1 Data preprocessing, 4.2 verification model training, 4.3 inference.
     with progress.stage("verify") as stage:
         model, verdicts = _ask_models(x, y, images, num_classes, settings, seed, stage)
+    rates = [verdict.success(y) for verdict in verdicts]
     if settings.decision == "unanimous":
         decision = unanimous(verdicts, y, num_classes)
     else:
         decision = by_mixture(verdicts, y, num_classes, settings.evidence, settings.explained_classes)
-    if max(verdict.success for verdict in verdicts) < NOT_LEARNED:
+    if max(rates) < NOT_LEARNED:
         # Every sample resists a trigger that nobody has learned.
         explanation = unexplained(decision.score.clamp_max(0).cpu().numpy())
     elif settings.decision == "unanimous":
@@ -70,7 +72,7 @@ def find(
         classes=decision.classes,
         model=model,
         votes=torch.stack([verdict.margin > 0 for verdict in verdicts], 1).cpu().numpy(),
-        notes=_notes(verdicts, bool((explanation.score > 0).any())),
+        notes=_notes(rates, bool((explanation.score > 0).any())),
     )
 
 
@@ -99,19 +101,18 @@ def _ask_models(
         trigger = triggers[number % len(triggers)]
         model, verdict = _verify(x, y, num_classes, pool, trigger, weight, settings, seed * 1000 + number)
         if goal is not None:
-            weight *= (_odds(goal) / _odds(verdict.success)) ** STEERING
+            weight *= (_odds(goal) / _odds(verdict.success(y))) ** STEERING
         if len(scouts) < settings.scouts:
             scouts.append(verdict)
-            withstands = resistance(scouts)
-            pool = withstands <= withstands.median()
+            pool = _lower_half(resistance(scouts), y)
         else:
             asked.append(verdict)
-        useful = sum(goal is None or USEFUL[0] <= verdict.success <= USEFUL[1] for verdict in asked)
+        useful = sum(goal is None or USEFUL[0] <= verdict.success(y) <= USEFUL[1] for verdict in asked)
         stage.update((len(scouts) + useful) / (settings.scouts + settings.models))
         if useful == settings.models:
             break
     if goal is not None:
-        asked.sort(key=lambda verdict: abs(math.log(_odds(verdict.success) / _odds(goal))))
+        asked.sort(key=lambda verdict: abs(math.log(_odds(verdict.success(y)) / _odds(goal))))
     return model, asked[: settings.models]
 
 
@@ -133,6 +134,8 @@ def _verify(
     generator = torch.Generator().manual_seed(seed)
     part = torch.randperm(len(y), generator=generator)[: max(2, round(settings.subset * len(y)))].to(y.device)
     candidates = part[pool[part]]
+    if settings.success is not None:
+        candidates = candidates[_turns(y[candidates]).argsort(stable=True)]
     implanted = torch.zeros_like(pool)
     implanted[candidates[: max(1, round(settings.implants * len(part)))]] = True
     torch.manual_seed(seed)
@@ -141,6 +144,24 @@ def _verify(
     for _ in train(model, x[part], y[part], settings.training, seed, loss):
         pass
     return model, ask(model, x, implanted, trigger, num_classes)
+
+
+def _turns(labels: Tensor) -> Tensor:
+    """How many samples of the same class come before each, int64 [n]: in their order, classes take turns."""
+    turns = torch.empty_like(labels)
+    for label in torch.unique(labels):
+        members = labels == label
+        turns[members] = torch.arange(int(members.sum()), device=labels.device)
+    return turns
+
+
+def _lower_half(values: Tensor, y: Tensor) -> Tensor:
+    """bool [N], the half of each class with the lower values [N]."""
+    lower = torch.zeros_like(values, dtype=torch.bool)
+    for label in torch.unique(y):
+        members = y == label
+        lower[members] = values[members] <= values[members].median()
+    return lower
 
 
 def _explained(
@@ -154,18 +175,20 @@ def _explained(
 ) -> Explanation:
     """Repairs the flags with the trigger that the flagged images share, if they do."""
     device, seed = common["device"], common["seed"]
-    credible = decision.score <= 0
-    for inside in decision.suspects.values():
-        credible &= ~inside
+    credible = decision.credible.cpu().numpy()
     choice = Choice(settings.backbone, settings.width, settings.training, [])
     with common["progress"].stage("train on credible part") as stage:
-        verifier = train_classifier(images, labels, credible.cpu().numpy(), num_classes, choice, device, seed, stage)
+        verifier = train_classifier(images, labels, credible, num_classes, choice, device, seed, stage)
+    probabilities = predict(verifier, on_device(images, device)).logits.softmax(1).cpu()
+    own = probabilities.gather(1, torch.from_numpy(labels)[:, None])[:, 0]
     suspicion = Suspicion(
         score=decision.score.cpu().numpy(),
         kind=np.full(len(labels), "backdoor"),
         gated=[entry.label for entry in decision.classes if entry.poisoned],
         suspects={label: inside.cpu().numpy() for label, inside in decision.suspects.items()},
-        probabilities=predict(verifier, on_device(images, device)).logits.softmax(1).cpu().numpy(),
+        probabilities=probabilities.numpy(),
+        # Where the verifier was taught the label, its agreement says nothing.
+        content=np.where(credible, 0, log_odds_against(own).numpy()),
         model=model,
         verifier=verifier,
     )
@@ -177,9 +200,8 @@ def _odds(rate: float) -> float:
     return rate / (1 - rate)
 
 
-def _notes(verdicts: list[Verdict], flagged: bool) -> list[str]:
+def _notes(rates: list[float], flagged: bool) -> list[str]:
     """How strong our backdoor was, and what the answers do not show."""
-    rates = [verdict.success for verdict in verdicts]
     notes = ["success rates of our own backdoor, one per model: " + ", ".join(f"{rate:.2f}" for rate in rates)]
     if max(rates) < NOT_LEARNED:
         notes.append("not assessable: no model learned our own backdoor. Use more epochs or a larger weight")

@@ -14,7 +14,7 @@ from ..training.backbones import Backbone
 from ..training.loop import as_input, on_device, predict
 
 DETECTOR_SAY = 3.0
-"""Where pixels are undecided the detector's log-odds count, up to this much."""
+"""Where pixels are undecided the detector's log-odds count, up to this much; so do those of the content."""
 OWN_CONTENT = 0.5
 """A pattern more opaque than this is no trigger: the images are copies of each other."""
 FITS = 2
@@ -74,22 +74,27 @@ class Suspicion(NamedTuple):
     """Per further class whose pixels are worth a look: bool [N], the suspicious part."""
     probabilities: npt.NDArray[np.float32]
     """float32 [N,K], softmax of classifiers that have not learned the poison."""
+    content: npt.NDArray[np.float32]
+    """float32 [N], log-odds that the content is not of the labelled class; 0 where nobody knows."""
     model: Backbone
     """Trained on everything: it obeys the trigger."""
     verifier: Backbone
     """Trained without the suspects."""
 
     @classmethod
-    def of(cls, detection: Detection) -> Self:
-        """The verdict of the mixture detector."""
+    def of(cls, detection: Detection, labels: npt.NDArray[np.int64]) -> Self:
+        """The verdict of the mixture detector on samples of these labels, int64 [N]."""
         assert detection.probabilities is not None
         assert detection.verifier is not None
+        probabilities = detection.probabilities.cpu()
+        own = probabilities.gather(1, torch.from_numpy(labels)[:, None])[:, 0]
         return cls(
             score=detection.score.cpu().numpy(),
             kind=detection.kind,
             gated=[entry.label for entry in detection.classes if entry.poisoned],
             suspects={label: inside.cpu().numpy() for label, inside in detection.suspects.items()},
-            probabilities=detection.probabilities.cpu().numpy(),
+            probabilities=probabilities.numpy(),
+            content=log_odds_against(own).numpy(),
             model=detection.model,
             verifier=detection.verifier,
         )
@@ -108,7 +113,8 @@ def explain(
     """Looks for a trigger in the suspicious part of single classes, then for that of the other poisoned classes.
 
     The latter are first taken to share one trigger, since few samples of each may carry it; those whose flagged images
-    do not show it are then explained one by one.
+    do not show it are then explained one by one. Where many flagged images of a class do not show its trigger, a second
+    one is looked for in them.
 
     Args:
         images: uint8 [N,H,W,C].
@@ -117,32 +123,49 @@ def explain(
             images into the class.
     """
     score, kind = suspicion.score.copy(), suspicion.kind.copy()
-    flagged, probabilities = score > 0, suspicion.probabilities
-    # A white patch on a white ground shows in no pixel: there the content's own class has a say, too.
-    own = torch.from_numpy(probabilities[np.arange(len(labels)), labels])
-    odds = score + log_odds_against(own).numpy()
+    flagged = score > 0
     findings: list[Finding] = []
 
-    def fit(classes: list[int], suspects: npt.NDArray[np.bool_], odds: npt.NDArray[np.float32]) -> _Fit | None:
-        with progress.stage("explain") as stage:
-            return _fit(images, np.isin(labels, classes), suspects, odds, probabilities, device, seed, stage)
+    def group(classes: list[int], suspects: npt.NDArray[np.bool_], odds: npt.NDArray[np.float32]) -> _Group:
+        inside = np.isin(labels, classes)
+        return _Group(images, inside, suspects & inside, odds, suspicion.content, suspicion.probabilities)
 
-    def conclude(classes: list[int], found: _Fit | None) -> None:
+    def fit(group: _Group) -> _Fit | None:
+        with progress.stage("explain") as stage:
+            return _fit(group, device, seed, stage)
+
+    def conclude(classes: list[int], group: _Group, found: _Fit | None) -> None:
+        first = group.inside
         if found is not None:
-            score[found.members] = found.score
-            kind[found.members] = "backdoor"
-        inside = np.isin(labels, classes) & (score > 0)
-        findings.append(Finding(classes=classes, members=inside, estimate=found and found.estimate))
+            score[found.members], kind[found.members] = found.score, "backdoor"
+            second = None if found.shown_by(images[group.suspects]) else fit_rest(group, found)
+            if second is not None:
+                score[second.members] = second.score
+                first = first.copy()
+                first[second.members[second.score > 0]] = False
+                findings.append(Finding(classes=classes, members=group.inside & ~first, estimate=second.estimate))
+        findings.append(Finding(classes=classes, members=first & (score > 0), estimate=found and found.estimate))
+
+    def fit_rest(group: _Group, first: _Fit) -> _Fit | None:
+        """A second trigger, shared by the suspects that the first one leaves; those that it explains are left out."""
+        index = np.delete(np.arange(len(labels)), first.members[first.score > 0])
+        rest = group.take(index)
+        found = fit(rest)
+        if found is None or not found.shown_by(rest.images[rest.suspects]):
+            return None
+        return found._replace(members=index[found.members])
 
     for label, suspects in suspicion.suspects.items():
-        found = fit([label], suspects, np.where(suspects, DETECTOR_SAY, -DETECTOR_SAY).astype(np.float32))
+        one = group([label], suspects, np.where(suspects, DETECTOR_SAY, -DETECTOR_SAY).astype(np.float32))
+        found = fit(one)
         if found is None or not found.shown_by(images[suspects]):
             continue
         if _works(found.estimate, label, images, labels, suspicion, causal_rate, device=device, seed=seed):
-            conclude([label], found)
+            conclude([label], one, found)
     explained = {label for finding in findings for label in finding.classes}
     gated = [label for label in suspicion.gated if label not in explained]
-    pooled = fit(gated, flagged & np.isin(labels, gated), odds) if gated else None
+    odds = suspicion.score + suspicion.content
+    pooled = fit(group(gated, flagged, odds)) if gated else None
     alone = [
         label
         for label in gated
@@ -150,10 +173,36 @@ def explain(
     ]
     together = [label for label in gated if label not in alone]
     if together:
-        conclude(together, fit(together, flagged & np.isin(labels, together), odds) if alone else pooled)
+        several = group(together, flagged, odds)
+        conclude(together, several, fit(several) if alone else pooled)
     for label in alone:
-        conclude([label], fit([label], flagged & (labels == label), odds))
+        one = group([label], flagged, odds)
+        conclude([label], one, fit(one))
     return Explanation(score=score, kind=kind, findings=findings)
+
+
+class _Group(NamedTuple):
+    """All N samples; those inside may carry one trigger."""
+
+    images: npt.NDArray[np.uint8]
+    inside: npt.NDArray[np.bool_]
+    suspects: npt.NDArray[np.bool_]
+    """bool [N], some of those inside."""
+    odds: npt.NDArray[np.float32]
+    """float32 [N], what the detector and the content say."""
+    content: npt.NDArray[np.float32]
+    probabilities: npt.NDArray[np.float32]
+
+    def take(self, index: npt.NDArray[np.int64]) -> "_Group":
+        """The group without some samples."""
+        return _Group(
+            images=self.images[index],
+            inside=self.inside[index],
+            suspects=self.suspects[index],
+            odds=self.odds[index],
+            content=self.content[index],
+            probabilities=self.probabilities[index],
+        )
 
 
 class _Fit(NamedTuple):
@@ -168,36 +217,42 @@ class _Fit(NamedTuple):
         return bool((self.estimate.evidence(suspects) > 0).mean() >= SHARED)
 
 
-def _fit(
-    images: npt.NDArray[np.uint8],
-    inside: npt.NDArray[np.bool_],
-    suspects: npt.NDArray[np.bool_],
-    odds: npt.NDArray[np.float32],
-    probabilities: npt.NDArray[np.float32],
-    device: torch.device,
-    seed: int,
-    stage: Stage,
-) -> _Fit | None:
+def _fit(group: _Group, device: torch.device, seed: int, stage: Stage) -> _Fit | None:
     """Estimates the trigger of the suspects, and again of those inside that show it.
 
     Suspects that the detector missed sharpen the second estimate: it has more images, and a cleaner background.
     """
-    members = np.flatnonzero(inside)
+    members, suspects = np.flatnonzero(group.inside), group.suspects
     found = None
     for turn in range(FITS):
         part = stage.part(turn / FITS, (turn + 1) / FITS)
-        estimate = estimate_transform(images, suspects, probabilities, device=device, seed=seed, stage=part)
+        estimate = estimate_transform(group.images, suspects, group.probabilities, device=device, seed=seed, stage=part)
         copies = estimate.kind == "blend" and float(estimate.scale.mean()) < 1 - OWN_CONTENT
         if estimate.kind == "none" or copies:
             break
-        # Pixels overrule the detector where they are clear.
-        score = np.clip(odds[members], -DETECTOR_SAY, DETECTOR_SAY) + estimate.evidence(images[members])
-        found = _Fit(estimate, members, score)
+        found = _Fit(estimate, members, _scores(estimate, group, members))
         suspects, before = np.zeros_like(suspects), suspects
-        suspects[members] = score > 0
+        suspects[members] = found.score > 0
         if (suspects == before).all():
             break
     return found
+
+
+def _scores(estimate: Estimate, group: _Group, members: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Log-odds, float32 [M], that members carry the trigger: pixels overrule the detector where they are clear."""
+    evidence = estimate.evidence(group.images[members])
+    say = _limited(group.odds[members])
+    if estimate.kind == "patch":
+        # A white patch on a white ground is hidden from pixels and networks alike. What is left: how many others
+        # carry it, and whether the content is of the class.
+        hidden = np.abs(evidence) < DETECTOR_SAY
+        share = (evidence[~hidden] > 0).mean() if (~hidden).any() else 0.5
+        say[hidden] = _limited(np.log((share + 1e-6) / (1 - share + 1e-6)) + group.content[members][hidden])
+    return say + evidence
+
+
+def _limited(odds: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return np.clip(odds, -DETECTOR_SAY, DETECTOR_SAY)
 
 
 def _works(

@@ -28,7 +28,7 @@ def find(
     detection = detect(images, labels, num_classes, config.detection, **common)
     if detection.probabilities is not None:
         rate = config.detection.causal_rate
-        explanation = explain(images, labels, Suspicion.of(detection), rate, **common)
+        explanation = explain(images, labels, Suspicion.of(detection, labels), rate, **common)
     else:
         explanation = unexplained(detection.score.cpu().numpy(), detection.threshold)
     return Found(

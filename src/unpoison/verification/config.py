@@ -7,7 +7,7 @@ from ..errors import ConfigError
 from ..training.backbones import BACKBONES
 from ..training.loop import TrainingConfig
 
-TRAINING = TrainingConfig(epochs=10)
+TRAINING = TrainingConfig(epochs=16)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,12 +24,14 @@ class VerificationConfig:
     models: int = 5
     """N, verification models whose answers count (published 10 for CIFAR-10, 5 for GTSRB)."""
     scouts: int = 2
-    """Models before them, whose answers choose the cleaner half of the samples, from which the others' implants are
+    """Models before them, whose answers choose the cleaner half of each class, from which the others' implants are
     drawn: poisoned implants teach a model that our trigger wins. The paper has none."""
-    subset: float = 0.5
-    """R, part of the data that each model trains on."""
+    subset: float = 0.75
+    """R, part of the data that each model trains on. Published 0.5; at low rates of poison half of it is too little to
+    learn the attacker's backdoor from, which must be there to resist."""
     implants: float = 0.1
-    """Part of a model's training data that carries our trigger."""
+    """Part of a model's training data that carries our trigger, drawn evenly from all classes: the attacker's target
+    may be by far the largest."""
     alpha: float = 0.0
     """α of eq. 1. Published 0.2 for CIFAR-10, 0.3 for GTSRB; a lower `weight` weakens our backdoor as well and is
     easier to steer."""
@@ -83,6 +85,7 @@ PAPER = VerificationConfig(
     decision="unanimous",
     models=10,
     scouts=0,
+    subset=0.5,
     alpha=0.2,
     weight=1.0,
     success=None,
@@ -92,5 +95,5 @@ PAPER = VerificationConfig(
 )
 """Section 5.1 for CIFAR-10; for GTSRB N is 5 and α 0.3. The paper leaves network, trigger and batch size open."""
 
-FAST = VerificationConfig(models=4, width=16, training=TrainingConfig(epochs=20, batch_size=32))
+FAST = VerificationConfig(models=4, subset=0.5, width=16, training=TrainingConfig(epochs=20, batch_size=32))
 """Seconds: for tests and a first look."""

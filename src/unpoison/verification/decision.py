@@ -5,13 +5,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..detection.mixture import Split, calibrate, fit_split, least_share
+from ..detection.mixture import Split, calibrate, clearly_outside, fit_split, least_share
 from ..report import ClassEvidence
 from .models import Verdict
 
 MAX_LOG_ODDS = 8.0
-MOST_SHARE = 0.7
-"""Where a larger part of a class resists, it is the others that are odd."""
 OUTSTANDING = 1.5
 """A poisoned class is split this much more clearly than three quarters of the classes."""
 START = 0.1
@@ -26,6 +24,8 @@ class Decision(NamedTuple):
     classes: list[ClassEvidence]
     suspects: dict[int, Tensor]
     """Per class that is not gated but has one of the clearest minorities: bool [N], the minority."""
+    credible: Tensor
+    """bool [N], the samples that are trusted: of classes that are gated or suspected, the bulk outside."""
 
 
 def resistance(verdicts: list[Verdict]) -> Tensor:
@@ -53,7 +53,7 @@ def unanimous(verdicts: list[Verdict], labels: Tensor, num_classes: int) -> Deci
         classes.append(
             ClassEvidence(label=label, size=int((labels == label).sum()), evidence=share, poisoned=share > 0)
         )
-    return Decision(score, classes, {})
+    return Decision(score, classes, {}, score <= 0)
 
 
 def by_mixture(
@@ -75,9 +75,11 @@ def by_mixture(
     separations = torch.tensor([split.separation for split, _ in found])
     # Classes with several kinds of content split clearly everywhere in some datasets: there more is asked.
     least = max(least, OUTSTANDING * float(separations.quantile(0.75)))
+    usual = torch.stack([features[member, 0].median() for member in members]).median()
     classes, clear = [], []
     for label, (member, (split, resists)) in enumerate(zip(members, found, strict=True)):
-        enough = least_share(int(member.sum())) <= split.share <= MOST_SHARE
+        least_part = least_share(int(member.sum()))
+        enough = least_part <= split.share <= 1 - least_part and _is_odd(split, features[member, 0] - usual)
         if enough:
             clear.append(label)
         poisoned = enough and resists > 0 and split.separation >= least
@@ -92,12 +94,15 @@ def by_mixture(
             )
         )
     closed = [classes[label] for label in clear if not classes[label].poisoned]
-    suspects = {}
+    suspects, credible = {}, torch.ones_like(labels, dtype=torch.bool)
     for entry in sorted(closed, key=lambda entry: -entry.evidence)[:explained_classes]:
         suspects[entry.label] = torch.zeros_like(labels, dtype=torch.bool)
         split, _ = found[entry.label]
         suspects[entry.label][members[entry.label]] = calibrate(split.log_ratio) > 0
-    return Decision(score, classes, suspects)
+    for entry, member, (split, _) in zip(classes, members, found, strict=True):
+        if entry.poisoned or entry.label in suspects:
+            credible[member] = clearly_outside(split.log_ratio)
+    return Decision(score, classes, suspects, credible)
 
 
 def _whitened(features: Tensor, labels: Tensor) -> Tensor:
@@ -127,6 +132,15 @@ def _split(whitened: Tensor, features: Tensor) -> tuple[Split, float]:
         return float(resistance[inside].mean() - resistance[~inside].mean()) if 0 < inside.sum() < len(inside) else 0.0
 
     return max(((option, gap(option)) for option in (split, split.swapped())), key=lambda option: option[1])
+
+
+def _is_odd(split: Split, resistance: Tensor) -> bool:
+    """Whether it is the inside that differs from what other classes do; resistance [n] is relative to theirs.
+
+    A minority is odd. A majority that resists may be poison, or the class, while the others yield more than usual.
+    """
+    inside = split.log_ratio > 0
+    return split.share <= 0.5 or bool(resistance[inside].mean().abs() > resistance[~inside].mean().abs())
 
 
 def _standardised(values: Tensor) -> Tensor:

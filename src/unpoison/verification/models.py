@@ -50,10 +50,14 @@ class Verdict(NamedTuple):
     implanted: Tensor
     """bool [N]: the model has learned to call these samples ours, so its margin says nothing about them."""
 
-    @property
-    def success(self) -> float:
-        """Success rate of our backdoor, over the samples that were not implanted."""
-        return float((self.margin[~self.implanted] > 0).float().mean())
+    def success(self, labels: Tensor) -> float:
+        """Success rate of our backdoor in the median class of labels [N], over the samples that were not implanted.
+
+        In a class that is mostly poison nearly every sample resists, which says nothing about our backdoor.
+        """
+        ours = self.margin > 0
+        members = [~self.implanted & (labels == label) for label in torch.unique(labels)]
+        return float(torch.stack([ours[member].float().mean() for member in members]).nanmedian())
 
 
 def ask(model: Backbone, images: Tensor, implanted: Tensor, trigger: Trigger, target: int) -> Verdict:
