@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ..config import EnsembleConfig
-from ..restoration import Estimate
 from . import bab, pdautor
 from .base import MethodInfo, register
 from .cleaning import Found, cleaning
@@ -28,6 +27,11 @@ def find(
     """What either method flags. See `unpoison.methods.cleaning.Find`."""
     first = pdautor.find(images, labels, num_classes, config.pdautor, **common)
     second = bab.find(images, labels, num_classes, config.bab, **common)
+    return combine(first, second, labels)
+
+
+def combine(first: Found, second: Found, labels: npt.NDArray[np.int64]) -> Found:
+    """What either of PD-AutoR's verdict and BaB's flags among samples of these labels, int64 [N]."""
     scores = first.explanation.score - first.threshold, second.explanation.score - second.threshold
     score = fuse(*scores)
     flagged = score > 0
@@ -58,18 +62,18 @@ def fuse(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt
 
 
 def _findings(labels: npt.NDArray[np.int64], flagged: npt.NDArray[np.bool_], found: list[Finding]) -> list[Finding]:
-    """One finding per trigger, with the flagged samples of its classes; the first trigger found in a class counts."""
-    estimates: dict[int, Estimate | None] = dict.fromkeys(np.unique(labels[flagged]).tolist())
-    for label in estimates:
-        explained = [finding.estimate for finding in found if label in finding.classes and finding.estimate is not None]
-        estimates[label] = explained[0] if explained else None
-    groups: dict[int, list[int]] = {}
-    for label, estimate in estimates.items():
-        groups.setdefault(id(estimate), []).append(label)
-    return [
-        Finding(classes=classes, members=flagged & np.isin(labels, classes), estimate=estimates[classes[0]])
-        for classes in groups.values()
-    ]
+    """One finding per trigger: those that show it, and what else is flagged in its classes; the first found counts."""
+    explained = [finding for finding in found if finding.estimate is not None]
+    shown = np.any([finding.members for finding in explained], 0) if explained else np.zeros_like(flagged)
+    findings, left = [], flagged.copy()
+    for finding in explained:
+        members = left & np.isin(labels, finding.classes) & (finding.members | ~shown)
+        left &= ~members
+        if members.any():
+            findings.append(dataclasses.replace(finding, classes=np.unique(labels[members]).tolist(), members=members))
+    if left.any():
+        findings.append(Finding(classes=np.unique(labels[left]).tolist(), members=left, estimate=None))
+    return findings
 
 
 run = cleaning("ensemble", find)
