@@ -15,7 +15,6 @@ from torch import Tensor
 
 from ..config import BaBConfig
 from ..detection.choice import Choice
-from ..detection.detector import log_odds_against
 from ..progress import Progress, Stage
 from ..training.backbones import Backbone, create_backbone
 from ..training.loop import on_device, predict, train
@@ -25,7 +24,7 @@ from ..verification.models import Verdict, ask, bab_loss
 from ..verification.trigger import Trigger, choose_triggers
 from .base import MethodInfo, register
 from .cleaning import Found, cleaning
-from .explain import Explanation, Suspicion, explain, unexplained
+from .explain import Explanation, Suspicion, against_labels, explain, unexplained
 from .repair import train_classifier
 
 STEERING = 0.5
@@ -180,7 +179,6 @@ def _explained(
     with common["progress"].stage("train on credible part") as stage:
         verifier = train_classifier(images, labels, credible, num_classes, choice, device, seed, stage)
     probabilities = predict(verifier, on_device(images, device)).logits.softmax(1).cpu()
-    own = probabilities.gather(1, torch.from_numpy(labels)[:, None])[:, 0]
     suspicion = Suspicion(
         score=decision.score.cpu().numpy(),
         kind=np.full(len(labels), "backdoor"),
@@ -188,7 +186,7 @@ def _explained(
         suspects={label: inside.cpu().numpy() for label, inside in decision.suspects.items()},
         probabilities=probabilities.numpy(),
         # Where the verifier was taught the label, its agreement says nothing.
-        content=np.where(credible, 0, log_odds_against(own).numpy()),
+        content=np.where(credible, 0, against_labels(probabilities, labels)),
         model=model,
         verifier=verifier,
     )

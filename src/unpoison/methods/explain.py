@@ -6,6 +6,7 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from ..detection.detector import Detection, log_odds_against
 from ..progress import Progress, Stage
@@ -87,17 +88,23 @@ class Suspicion(NamedTuple):
         assert detection.probabilities is not None
         assert detection.verifier is not None
         probabilities = detection.probabilities.cpu()
-        own = probabilities.gather(1, torch.from_numpy(labels)[:, None])[:, 0]
         return cls(
             score=detection.score.cpu().numpy(),
             kind=detection.kind,
             gated=[entry.label for entry in detection.classes if entry.poisoned],
             suspects={label: inside.cpu().numpy() for label, inside in detection.suspects.items()},
             probabilities=probabilities.numpy(),
-            content=log_odds_against(own).numpy(),
+            content=against_labels(probabilities, labels),
             model=detection.model,
             verifier=detection.verifier,
         )
+
+
+def against_labels(probabilities: Tensor, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Log-odds, float32 [N], that samples do not belong to their classes int64 [N], by softmax float32 [N,K]."""
+    own = probabilities.gather(1, torch.from_numpy(labels)[:, None])[:, 0]
+    odds: npt.NDArray[np.float32] = log_odds_against(own).numpy()
+    return odds
 
 
 def explain(
