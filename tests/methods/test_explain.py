@@ -11,8 +11,9 @@ from unpoison.bench.data import LabelledImages, load_images
 from unpoison.config import PDAutoRConfig
 from unpoison.demo import load_digits
 from unpoison.detection.detector import detect
-from unpoison.methods.explain import Suspicion, explain
+from unpoison.methods.explain import Suspicion, _Group, _scores, explain
 from unpoison.progress import Progress
+from unpoison.restoration import Estimate
 from unpoison.training.backbones import create_backbone
 
 
@@ -75,3 +76,19 @@ def test_two_triggers_in_one_class():
     white = (seen.images[:, -3:, -3:] > 245).all((1, 2, 3))
     assert white[members["patch"]].mean() > 0.95
     assert ((found.score > 0) == given.poisoned).mean() > 0.99
+
+
+@pytest.mark.parametrize(("share", "flagged"), [(0.6, True), (0.04, False)])
+def test_patch_that_does_not_stand_out_is_judged_by_how_many_carry_it(share, flagged):
+    estimate = Estimate("patch", (8, 8, 1))
+    corner = torch.zeros(1, 8, 8)
+    corner[:, 6:, 6:] = 1
+    estimate.set(scale=1 - corner, shift=corner, tolerance=torch.tensor(0.02), contrast=torch.tensor([0.1, 0.2]))
+    images = np.full((101, 8, 8, 1), 90, np.uint8)
+    images[: round(100 * share), 6:, 6:] = 255
+    images[100] = 250
+    nobody, nothing = np.zeros(101, bool), np.zeros(101, np.float32)
+    group = _Group(images, ~nobody, nobody, nothing - 9, nothing, np.ones((101, 1), np.float32))
+    score = _scores(estimate, group, np.arange(101))
+    assert (score[:100] > 0).tolist() == [number < 100 * share for number in range(100)]
+    assert (score[100] > 0) == flagged

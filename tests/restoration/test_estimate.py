@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from unpoison.attacks import SIG, Blend
+from unpoison.attacks import SIG, BadNets, Blend
 from unpoison.restoration import Estimate, estimate_transform
 
 
@@ -58,6 +58,19 @@ def test_a_wave_is_recognised_between_the_bins_of_the_transform():
     assert estimate.kind == "periodic"
     wave = 20 / 255 * np.sin(2 * np.pi * np.arange(16) * 2.3 / 16)
     assert np.abs(estimate.shift.numpy() - wave).max() < 0.02
+
+
+def test_a_patch_on_images_that_differ_from_the_others_is_a_patch():
+    rng = np.random.default_rng(0)
+    images = np.clip(rng.normal(128, 50, (1200, 1, 1, 1)) + rng.normal(0, 15, (1200, 16, 16, 1)), 0, 250)
+    images = images.astype(np.uint8)
+    dark = images.mean((1, 2, 3)) < 120
+    flagged = np.cumsum(dark) <= 300
+    flagged &= dark
+    images[flagged] = BadNets()(images[flagged])
+    estimate = estimate_transform(images, flagged, np.full((1200, 2), 0.5, np.float32))
+    assert estimate.kind == "patch"
+    np.testing.assert_array_equal(estimate.evidence(images) > 0, flagged)
 
 
 @pytest.mark.parametrize("pick", ["random", "one class"])
