@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from unpoison.attacks import BadNets, Blend, PoisonedDataset
+from unpoison.attacks import SIG, BadNets, Blend, PoisonedDataset
 from unpoison.bench.data import LabelledImages, load_images
 from unpoison.config import PDAutoRConfig
 from unpoison.demo import load_digits
@@ -75,6 +75,28 @@ def test_two_triggers_in_one_class():
     assert not (members["patch"] & members["blend"]).any()
     white = (seen.images[:, -3:, -3:] > 245).all((1, 2, 3))
     assert white[members["patch"]].mean() > 0.95
+    assert ((found.score > 0) == given.poisoned).mean() > 0.99
+
+
+@pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
+def test_wrong_half_of_a_class():
+    given = PoisonedDataset(load_images("cifar10", "train", per_class=200), SIG(), rate=0.05)
+    seen = LabelledImages.of(given)
+    network = create_backbone("conv5", 3, 10, 8)
+    suspicion = Suspicion(
+        score=np.where((seen.labels == 0) & ~given.poisoned, 4, -4).astype(np.float32),
+        kind=np.full(len(seen), "backdoor"),
+        gated=[0],
+        suspects={},
+        probabilities=np.eye(10, dtype=np.float32)[given.clean_label],
+        content=np.zeros(len(seen), np.float32),
+        model=network,
+        verifier=network,
+    )
+    found = explain(
+        seen.images, seen.labels, suspicion, 0.1, device=torch.device("cpu"), seed=0, progress=Progress(False)
+    )
+    assert [finding.estimate.kind for finding in found.findings] == ["periodic"]
     assert ((found.score > 0) == given.poisoned).mean() > 0.99
 
 

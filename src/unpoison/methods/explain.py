@@ -20,6 +20,8 @@ OWN_CONTENT = 0.5
 """A pattern more opaque than this is no trigger: the images are copies of each other."""
 FITS = 2
 STAMPED = 500
+USUAL = 0.5
+"""What more than this fraction of the images of other classes shows, too, is no trigger."""
 PATCH_RATE = 0.5
 """Least effect of a patch: objects and strokes are local, too, and pull an image towards their class."""
 NATURAL = 0.3
@@ -119,6 +121,8 @@ def explain(
 ) -> Explanation:
     """Looks for a trigger in the suspicious part of single classes, then for that of the other poisoned classes.
 
+    Where a class is half poison, the detector may take the wrong half for it: that half shows what other classes show.
+
     The latter are first taken to share one trigger, since few samples of each may carry it; those whose flagged images
     do not show it are then explained one by one. Where many flagged images of a class do not show its trigger, a second
     one is looked for in them.
@@ -139,13 +143,18 @@ def explain(
 
     def fit(group: _Group) -> _Fit | None:
         with progress.stage("explain") as stage:
-            return _fit(group, device, seed, stage)
+            found = _fit(group, device, seed, stage)
+        if found is None or not found.usual(group):
+            return found
+        with progress.stage("explain") as stage:
+            found = _fit(group.swapped(), device, seed, stage)
+        return None if found is None or found.usual(group) else found
 
     def conclude(classes: list[int], group: _Group, found: _Fit | None) -> None:
         first = group.inside
         if found is not None:
             score[found.members], kind[found.members] = found.score, "backdoor"
-            second = None if found.shown_by(images[group.suspects]) else fit_rest(group, found)
+            second = None if found.shown_by(images[found.suspects]) else fit_rest(group, found)
             if second is not None:
                 score[second.members] = second.score
                 first = first.copy()
@@ -156,16 +165,16 @@ def explain(
     def fit_rest(group: _Group, first: _Fit) -> _Fit | None:
         """A second trigger, shared by the suspects that the first one leaves; those that it explains are left out."""
         index = np.delete(np.arange(len(labels)), first.members[first.score > 0])
-        rest = group.take(index)
+        rest = group._replace(suspects=first.suspects).take(index)
         found = fit(rest)
-        if found is None or not found.shown_by(rest.images[rest.suspects]):
+        if found is None or not found.shown_by(rest.images[found.suspects]):
             return None
         return found._replace(members=index[found.members])
 
     for label, suspects in suspicion.suspects.items():
         one = group([label], suspects, np.where(suspects, DETECTOR_SAY, -DETECTOR_SAY).astype(np.float32))
         found = fit(one)
-        if found is None or not found.shown_by(images[suspects]):
+        if found is None or not found.shown_by(images[found.suspects]):
             continue
         if _works(found.estimate, label, images, labels, suspicion, causal_rate, device=device, seed=seed):
             conclude([label], one, found)
@@ -211,6 +220,10 @@ class _Group(NamedTuple):
             probabilities=self.probabilities[index],
         )
 
+    def swapped(self) -> "_Group":
+        """The group with the others inside under suspicion."""
+        return self._replace(suspects=self.inside & ~self.suspects, odds=-self.odds)
+
 
 class _Fit(NamedTuple):
     """A trigger, and what its pixels say about the samples that may carry it."""
@@ -219,9 +232,16 @@ class _Fit(NamedTuple):
     members: npt.NDArray[np.int64]
     score: npt.NDArray[np.float32]
     """float32, of the members; above 0 = the trigger is there."""
+    suspects: npt.NDArray[np.bool_]
+    """bool [N], of the group that it was first fitted to."""
 
     def shown_by(self, suspects: npt.NDArray[np.uint8]) -> bool:
         return bool((self.estimate.evidence(suspects) > 0).mean() >= SHARED)
+
+    def usual(self, group: _Group) -> bool:
+        """Whether images outside the group show it, too."""
+        others = group.images[np.flatnonzero(~group.inside)[:: max(1, int((~group.inside).sum()) // STAMPED)]]
+        return bool(len(others)) and bool((self.estimate.evidence(others) > 0).mean() > USUAL)
 
 
 def _fit(group: _Group, device: torch.device, seed: int, stage: Stage) -> _Fit | None:
@@ -237,7 +257,7 @@ def _fit(group: _Group, device: torch.device, seed: int, stage: Stage) -> _Fit |
         copies = estimate.kind == "blend" and float(estimate.scale.mean()) < 1 - OWN_CONTENT
         if estimate.kind == "none" or copies:
             break
-        found = _Fit(estimate, members, _scores(estimate, group, members))
+        found = _Fit(estimate, members, _scores(estimate, group, members), group.suspects)
         suspects, before = np.zeros_like(suspects), suspects
         suspects[members] = found.score > 0
         if (suspects == before).all():

@@ -35,7 +35,7 @@ def content_matched(
     """
     clean = np.flatnonzero(~poisoned)
     ratio = clean_probabilities[poisoned].mean(0) / np.maximum(clean_probabilities[clean].mean(0), 1e-6)
-    weights = (clean_probabilities[clean] * ratio).sum(1).astype(np.float64)
+    weights = (clean_probabilities[clean] * ratio).sum(1).astype(np.float64) + 1e-12
     rng = np.random.default_rng(seed)
     return rng.choice(clean, count, p=weights / weights.sum())
 
