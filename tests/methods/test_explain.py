@@ -26,6 +26,24 @@ def explanation(dataset):
     return explain(seen.images, seen.labels, Suspicion.of(detection, seen.labels), config.causal_rate, **common)
 
 
+def explanation_of(given, seen, flagged):
+    """Explains flags of class 0 that a detector could have raised."""
+    network = create_backbone("conv5", 3, 10, 8)
+    suspicion = Suspicion(
+        score=np.where(flagged, 4, -4).astype(np.float32),
+        kind=np.full(len(seen), "backdoor"),
+        gated=[0],
+        suspects={},
+        probabilities=np.eye(10, dtype=np.float32)[given.clean_label],
+        content=np.zeros(len(seen), np.float32),
+        model=network,
+        verifier=network,
+    )
+    return explain(
+        seen.images, seen.labels, suspicion, 0.1, device=torch.device("cpu"), seed=0, progress=Progress(False)
+    )
+
+
 @pytest.fixture(scope="module")
 def first():
     return PoisonedDataset(load_digits(), BadNets(size=2), rate=0.04, target=0, seed=0)
@@ -56,20 +74,7 @@ def test_one_trigger_in_two_classes(first):
 def test_two_triggers_in_one_class():
     given = PoisonedDataset(load_images("cifar10", "train", per_class=200), [BadNets(), Blend()], rate=0.05)
     seen = LabelledImages.of(given)
-    network = create_backbone("conv5", 3, 10, 8)
-    suspicion = Suspicion(
-        score=np.where(given.poisoned, 4, -4).astype(np.float32),
-        kind=np.full(len(seen), "backdoor"),
-        gated=[0],
-        suspects={},
-        probabilities=np.eye(10, dtype=np.float32)[given.clean_label],
-        content=np.zeros(len(seen), np.float32),
-        model=network,
-        verifier=network,
-    )
-    found = explain(
-        seen.images, seen.labels, suspicion, 0.1, device=torch.device("cpu"), seed=0, progress=Progress(False)
-    )
+    found = explanation_of(given, seen, given.poisoned)
     members = {finding.estimate.kind: finding.members for finding in found.findings}
     assert members.keys() == {"patch", "blend"}
     assert not (members["patch"] & members["blend"]).any()
@@ -82,20 +87,7 @@ def test_two_triggers_in_one_class():
 def test_wrong_half_of_a_class():
     given = PoisonedDataset(load_images("cifar10", "train", per_class=200), SIG(), rate=0.05)
     seen = LabelledImages.of(given)
-    network = create_backbone("conv5", 3, 10, 8)
-    suspicion = Suspicion(
-        score=np.where((seen.labels == 0) & ~given.poisoned, 4, -4).astype(np.float32),
-        kind=np.full(len(seen), "backdoor"),
-        gated=[0],
-        suspects={},
-        probabilities=np.eye(10, dtype=np.float32)[given.clean_label],
-        content=np.zeros(len(seen), np.float32),
-        model=network,
-        verifier=network,
-    )
-    found = explain(
-        seen.images, seen.labels, suspicion, 0.1, device=torch.device("cpu"), seed=0, progress=Progress(False)
-    )
+    found = explanation_of(given, seen, (seen.labels == 0) & ~given.poisoned)
     assert [finding.estimate.kind for finding in found.findings] == ["periodic"]
     assert ((found.score > 0) == given.poisoned).mean() > 0.99
 

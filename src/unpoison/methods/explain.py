@@ -121,11 +121,10 @@ def explain(
 ) -> Explanation:
     """Looks for a trigger in the suspicious part of single classes, then for that of the other poisoned classes.
 
-    Where a class is half poison, the detector may take the wrong half for it: that half shows what other classes show.
-
     The latter are first taken to share one trigger, since few samples of each may carry it; those whose flagged images
     do not show it are then explained one by one. Where many flagged images of a class do not show its trigger, a second
-    one is looked for in them.
+    one is looked for in them. Where a class is half poison, the detector may take the wrong half for it: what that half
+    shows, other classes show, too, and the other half is tried.
 
     Args:
         images: uint8 [N,H,W,C].
@@ -144,17 +143,17 @@ def explain(
     def fit(group: _Group) -> _Fit | None:
         with progress.stage("explain") as stage:
             found = _fit(group, device, seed, stage)
-        if found is None or not found.usual(group):
+        if found is None or not found.usual:
             return found
         with progress.stage("explain") as stage:
             found = _fit(group.swapped(), device, seed, stage)
-        return None if found is None or found.usual(group) else found
+        return None if found is None or found.usual else found
 
     def conclude(classes: list[int], group: _Group, found: _Fit | None) -> None:
         first = group.inside
         if found is not None:
             score[found.members], kind[found.members] = found.score, "backdoor"
-            second = None if found.shown_by(images[found.suspects]) else fit_rest(group, found)
+            second = None if found.shared else fit_rest(found)
             if second is not None:
                 score[second.members] = second.score
                 first = first.copy()
@@ -162,19 +161,18 @@ def explain(
                 findings.append(Finding(classes=classes, members=group.inside & ~first, estimate=second.estimate))
         findings.append(Finding(classes=classes, members=first & (score > 0), estimate=found and found.estimate))
 
-    def fit_rest(group: _Group, first: _Fit) -> _Fit | None:
+    def fit_rest(first: _Fit) -> _Fit | None:
         """A second trigger, shared by the suspects that the first one leaves; those that it explains are left out."""
         index = np.delete(np.arange(len(labels)), first.members[first.score > 0])
-        rest = group._replace(suspects=first.suspects).take(index)
-        found = fit(rest)
-        if found is None or not found.shown_by(rest.images[found.suspects]):
+        found = fit(first.group.take(index))
+        if found is None or not found.shared:
             return None
         return found._replace(members=index[found.members])
 
     for label, suspects in suspicion.suspects.items():
         one = group([label], suspects, np.where(suspects, DETECTOR_SAY, -DETECTOR_SAY).astype(np.float32))
         found = fit(one)
-        if found is None or not found.shown_by(images[found.suspects]):
+        if found is None or not found.shared:
             continue
         if _works(found.estimate, label, images, labels, suspicion, causal_rate, device=device, seed=seed):
             conclude([label], one, found)
@@ -228,19 +226,26 @@ class _Group(NamedTuple):
 class _Fit(NamedTuple):
     """A trigger, and what its pixels say about the samples that may carry it."""
 
+    group: _Group
+    """What it was fitted to."""
     estimate: Estimate
     members: npt.NDArray[np.int64]
     score: npt.NDArray[np.float32]
     """float32, of the members; above 0 = the trigger is there."""
-    suspects: npt.NDArray[np.bool_]
-    """bool [N], of the group that it was first fitted to."""
 
     def shown_by(self, suspects: npt.NDArray[np.uint8]) -> bool:
         return bool((self.estimate.evidence(suspects) > 0).mean() >= SHARED)
 
-    def usual(self, group: _Group) -> bool:
-        """Whether images outside the group show it, too."""
-        others = group.images[np.flatnonzero(~group.inside)[:: max(1, int((~group.inside).sum()) // STAMPED)]]
+    @property
+    def shared(self) -> bool:
+        """Whether most suspects show it."""
+        return self.shown_by(self.group.images[self.group.suspects])
+
+    @property
+    def usual(self) -> bool:
+        """Whether most images outside the group show it, too."""
+        outside = np.flatnonzero(~self.group.inside)
+        others = self.group.images[outside[:: max(1, len(outside) // STAMPED)]]
         return bool(len(others)) and bool((self.estimate.evidence(others) > 0).mean() > USUAL)
 
 
@@ -257,7 +262,7 @@ def _fit(group: _Group, device: torch.device, seed: int, stage: Stage) -> _Fit |
         copies = estimate.kind == "blend" and float(estimate.scale.mean()) < 1 - OWN_CONTENT
         if estimate.kind == "none" or copies:
             break
-        found = _Fit(estimate, members, _scores(estimate, group, members), group.suspects)
+        found = _Fit(group, estimate, members, _scores(estimate, group, members))
         suspects, before = np.zeros_like(suspects), suspects
         suspects[members] = found.score > 0
         if (suspects == before).all():
