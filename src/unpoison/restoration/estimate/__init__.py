@@ -113,9 +113,12 @@ def _fit_pattern(
         return build("blend", spectrum, scale, shift, variance)
 
     estimate = fit(suspects, suspect_shares)
+    centre, spread = _location(_scores(estimate, reference))
+    if _location(_scores(estimate, suspects))[0] < centre + MIN_SEPARATION * spread:
+        # What the images of the fit itself do not show, held-out ones do not either.
+        return Estimate("none", estimate.shape)
     held_out = []
     fold = np.random.default_rng(seed).permutation(len(suspects)) % _FOLDS
-    centre, spread = _location(_scores(estimate, reference))
     for number in range(_FOLDS):
         rest = suspects[fold != number]
         partial = fit(rest, histograms(rest))
