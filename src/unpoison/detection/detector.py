@@ -56,7 +56,7 @@ class Detection:
     """Per class that no learned cluster gates but whose pixels are worth a look: bool [N], the minority inside. A
     backdoor that is learned late may look mislabelled; a trigger in the pixels of its cluster tells."""
     verifier: Backbone | None
-    """A classifier that has learned only the most credible samples; None for "svd"."""
+    """A classifier that has learned only the most credible samples outside of all suspects; None for "svd"."""
     probabilities: Tensor | None
     """float32 [N,K], the verdict of such classifiers on every sample; None for "svd"."""
     choice: Choice
@@ -157,7 +157,7 @@ def _detect_by_mixture(
             if found is not None:
                 credible[member] = found.split.log_ratio <= 0
         with progress.stage("verify again") as stage:
-            verifier, probabilities = verify(x, y, credible, num_classes, choice, seed, stage)
+            _, probabilities = verify(x, y, credible, num_classes, choice, seed, stage)
         contradiction = _contradictions(record, activations, probabilities, y)
         for label in suspected:
             found = best[label]

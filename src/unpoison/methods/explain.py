@@ -1,7 +1,7 @@
 """Detection and restoration meet once: a trigger found in the pixels confirms classes and repairs the flags."""
 
 import dataclasses
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -124,13 +124,14 @@ def explain(
     The latter are first taken to share one trigger, since few samples of each may carry it; those whose flagged images
     do not show it are then explained one by one. Where many flagged images of a class do not show its trigger, a second
     one is looked for in them. Where a class is half poison, the detector may take the wrong half for it: what that half
-    shows, other classes show, too, and the other half is tried.
+    shows, other classes show, too, and the other half is tried. So may the verifier, which then misjudges the content
+    of both; a clean-label attack shows all the same, when the suspects are compared with the rest of their class.
 
     Args:
         images: uint8 [N,H,W,C].
         labels: int64 [N].
-        causal_rate: a trigger found in a class that is not gated counts when stamping it turns this fraction of other
-            images into the class.
+        causal_rate: a trigger found in a class that is not gated, or by comparison with its rest alone, counts when
+            stamping it turns this fraction of other images into the class.
     """
     score, kind = suspicion.score.copy(), suspicion.kind.copy()
     flagged = score > 0
@@ -169,12 +170,24 @@ def explain(
             return None
         return found._replace(members=index[found.members])
 
+    def works(label: int, found: _Fit | None) -> TypeGuard[_Fit]:
+        return (
+            found is not None
+            and found.shared
+            and _works(found.estimate, label, images, labels, suspicion, causal_rate, device=device, seed=seed)
+        )
+
+    def fit_clean_label(label: int, one: _Group) -> _Fit | None:
+        """Takes the content of the class to be what the label says."""
+        found = fit(one._replace(probabilities=np.eye(suspicion.probabilities.shape[1], dtype=np.float32)[labels]))
+        return found if works(label, found) else None
+
     for label, suspects in suspicion.suspects.items():
         one = group([label], suspects, np.where(suspects, DETECTOR_SAY, -DETECTOR_SAY).astype(np.float32))
         found = fit(one)
-        if found is None or not found.shared:
-            continue
-        if _works(found.estimate, label, images, labels, suspicion, causal_rate, device=device, seed=seed):
+        if not works(label, found):
+            found = fit_clean_label(label, one)
+        if found is not None:
             conclude([label], one, found)
     explained = {label for finding in findings for label in finding.classes}
     gated = [label for label in suspicion.gated if label not in explained]
@@ -188,10 +201,13 @@ def explain(
     together = [label for label in gated if label not in alone]
     if together:
         several = group(together, flagged, odds)
-        conclude(together, several, fit(several) if alone else pooled)
+        found = fit(several) if alone else pooled
+        if found is None and len(together) == 1:
+            found = fit_clean_label(together[0], several)
+        conclude(together, several, found)
     for label in alone:
         one = group([label], flagged, odds)
-        conclude([label], one, fit(one))
+        conclude([label], one, fit(one) or fit_clean_label(label, one))
     return Explanation(score=score, kind=kind, findings=findings)
 
 
