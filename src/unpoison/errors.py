@@ -21,6 +21,10 @@ class RestorerError(UnpoisonError, ValueError):
     """A restorer's files are missing, malformed or of the wrong kind."""
 
 
+class MissingExtraError(UnpoisonError, ImportError):
+    """An optional library is not installed: the message names the extra that brings it."""
+
+
 class ThinEvidenceWarning(UserWarning):
     """There are too few images per class for the evidence to be reliable."""
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -121,6 +122,18 @@ def test_restoration_measures_only_restored_poison(cleaning):
     assert found["error_changed_ratio"] == pytest.approx(0.2)
     assert found["apd"] == pytest.approx(20 / 255 / 64)
     assert found["apd_nothing"] == pytest.approx(100 / 255 / 64)
+    # The images are smaller than the window of SSIM.
+    assert found["ssim"] is None
+
+
+def test_image_quality_needs_the_extra(cleaning, monkeypatch):
+    # Errors of 10 and 30 in three of 192 values each.
+    squared = 3 * (10**2 + 30**2) / (2 * 192)
+    assert measure.restoration(cleaning)["psnr"] == pytest.approx(10 * np.log10(255**2 / squared))
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    found = measure.restoration(cleaning)
+    assert (found["psnr"], found["ssim"]) == (None, None)
+    assert found["apd"] == pytest.approx(20 / 255 / 64)
 
 
 def test_label_measures_of_restored_poison(cleaning):
@@ -226,7 +239,16 @@ def test_one_real_row(tmp_path):
     assert 0 < sum(row["timings"].values()) <= row["prepare_seconds"]
     assert row["config"]["chosen"]["backbone"] == "resnet9"
     assert row["machine"].keys() >= MACHINE.keys()
-    for name in ("error_changed_ratio", "apd", "lra", "lra_ceiling", "lra_relative", "clean_pass_error"):
+    for name in (
+        "error_changed_ratio",
+        "apd",
+        "psnr",
+        "ssim",
+        "lra",
+        "lra_ceiling",
+        "lra_relative",
+        "clean_pass_error",
+    ):
         assert name in row
     assert "rows left: 0" in lines[-1]
     assert "| cifar10-wanet-5 | 300 | 15 |" in suite.table_file(folder).read_text()

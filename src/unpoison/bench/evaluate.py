@@ -8,19 +8,24 @@ import numpy.typing as npt
 import torch
 
 from ..attacks import Attack
-from ..training.backbones import create_backbone
+from ..metrics import accuracy, attack_success_rate
+from ..training.backbones import Backbone, create_backbone
 from ..training.loop import TrainingConfig, on_device, predict, train
 from .data import LabelledImages
 
 
 class Downstream(NamedTuple):
-    """How a trained classifier behaves on held-out images."""
+    """How a trained classifier behaves on held-out images.
 
-    accuracy: float
-    """Fraction of clean test images classified right."""
-    attack_success_rate: float
-    """ASR: fraction of stamped test images of other classes that are classified as the target; of several attacks,
-    the highest. NaN without an attack."""
+    Trained on the clean and the restored part of a dataset, D_c ∪ D_q, its accuracy is PD-AutoR's DMA; trained on
+    D_c alone, with all that was flagged discarded, it is DMA_B (section 5.1.4).
+    """
+
+    accuracy: float | None
+    """Share of clean test images that are classified right; None without images."""
+    attack_success_rate: float | None
+    """ASR: share of stamped test images of other classes that are classified as the target; of several attacks, the
+    highest. None without an attack."""
 
 
 def train_and_test(
@@ -41,12 +46,21 @@ def train_and_test(
     images, labels = on_device(data.images, device), torch.from_numpy(data.labels).to(device)
     for _ in train(model, images, labels, config, seed):
         pass
+    return measure_model(model, test, attacks, target, device=device)
+
+
+def measure_model(
+    model: Backbone, test: LabelledImages, attacks: Sequence[Attack], target: int, *, device: torch.device
+) -> Downstream:
+    """Measures a trained classifier, on `device`, on clean and on stamped test images."""
 
     def predicted(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
         classes: npt.NDArray[np.int64] = predict(model, on_device(images, device)).logits.argmax(1).cpu().numpy()
         return classes
 
-    accuracy = float((predicted(test.images) == test.labels).mean())
     others = test.images[test.labels != target]
-    rates = [float((predicted(attack(others)) == target).mean()) for attack in attacks]
-    return Downstream(accuracy, max(rates, default=float("nan")))
+    rates = [attack_success_rate(predicted(attack(others)), target) for attack in attacks]
+    return Downstream(
+        accuracy(predicted(test.images), test.labels),
+        max((rate for rate in rates if rate is not None), default=None),
+    )

@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from .. import metrics
 from ..attacks import ATTACKS, PoisonedDataset
 from ..dataset import SanitizedDataset
 from ..detection.choice import Choice
+from ..errors import MissingExtraError
 from ..methods.repair import restore_in_batches, train_classifier
 from ..progress import Progress
 from ..report import Report
@@ -24,7 +26,6 @@ from .machine import MB, machine_facts, peak_memory_mb
 from .rows import SOURCES, Row
 
 PASSED_IMAGES = 1000
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,7 @@ class Cleaning:
     """M samples."""
     source_index: npt.NDArray[np.int64]
     """int64 [M], ascending."""
-    poisoned: Flags
+    poisoned: npt.NDArray[np.bool_]
     """bool [N]."""
     report: Report
 
@@ -131,42 +132,55 @@ def measure(job: Job) -> dict[str, Any]:
     return result
 
 
-def detection(report: Report, poisoned: Flags) -> dict[str, Any]:
+def detection(report: Report, poisoned: npt.NDArray[np.bool_]) -> dict[str, Any]:
     """How well scores and flags of N samples find the poison, bool [N]."""
-    from sklearn.metrics import average_precision_score
-
+    kept = report.action == "keep"
     return {
-        "average_precision": average_precision_score(poisoned, report.score) if poisoned.any() else None,
-        "tpr": _share(report.flagged, poisoned),
-        "fpr": _share(report.flagged, ~poisoned),
+        "average_precision": metrics.average_precision(report.score, poisoned),
+        "tpr": metrics.recall(report.flagged, poisoned),
+        "fpr": metrics.false_positive_rate(report.flagged, poisoned),
         "flagged": report.flagged.sum(),
-        "cdr": _share(report.action == "keep", ~poisoned),
-        "pdr": _share(report.action == "keep", poisoned),
+        "cdr": metrics.clean_data_rate(kept, poisoned),
+        "pdr": metrics.poisoned_data_rate(kept, poisoned),
         "poisoned_classes": [entry.label for entry in report.classes if entry.poisoned],
         "classes": [dataclasses.asdict(entry) for entry in report.classes],
-        "restored_share": _share(report.action == "restore", poisoned),
-        "dropped_share": _share(report.action == "drop", poisoned),
+        "restored_share": metrics.share(report.action == "restore", poisoned),
+        "dropped_share": metrics.share(report.action == "drop", poisoned),
         "clean_restored": (report.action[~poisoned] == "restore").sum(),
         "clean_dropped": (report.action[~poisoned] == "drop").sum(),
     }
 
 
 def restoration(cleaning: Cleaning) -> dict[str, Any]:
-    """Mean absolute errors (0..1) of the restored poisoned samples to their originals, and of leaving them alone."""
+    """Errors of the restored poisoned samples to their originals, and of leaving them alone."""
     index, place = _restored(cleaning)
     original, given = cleaning.originals.images[index], cleaning.given.images[index]
-    changed = (given != original).any(-1)
-    error, nothing = (_difference(images, original) for images in (cleaning.served.images[place], given))
-    pixels, pixels_nothing = _mean(error[changed]), _mean(nothing[changed])
+    restored = cleaning.served.images[place]
+    changed = metrics.changed_pixels(given, original)
+    pixels, pixels_nothing = (
+        metrics.average_pixel_difference(images, original, changed) for images in (restored, given)
+    )
     return {
         "restored_poisoned": len(index),
-        "changed_pixels_share": _mean(changed),
+        "changed_pixels_share": metrics.mean(changed),
         "error_changed": pixels,
         "error_changed_nothing": pixels_nothing,
-        "error_changed_ratio": _ratio(pixels, pixels_nothing),
-        "apd": _mean(error),
-        "apd_nothing": _mean(nothing),
+        "error_changed_ratio": metrics.ratio(pixels, pixels_nothing),
+        "apd": metrics.average_pixel_difference(restored, original),
+        "apd_nothing": metrics.average_pixel_difference(given, original),
+        **_image_quality(restored, original),
     }
+
+
+def _image_quality(images: npt.NDArray[np.uint8], originals: npt.NDArray[np.uint8]) -> dict[str, float | None]:
+    """PSNR and SSIM of uint8 images [B,H,W,C], None without scikit-image."""
+    try:
+        return {
+            "psnr": metrics.peak_signal_noise_ratio(images, originals),
+            "ssim": metrics.structural_similarity(images, originals),
+        }
+    except MissingExtraError:
+        return {"psnr": None, "ssim": None}
 
 
 def clean_pass(cleaning: Cleaning, restorer: Restorer | None, device: torch.device) -> dict[str, Any]:
@@ -176,8 +190,8 @@ def clean_pass(cleaning: Cleaning, restorer: Restorer | None, device: torch.devi
     if restorer is None or (kind == "none" and not restorer.strength.item()):
         return {"restorer_kind": kind, "clean_pass_error": None}
     index = np.random.default_rng(0).permutation(np.flatnonzero(~cleaning.poisoned))[:PASSED_IMAGES]
-    passed = restore_in_batches(restorer, cleaning.given.images, index, device)
-    return {"restorer_kind": kind, "clean_pass_error": _mean(_difference(passed, cleaning.given.images[index]))}
+    passed, given = restore_in_batches(restorer, cleaning.given.images, index, device), cleaning.given.images[index]
+    return {"restorer_kind": kind, "clean_pass_error": metrics.average_pixel_difference(passed, given)}
 
 
 def labels(cleaning: Cleaning, device: torch.device, seed: int) -> dict[str, Any]:
@@ -186,7 +200,7 @@ def labels(cleaning: Cleaning, device: torch.device, seed: int) -> dict[str, Any
     truth = cleaning.originals.labels[index]
     if not len(index):
         return {"lra": None, "lra_ceiling": None, "lra_relative": None}
-    lra = _mean(cleaning.served.labels[place] == truth)
+    lra = metrics.label_restoration_accuracy(cleaning.served.labels[place], truth)
     report = cleaning.report
     chosen = report.config["chosen"]
     choice = Choice(chosen["backbone"], chosen["width"], TrainingConfig(**chosen["training"]), [])
@@ -196,12 +210,15 @@ def labels(cleaning: Cleaning, device: torch.device, seed: int) -> dict[str, Any
             given.images, given.labels, ~report.flagged, len(report.classes), choice, device, seed, stage
         )
     answers = predict(classifier, on_device(cleaning.originals.images[index], device)).logits.argmax(1).cpu().numpy()
-    ceiling = _mean(answers == truth)
-    return {"lra": lra, "lra_ceiling": ceiling, "lra_relative": _ratio(lra, ceiling)}
+    ceiling = metrics.accuracy(answers, truth)
+    return {"lra": lra, "lra_ceiling": ceiling, "lra_relative": metrics.ratio(lra, ceiling)}
 
 
 def downstream(job: Job, cleaning: Cleaning, device: torch.device) -> dict[str, Any]:
-    """Accuracy and attack success rate of the same small network, trained on the input and on the output."""
+    """Accuracy and attack success rate of the same small network, trained on the input and on the output.
+
+    The output's accuracy is the papers' DMA or DMA_B, see `Downstream`.
+    """
     row = job.row
     attacks = [ATTACKS[name]() for name in row.attacks]
     test = load_images(row.dataset, "test", job.per_class)
@@ -231,20 +248,3 @@ def _restored(cleaning: Cleaning) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
     """The restored poisoned samples: their positions in the input and in the output."""
     index = np.flatnonzero(cleaning.poisoned & (cleaning.report.action == "restore"))
     return index, np.searchsorted(cleaning.source_index, index)
-
-
-def _difference(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    difference: npt.NDArray[np.float32] = np.abs(one.astype(np.float32) - other) / 255
-    return difference
-
-
-def _share(chosen: Flags, among: Flags) -> float | None:
-    return _mean(chosen[among])
-
-
-def _mean(values: npt.NDArray[Any]) -> float | None:
-    return float(values.mean(dtype=np.float64)) if values.size else None
-
-
-def _ratio(value: float | None, reference: float | None) -> float | None:
-    return value / reference if value is not None and reference else None

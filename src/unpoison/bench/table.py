@@ -42,6 +42,8 @@ SECTIONS: dict[str, Sequence[Column]] = {
         Column("ratio", "error_changed_ratio", _number(3)),
         Column("APD", "apd", _number(4)),
         Column("APD, doing nothing", "apd_nothing", _number(4)),
+        Column("PSNR, dB", "psnr", _number(1)),
+        Column("SSIM", "ssim", _number(3)),
         Column("LRA", "lra", _percent(1)),
         Column("LRA ceiling", "lra_ceiling", _percent(1)),
         Column("LRA, relative", "lra_relative", _percent(1)),
