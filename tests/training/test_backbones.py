@@ -20,6 +20,19 @@ def test_shapes(name, size, channels):
 
 
 @pytest.mark.parametrize("name", BACKBONES)
+def test_stages_end_at_three_resolutions(name):
+    torch.manual_seed(0)
+    model = create_backbone(name, 3, 5, 4).eval()
+    images = torch.rand(2, 3, 32, 32)
+    maps, logits = model.forward_stages(images)
+    assert [tuple(found.shape[2:]) for found in maps] == [(16, 16), (8, 8), (4, 4)]
+    assert torch.equal(logits, model(images))
+    # The last map is what is pooled into the features.
+    pooled = maps[-1].mean((2, 3)) if name in ("resnet18", "resnet34") else maps[-1].amax((2, 3))
+    assert torch.allclose(pooled, model.forward_features(images), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
 def test_width_scales_the_features(name):
     assert create_backbone(name, 3, 2, 8).num_features == 2 * create_backbone(name, 3, 2, 4).num_features
 

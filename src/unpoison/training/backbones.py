@@ -1,6 +1,7 @@
 """Image classifiers by name. All map float images [B,C,H,W] in 0..1, of 8x8 pixels or more, to logits [B,K]."""
 
 from collections.abc import Callable
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -19,24 +20,40 @@ class Backbone(nn.Module):
 
     Attributes:
         num_features: D, the number of penultimate activations.
+        stages: positions in `body` of the layers at the end of the last three stages.
     """
 
     num_features: int
+    stages: tuple[int, int, int]
 
-    def __init__(self, body: nn.Module, num_features: int, num_classes: int) -> None:
+    def __init__(self, body: nn.Sequential, num_features: int, num_classes: int, stages: tuple[int, int, int]) -> None:
         super().__init__()
         self.body = body
         self.num_features = num_features
+        self.stages = stages
         self.head = nn.Linear(num_features, num_classes)
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Penultimate activations [B,D] of float images [B,C,H,W] in 0..1."""
-        features: Tensor = self.body((images - 0.5) * 4)
+        features: Tensor = self.body(_centred(images))
         return features
+
+    def forward_stages(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Maps [B,C',H',W'] at the end of the last three stages, and logits [B,K]."""
+        x, maps = _centred(images), []
+        for number, layer in enumerate(self.body):
+            x = layer(x)
+            if number in self.stages:
+                maps.append(x)
+        return maps, self.head(x)
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.head(self.forward_features(images))
         return logits
+
+
+def _centred(images: Tensor) -> Tensor:
+    return (images - 0.5) * 4
 
 
 class ResidualPair(nn.Module):
@@ -82,7 +99,7 @@ def conv5(channels: int, num_classes: int, width: int) -> Backbone:
         nn.AdaptiveMaxPool2d(1),
         nn.Flatten(),
     )
-    return Backbone(body, 4 * width, num_classes)
+    return Backbone(body, 4 * width, num_classes, (1, 2, 4))
 
 
 def resnet9(channels: int, num_classes: int, width: int) -> Backbone:
@@ -99,7 +116,7 @@ def resnet9(channels: int, num_classes: int, width: int) -> Backbone:
         nn.AdaptiveMaxPool2d(1),
         nn.Flatten(),
     )
-    return Backbone(body, 8 * width, num_classes)
+    return Backbone(body, 8 * width, num_classes, (3, 6, 8))
 
 
 def _resnet(channels: int, num_classes: int, width: int, depths: tuple[int, ...]) -> Backbone:
@@ -109,8 +126,10 @@ def _resnet(channels: int, num_classes: int, width: int, depths: tuple[int, ...]
         for block in range(depth):
             layers.append(BasicBlock(current, width << stage, 2 if stage and block == 0 else 1))
             current = width << stage
+    second, third, fourth = list(accumulate(depths))[1:]
     layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    return Backbone(nn.Sequential(*layers), current, num_classes)
+    # The stem is layer 0, so the last block of a stage has the number of all blocks so far.
+    return Backbone(nn.Sequential(*layers), current, num_classes, (second, third, fourth))
 
 
 def resnet18(channels: int, num_classes: int, width: int) -> Backbone:
