@@ -18,7 +18,7 @@ from .config import DetectionConfig
 from .features import TrainingRecord, fuse, record_training
 from .gate import contradicted, evidence
 from .mixture import Split, calibrate, clearly_outside, fit_split, least_share, minority_split, whiten
-from .svd import svd_scores
+from .svd import svd_scores, threshold_at
 
 KEPT_SHARE = 0.65
 """The verifying classifier trains on this part of a class's credible side, what was learned most easily."""
@@ -91,8 +91,7 @@ def _detect_by_svd(
 ) -> Detection:
     """The paper's algorithm: fused feature, squared projection, the top 1.5 ε N samples (Tran et al., 2018)."""
     score = svd_scores(fuse(record.activations, record.losses, config.loss_weight), y)
-    count = max(1, round(1.5 * config.poison_rate * len(y)))
-    threshold = float(score.sort(descending=True).values[min(count, len(y) - 1)])
+    threshold = threshold_at(score, config.poison_rate)
     flagged = score > threshold
     classes = [
         ClassEvidence(

@@ -21,3 +21,9 @@ def svd_scores(features: Tensor, labels: Tensor) -> Tensor:
         _, _, directions = torch.linalg.svd(centred, full_matrices=False)
         scores[members] = (centred @ directions[0]).square()
     return scores
+
+
+def threshold_at(scores: Tensor, rate: float) -> float:
+    """Where PD-AutoR cuts, float32 [N]: 1.5 ε N samples score higher, at least one, with ε the rate of poison."""
+    count = max(1, round(1.5 * rate * len(scores)))
+    return float(scores.sort(descending=True).values[min(count, len(scores) - 1)])
