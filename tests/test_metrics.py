@@ -170,3 +170,9 @@ def test_pixels_that_count_must_fit():
     images = np.zeros((2, 8, 8, 3), np.uint8)
     with pytest.raises(ConfigError, match="need two arrays of one shape"):
         metrics.average_pixel_difference(images, images, np.ones((8, 8), bool))
+
+
+@pytest.mark.parametrize("measure", [metrics.average_precision, metrics.precision_recall_curve])
+def test_scores_must_be_finite(measure):
+    with pytest.raises(ConfigError, match="scores must be finite"):
+        measure(np.array([1.0, np.nan, 2.0]), np.array([True, False, False]))

@@ -5,7 +5,7 @@ DMA_B, which are accuracies of models: see `unpoison.bench.evaluate.Downstream`.
 5.1) has ASR, CA, CDR and PDR.
 
 All rates lie in 0..1. Where there is nothing to measure, such as the recall of data without poison, the answer is None.
-All functions raise `ConfigError` for arrays whose shapes do not match.
+All functions raise `ConfigError` for arrays whose shapes do not match and for scores that are not finite.
 """
 
 from typing import Any, NamedTuple
@@ -58,13 +58,13 @@ class Curve(NamedTuple):
 
 def precision_recall_curve(score: Scores, poisoned: Flags) -> Curve | None:
     """Precision and recall at every threshold of the score, float [N], against the poison, bool [N]."""
-    _check_shapes(score, poisoned)
+    _check_scores(score, poisoned)
     return Curve(*sk.precision_recall_curve(poisoned, score)) if poisoned.any() else None
 
 
 def average_precision(score: Scores, poisoned: Flags) -> float | None:
     """AP: the area under the precision-recall curve as a sum of steps; score float [N], poisoned bool [N]."""
-    _check_shapes(score, poisoned)
+    _check_scores(score, poisoned)
     return float(sk.average_precision_score(poisoned, score)) if poisoned.any() else None
 
 
@@ -194,6 +194,12 @@ def mean(values: npt.NDArray[Any]) -> float | None:
 def ratio(value: float | None, reference: float | None) -> float | None:
     """Value over reference, None where either is missing or the reference is 0."""
     return value / reference if value is not None and reference else None
+
+
+def _check_scores(score: Scores, poisoned: Flags) -> None:
+    _check_shapes(score, poisoned)
+    if not np.isfinite(score).all():
+        raise ConfigError("scores must be finite: samples without a score cannot be ranked")
 
 
 def _check_shapes(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> None:
