@@ -62,7 +62,7 @@ def test_clean_label_attack_stays_in_its_class():
     data = PoisonedDataset(Clean(), SIG(), rate=0.1, target=2)
     assert (data.clean_label[data.poisoned] == 2).all()
     assert data.targets == data.clean_label.tolist()
-    with pytest.raises(DatasetError, match="sig needs 36 images of class 2, there are 30"):
+    with pytest.raises(DatasetError, match="sig needs 36 images that it can poison, there are 30"):
         PoisonedDataset(Clean(), SIG(), rate=0.4, target=2)
 
 

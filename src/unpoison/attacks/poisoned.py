@@ -7,35 +7,42 @@ import numpy as np
 import numpy.typing as npt
 
 from ..data.access import KEEP, RawView, Record
-from ..data.items import class_of, label_like
+from ..data.items import label_like
 from ..data.pixels import from_eight_bit, to_eight_bit
 from ..data.served import Replacement
-from ..data.store import survey
+from ..data.store import Survey, resize, survey
 from ..errors import ConfigError, DatasetError
-from .base import Attack
+from .base import Attack, Flags, Images, Labels
+from .targets import Target, split_targets, wanted_labels
 
 
 class PoisonedDataset(Replacement):
     """Wraps a map-style dataset and poisons a random part of it, before its transforms.
 
     Attacks that change labels take images of other classes and give them the target label; clean-label attacks take
-    images of the target class.
+    images of the target class; `Composite` takes images of its first source class.
 
     Args:
         dataset: any dataset that `SanitizedDataset` takes.
-        attack: one attack, or several.
+        attack: one attack, or several. Those that learn from the dataset and were not fitted yet are fitted in place,
+            so that they stamp test images as they stamped these.
         rate: fraction of the whole dataset that each attack poisons.
-        target: the class number that the attacker wants.
+        target: the class number that the attacker wants, or "all-to-all": the next class for each class; or a
+            sequence with one of these per attack.
         seed: of the choice of images.
         overlap: whether several attacks may hit the same image; if so, all stamp as many of the same images as they
             can, in the order given. If not, their images are disjoint.
 
     Attributes:
         poisoned: bool [N].
+        covered: bool [N]; stamped images that keep their right labels, for attacks that use such covers. They are not
+            `poisoned`, and no two attacks share one.
         clean_label: int64 [N], original class numbers.
+        target: as given.
 
     Raises:
-        ConfigError: rate or target is out of range, or there is no attack.
+        ConfigError: rate or target is out of range or unfit for an attack, there is no attack, or attacks of different
+            targets may overlap.
         DatasetError: the dataset has too few images that the attack can use.
     """
 
@@ -44,7 +51,7 @@ class PoisonedDataset(Replacement):
         dataset: Any,
         attack: Attack | Sequence[Attack],
         rate: float = 0.01,
-        target: int = 0,
+        target: Target | Sequence[Target] = 0,
         seed: int = 0,
         *,
         overlap: bool = False,
@@ -52,17 +59,27 @@ class PoisonedDataset(Replacement):
         self.attacks = [attack] if isinstance(attack, Attack) else list(attack)
         if not self.attacks or not 0 < rate < 1:
             raise ConfigError(f"need an attack and 0 < rate < 1, got {len(self.attacks)} attacks and rate {rate}")
-        self.dataset = dataset
+        targets = split_targets(target, len(self.attacks))
+        if overlap and len(set(targets)) > 1:
+            raise ConfigError(f"an image has one label: give one target instead of {targets}, or set overlap=False")
+        self.dataset, self.target = dataset, target
         self._view = RawView(dataset)
         found = survey(self._view)
-        if target not in found.labels:
-            raise ConfigError(f"no image has target {target}: choose one of {np.unique(found.labels).tolist()}")
-        self.target, self._levels = target, found.levels
-        self._target_label: int | str = found.names[target] if found.text_labels and found.names else target
-        self.clean_label: npt.NDArray[np.int64] = found.labels
-        self._stamped = _choose(self.attacks, found.labels, target, rate, seed, overlap)
-        self.poisoned: npt.NDArray[np.bool_] = np.any(self._stamped, axis=0)
-        self._names = found.names
+        self.clean_label: Labels = found.labels
+        self._levels, self._names = found.levels, found.names
+        self._texts = found.names if found.text_labels else None
+        wanted = [self._wanted(attack, target) for attack, target in zip(self.attacks, targets, strict=True)]
+        stamped = _choose(self.attacks, found.labels, wanted, rate, seed, overlap)
+        self.poisoned: Flags = np.any(stamped, axis=0)
+        covers = _choose_covers(self.attacks, stamped, seed)
+        self.covered: Flags = np.any(covers, axis=0)
+        self._stamped = stamped | covers
+        self._label = found.labels.copy()
+        for labels, hit in zip(wanted, stamped, strict=True):
+            self._label[hit] = labels[hit]
+        for attack in self.attacks:
+            if not attack.fitted:
+                attack.fit(self._images(found, attack.needed(found.labels)))
 
     @property
     def clean(self) -> Any:
@@ -83,42 +100,76 @@ class PoisonedDataset(Replacement):
     @property
     def targets(self) -> list[int]:
         """Class numbers with the poisoned ones in place."""
-        return [int(label) for label in np.where(self.poisoned, self.target, self.clean_label)]
+        labels: list[int] = self._label.tolist()
+        return labels
 
     def __len__(self) -> int:
         return len(self._view)
 
     def _sample(self, position: int) -> tuple[Record, Any, Any]:
         record = self._view.read(position)
-        if not self.poisoned[position]:
+        if not self._stamped[:, position].any():
             return record, KEEP, KEEP
         pixels = to_eight_bit(record.image, self._levels).colour
         for attack, stamped in zip(self.attacks, self._stamped, strict=True):
             if stamped[position]:
                 pixels = attack(pixels[None])[0]
-        same = class_of(record.label) == self._target_label
-        label = KEEP if same else label_like(self._target_label, record.label)
+        label = KEEP
+        if self._label[position] != self.clean_label[position]:
+            number = int(self._label[position])
+            label = label_like(number if self._texts is None else self._texts[number], record.label)
         return record, from_eight_bit(pixels, record.image, self._levels), label
+
+    def _wanted(self, attack: Attack, target: Target) -> Labels:
+        """int64 [N]: the labels that an attack gives to the images it poisons."""
+        if target == "all-to-all" and attack.clean_label:
+            raise ConfigError(f"{attack.name} leaves labels alone, which all-to-all changes: give a class number")
+        labels = wanted_labels(target, self.clean_label)
+        if not np.isin(labels, self.clean_label).all():
+            raise ConfigError(f"no image has target {target}: choose one of {np.unique(self.clean_label).tolist()}")
+        return labels
+
+    def _images(self, found: Survey, positions: npt.NDArray[np.int64]) -> Images:
+        """uint8 [M,H,W,C]: images of one size, their own where all agree."""
+        height, width = found.working_size(int(found.sizes.max()))
+        return np.stack(
+            [
+                resize(to_eight_bit(self._view.read(i).image, self._levels, found.channels).colour, height, width)
+                for i in positions.tolist()
+            ]
+        )
 
 
 def _choose(
-    attacks: list[Attack], labels: npt.NDArray[np.int64], target: int, rate: float, seed: int, overlap: bool
-) -> npt.NDArray[np.bool_]:
-    """bool [A,N]: which attack poisons which image."""
+    attacks: list[Attack], labels: Labels, wanted: list[Labels], rate: float, seed: int, overlap: bool
+) -> Flags:
+    """bool [A,N]: which attack poisons which image, given the labels that each attack wants."""
     count = round(rate * len(labels))
     if count == 0:
         raise ConfigError(f"rate {rate} of {len(labels)} images is none: raise the rate")
     order = np.random.default_rng(seed).permutation(len(labels))
     stamped = np.zeros((len(attacks), len(labels)), bool)
-    for number, attack in enumerate(attacks):
-        usable = (labels == target) == attack.clean_label
+    for number, (attack, targets) in enumerate(zip(attacks, wanted, strict=True)):
+        usable = attack.usable(labels, targets)
         if not overlap:
             usable &= ~stamped.any(0)
         chosen = order[usable[order]][:count]
         if len(chosen) < count:
-            whose = "of" if attack.clean_label else "outside"
             raise DatasetError(
-                f"{attack.name} needs {count} images {whose} class {target}, there are {len(chosen)}: lower the rate"
+                f"{attack.name} needs {count} images that it can poison, there are {len(chosen)}: lower the rate"
             )
         stamped[number, chosen] = True
     return stamped
+
+
+def _choose_covers(attacks: list[Attack], poisoned: Flags, seed: int) -> Flags:
+    """bool [A,N]: which attack stamps which image without changing its label, given which it poisons."""
+    free = np.random.default_rng(seed).permutation(np.flatnonzero(~poisoned.any(0)))
+    covers = np.zeros_like(poisoned)
+    for attack, poison, cover in zip(attacks, poisoned, covers, strict=True):
+        count = round(attack.covers * poison.sum())
+        if len(free) < count:
+            raise DatasetError(f"{attack.name} needs {count} images as covers, there are {len(free)}: lower the rate")
+        cover[free[:count]] = True
+        free = free[count:]
+    return covers
