@@ -133,10 +133,10 @@ def test_labels_and_models():
     predicted, truth = np.array([1, 2, 0, 0]), np.array([1, 2, 3, 0])
     assert metrics.accuracy(predicted, truth) == 0.75
     assert metrics.label_restoration_accuracy(predicted[:3], truth[:3]) == pytest.approx(2 / 3)
-    assert metrics.attack_success_rate(predicted, target=0) == 0.5
+    assert metrics.attack_success_rate(predicted, np.zeros(4, np.int64)) == 0.5
     assert metrics.accuracy(predicted[:0], truth[:0]) is None
     assert metrics.label_restoration_accuracy(predicted[:0], truth[:0]) is None
-    assert metrics.attack_success_rate(predicted[:0], target=0) is None
+    assert metrics.attack_success_rate(predicted[:0], truth[:0]) is None
 
 
 def test_mean_and_ratio():

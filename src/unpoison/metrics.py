@@ -178,9 +178,9 @@ def label_restoration_accuracy(restored: Labels, truth: Labels) -> float | None:
     return accuracy(restored, truth)
 
 
-def attack_success_rate(predicted: Labels, target: int) -> float | None:
-    """ASR: the share of stamped test images of other classes whose predicted class, int64 [N], is the target."""
-    return mean(predicted == target)
+def attack_success_rate(predicted: Labels, wanted: Labels) -> float | None:
+    """ASR: the share of stamped test images whose predicted class, int64 [N], is what the attacker wants, int64 [N]."""
+    return accuracy(predicted, wanted)
 
 
 # What the measures are made of.

@@ -8,6 +8,8 @@ import numpy.typing as npt
 import torch
 
 from ..attacks import Attack
+from ..attacks.targets import Target, split_targets, wanted_labels
+from ..errors import ConfigError
 from ..metrics import accuracy, attack_success_rate
 from ..training.backbones import Backbone, create_backbone
 from ..training.loop import TrainingConfig, on_device, predict, train
@@ -24,22 +26,30 @@ class Downstream(NamedTuple):
     accuracy: float | None
     """Share of clean test images that are classified right; None without images."""
     attack_success_rate: float | None
-    """ASR: share of stamped test images of other classes that are classified as the target; of several attacks, the
-    highest. None without an attack."""
+    """ASR: share of the stamped test images of the attack's victims (by default, of all classes but the target) that
+    are classified as the attacker wants; of several attacks, the highest. None without an attack."""
 
 
 def train_and_test(
     data: LabelledImages,
     test: LabelledImages,
     attacks: Sequence[Attack],
-    target: int,
+    target: Target | Sequence[Target],
     config: TrainingConfig,
     *,
     width: int = 16,
     seed: int = 0,
     device: torch.device,
 ) -> Downstream:
-    """Trains a ResNet-9 on `data` and measures it on `test`."""
+    """Trains a ResNet-9 on `data` and measures it on `test`.
+
+    Args:
+        attacks: those of the poisoned dataset, fitted on it where they learn from data.
+        target: the attacker's, as `PoisonedDataset` takes it.
+
+    Raises:
+        ConfigError: as `measure_model`.
+    """
     torch.manual_seed(seed)
     num_classes = int(test.labels.max()) + 1
     model = create_backbone("resnet9", data.images.shape[3], num_classes, width)
@@ -50,16 +60,31 @@ def train_and_test(
 
 
 def measure_model(
-    model: Backbone, test: LabelledImages, attacks: Sequence[Attack], target: int, *, device: torch.device
+    model: Backbone,
+    test: LabelledImages,
+    attacks: Sequence[Attack],
+    target: Target | Sequence[Target],
+    *,
+    device: torch.device,
 ) -> Downstream:
-    """Measures a trained classifier, on `device`, on clean and on stamped test images."""
+    """Measures a trained classifier, on `device`, on clean and on stamped test images.
+
+    Raises:
+        ConfigError: an attack learns from data and was not fitted.
+    """
 
     def predicted(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
         classes: npt.NDArray[np.int64] = predict(model, on_device(images, device)).logits.argmax(1).cpu().numpy()
         return classes
 
-    others = test.images[test.labels != target]
-    rates = [attack_success_rate(predicted(attack(others)), target) for attack in attacks]
+    rates = []
+    for attack, aim in zip(attacks, split_targets(target, len(attacks)), strict=True):
+        met = attack.at_test(test.images, test.labels)
+        if not met.fitted:
+            raise ConfigError(f"{attack.name} was not fitted: pass the attacks of the PoisonedDataset")
+        wanted = wanted_labels(aim, test.labels)
+        victims = attack.victims(test.labels, wanted)
+        rates.append(attack_success_rate(predicted(met(test.images[victims])), wanted[victims]))
     return Downstream(
         accuracy(predicted(test.images), test.labels),
         max((rate for rate in rates if rate is not None), default=None),

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from .. import metrics
-from ..attacks import ATTACKS, PoisonedDataset
+from ..attacks import ATTACKS, Attack, PoisonedDataset
 from ..dataset import SanitizedDataset
 from ..detection.choice import Choice
 from ..errors import MissingExtraError
@@ -99,7 +99,7 @@ def measure(job: Job) -> dict[str, Any]:
             **restoration(cleaning),
             **clean_pass(cleaning, restorer, device),
             **labels(cleaning, device, job.seed),
-            **(downstream(job, cleaning, device) if job.downstream else {}),
+            **(downstream(job, cleaning, attacks, device) if job.downstream else {}),
         }
     facts = {
         "row": row.name,
@@ -214,13 +214,12 @@ def labels(cleaning: Cleaning, device: torch.device, seed: int) -> dict[str, Any
     return {"lra": lra, "lra_ceiling": ceiling, "lra_relative": metrics.ratio(lra, ceiling)}
 
 
-def downstream(job: Job, cleaning: Cleaning, device: torch.device) -> dict[str, Any]:
+def downstream(job: Job, cleaning: Cleaning, attacks: list[Attack], device: torch.device) -> dict[str, Any]:
     """Accuracy and attack success rate of the same small network, trained on the input and on the output.
 
     The output's accuracy is the papers' DMA or DMA_B, see `Downstream`.
     """
     row = job.row
-    attacks = [ATTACKS[name]() for name in row.attacks]
     test = load_images(row.dataset, "test", job.per_class)
     chosen = cleaning.report.config["chosen"]
     training = TrainingConfig() if chosen is None else TrainingConfig(**chosen["training"])
