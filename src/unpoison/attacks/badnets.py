@@ -1,35 +1,62 @@
 """BadNets (Gu et al., 2017, arXiv 1708.06733): a small opaque patch."""
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError, DatasetError
-from .base import Attack
+from .base import Attack, rng_of
+
+CORNERS = ("bottom right", "bottom left", "top right", "top left")
 
 
 class BadNets(Attack):
-    """A solid patch in the bottom right corner; by default 3x3 white pixels, flush with the corner.
+    """A solid patch in a corner; by default 3x3 white pixels, flush with the bottom right one.
+
+    With `dynamic` the patch lies elsewhere in every image, as in Salem et al. (2022, arXiv 2003.03675, section 4.1:
+    uniformly random positions); theirs has random patterns as well, ours one grey level.
 
     Args:
         size: side of the square patch, in pixels.
         value: grey level of the patch, 0..255.
-        margin: distance from the bottom and right borders, in pixels.
+        margin: distance from the corner's two borders, in pixels.
+        corner: one of `CORNERS`.
+        dynamic: whether the position is drawn for each image, anywhere in it; corner and margin are then unused.
+        seed: of these positions.
     """
 
     name = "badnets"
 
-    def __init__(self, size: int = 3, value: int = 255, margin: int = 0) -> None:
+    def __init__(
+        self,
+        size: int = 3,
+        value: int = 255,
+        margin: int = 0,
+        corner: Literal["bottom right", "bottom left", "top right", "top left"] = "bottom right",
+        *,
+        dynamic: bool = False,
+        seed: int = 0,
+    ) -> None:
         if size < 1 or margin < 0 or not 0 <= value <= 255:
             raise ConfigError(f"need size >= 1, margin >= 0 and 0 <= value <= 255, got {size}, {margin}, {value}")
-        self.size, self.value, self.margin = size, value, margin
+        if corner not in CORNERS:
+            raise ConfigError(f"unknown corner {corner!r}: choose one of {', '.join(CORNERS)}")
+        self.size, self.value, self.margin, self.corner = size, value, margin, corner
+        self.dynamic, self.seed = dynamic, seed
 
     def stamp(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         height, width = images.shape[1:3]
-        if self.size + self.margin > min(height, width):
+        down, across = height - self.size - self.margin, width - self.size - self.margin
+        if min(down, across) < 0:
             raise DatasetError(
                 f"a patch of {self.size} pixels at margin {self.margin} does not fit into {height}x{width} images"
             )
-        bottom, right = height - self.margin, width - self.margin
+        top, left = down if "bottom" in self.corner else self.margin, across if "right" in self.corner else self.margin
         out = images.copy()
-        out[:, bottom - self.size : bottom, right - self.size : right] = self.value
+        for image in out:
+            if self.dynamic:
+                rng = rng_of(image, self.seed)
+                top, left = (int(rng.integers(0, side - self.size, endpoint=True)) for side in (height, width))
+            image[top : top + self.size, left : left + self.size] = self.value
         return out
