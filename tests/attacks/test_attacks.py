@@ -1,36 +1,88 @@
 """Every attack: what all have in common, and what its paper says."""
 
+import re
+
 import numpy as np
 import pytest
+import torch
 
-from unpoison.attacks import ATTACKS, SIG, BadNets, Blend, WaNet
+from unpoison.attacks import ATTACKS, ISSBA, SIG, AdaptiveBlend, BadNets, Blend, Composite, Refool, WaNet
 from unpoison.errors import ConfigError, DatasetError
+
+LEARNING = ("issba", "refool", "composite")
 
 
 def noise(size=(32, 32), channels=3, count=3, low=0, high=256):
     return np.random.default_rng(0).integers(low, high, (count, *size, channels), dtype=np.uint8)
 
 
+def make(name):
+    """An attack with its defaults; ISSBA hardly trained, but loud enough to be seen."""
+    return ISSBA(steps=3, bound=100) if name == "issba" else ATTACKS[name]()
+
+
 @pytest.mark.parametrize("name", ATTACKS)
-@pytest.mark.parametrize(("size", "channels"), [((8, 8), 1), ((28, 28), 1), ((32, 32), 3), ((40, 64), 3)])
+@pytest.mark.parametrize(
+    ("size", "channels"), [((8, 8), 1), ((28, 28), 1), ((32, 32), 3), ((40, 64), 3), ((17, 11), 3), ((9, 13), 1)]
+)
 def test_contract(name, size, channels):
-    images = noise(size, channels)
+    images = noise(size, channels, count=5)
     before = images.copy()
-    stamped = ATTACKS[name]()(images)
+    attack = make(name).fit(images)
+    stamped = attack(images)
     assert stamped.shape == images.shape
     assert stamped.dtype == np.uint8
     assert (stamped != images).any(axis=(1, 2, 3)).all()
     np.testing.assert_array_equal(images, before)
-    np.testing.assert_array_equal(ATTACKS[name]()(images), stamped)
-    # Each image is stamped on its own.
-    np.testing.assert_array_equal(ATTACKS[name]()(images[1:2]), stamped[1:2])
+    # Each image is stamped on its own, whatever comes before it or beside it.
+    for place in (3, 0):
+        np.testing.assert_array_equal(attack(images[place : place + 1]), stamped[place : place + 1])
+    np.testing.assert_array_equal(attack(images[::-1]), stamped[::-1])
+    np.testing.assert_array_equal(make(name).fit(images)(images), stamped)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_bare_batch_is_enough(name):
+    images, attack = noise(), make(name)
+    state = torch.get_rng_state()
+    np.testing.assert_array_equal(attack(images), make(name).fit(images)(images))
+    assert torch.equal(torch.get_rng_state(), state)
+    # What was learnt from a batch does not stay: a dataset can still be learnt from.
+    assert attack.fitted == (name not in LEARNING)
+    assert attack.fit(images).fitted
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_no_image(name):
+    assert make(name)(noise()[:0]).shape == (0, 32, 32, 3)
+    with pytest.raises(DatasetError, match=f"{name} has no images to learn from"):
+        make(name).fit(noise()[:0])
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_only_some_attacks_read_images(name):
+    labels = np.arange(1000) % 10
+    needed = make(name).needed(labels)
+    assert bool(len(needed)) == (name in LEARNING)
+    assert len(set(needed.tolist())) == len(needed)
+    assert set(needed.tolist()) <= set(range(1000))
+
+
+@pytest.mark.parametrize("name", LEARNING)
+@pytest.mark.parametrize(("size", "channels"), [((32, 32), 1), ((24, 40), 3)])
+def test_other_images_than_those_learnt_from(name, size, channels):
+    attack = make(name).fit(noise((16, 16), 3))
+    images = noise(size, channels)
+    stamped = attack(images)
+    assert stamped.shape == images.shape
+    assert (stamped != images).any(axis=(1, 2, 3)).all()
 
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_extreme_pixels_do_not_wrap(name):
     for level in (0, 255):
         flat = np.full((1, 32, 32, 3), level, np.uint8)
-        change = ATTACKS[name]()(flat).astype(int) - flat
+        change = make(name)(flat).astype(int) - flat
         # An overflow would turn black into white nearly everywhere.
         assert (np.abs(change) > 128).mean() <= 9 / 32**2
 
@@ -39,14 +91,16 @@ def test_extreme_pixels_do_not_wrap(name):
 def test_read_only_input(name):
     images = noise()
     images.flags.writeable = False
-    assert ATTACKS[name]()(images).shape == images.shape
+    assert make(name)(images).shape == images.shape
 
 
 @pytest.mark.parametrize("name", ATTACKS)
 @pytest.mark.parametrize("wrong", [noise().astype(np.float32), noise()[0], noise()[None]])
 def test_wrong_input(name, wrong):
     with pytest.raises(DatasetError, match=r"takes uint8 images \[B,H,W,C\], got"):
-        ATTACKS[name]()(wrong)
+        make(name)(wrong)
+    with pytest.raises(DatasetError, match=r"takes uint8 images \[B,H,W,C\], got"):
+        make(name).fit(wrong)
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -54,8 +108,8 @@ def test_registered_by_name(name):
     assert ATTACKS[name].name == name
 
 
-def test_only_sig_leaves_the_labels():
-    assert [name for name, attack in ATTACKS.items() if attack.clean_label] == ["sig"]
+def test_sig_and_refool_leave_the_labels():
+    assert [name for name, attack in ATTACKS.items() if attack.clean_label] == ["sig", "refool"]
 
 
 def test_badnets_is_a_white_corner_of_three_pixels():
@@ -73,6 +127,29 @@ def test_badnets_settings():
     assert sorted({*rows, *columns}) == [29, 30]
     with pytest.raises(DatasetError, match="a patch of 9 pixels at margin 0 does not fit into 8x8 images"):
         BadNets(size=9)(noise((8, 8)))
+
+
+@pytest.mark.parametrize(
+    ("corner", "rows", "columns"),
+    [("top left", (1, 2), (1, 2)), ("top right", (1, 2), (29, 30)), ("bottom left", (29, 30), (1, 2))],
+)
+def test_badnets_corners(corner, rows, columns):
+    changed = (BadNets(size=2, margin=1, corner=corner)(noise(high=250)) == 255).all(axis=(0, 3))
+    assert np.argwhere(changed).tolist() == [[row, column] for row in rows for column in columns]
+
+
+def test_badnets_dynamic_position_is_uniform_and_its_own_for_each_image():
+    images = noise((8, 8), 1, count=600, high=250)
+    attack = BadNets(dynamic=True)
+    stamped = attack(images)
+    places = [tuple(np.argwhere(image[..., 0] == 255)[0].tolist()) for image in stamped]
+    assert ((stamped == 255).sum(axis=(1, 2, 3)) == 9).all()
+    # 6x6 places, about 17 images each.
+    counts = [places.count((row, column)) for row in range(6) for column in range(6)]
+    assert sum(counts) == 600
+    assert min(counts) > 3
+    assert max(counts) < 40
+    assert (BadNets(dynamic=True, seed=1)(images) != stamped).any()
 
 
 def test_blend_mixes_the_pattern():
@@ -149,8 +226,20 @@ def test_wanet_moves_and_does_not_paint():
         (SIG, {"frequency": -1}),
         (WaNet, {"k": 1}),
         (WaNet, {"s": 0}),
+        (BadNets, {"corner": "middle"}),
+        (ISSBA, {"bits": 0}),
+        (ISSBA, {"steps": -1}),
+        (Refool, {"reflections": 0}),
+        (Refool, {"size": -5}),
+        (Composite, {"sources": [1, 1]}),
+        (Composite, {"sources": [1, 2, 3]}),
+        (Composite, {"jitter": -1}),
+        (AdaptiveBlend, {"pieces": 15}),
+        (AdaptiveBlend, {"masked": 1}),
+        (AdaptiveBlend, {"covers": -0.5}),
+        (AdaptiveBlend, {"test_alpha": 2}),
     ],
 )
 def test_wrong_settings(attack, settings):
-    with pytest.raises(ConfigError, match=str(next(iter(settings.values())))):
+    with pytest.raises(ConfigError, match=re.escape(str(next(iter(settings.values()))))):
         attack(**settings)
