@@ -12,6 +12,8 @@ from unpoison.restoration import PAPER, RestorationConfig
         {"cyclegan_max_steps": 0},
         {"batch_size": 0},
         {"width": 0},
+        {"transformer_depth": -1},
+        {"granularities": 4},
         {"learning_rate": 0.0},
         {"cycle_weight": -1.0},
         {"min_confidence": 1.5},

@@ -7,6 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from unpoison.errors import RestorerError
 from unpoison.restoration import FAST, Estimate, RestorationConfig, Restorer, estimate_transform, train_restorer
+from unpoison.restoration.networks import MultiGranularityDiscriminator
 from unpoison.restoration.restorer import Architecture
 
 
@@ -165,3 +166,25 @@ def test_unsupported_sizes_are_refused(side):
     images = np.zeros((20, side, side, 1), np.uint8)
     with pytest.raises(RestorerError, match="resize"):
         train_restorer(images, np.arange(20) < 9, Estimate("none", (side, side, 1)), FAST)
+
+
+def test_plain_unet_and_single_granularity_are_other_networks_that_work(case):
+    config = RestorationConfig(
+        cyclegan_epochs=1, cyclegan_max_steps=3, width=4, batch_size=16, transformer_depth=0, granularities=1
+    )
+    restorer = train_restorer(case.images, case.flagged, None, config)
+    assert not any("transformer" in name or "positions" in name for name in restorer.state_dict())
+    images = torch.from_numpy(case.images[:4])
+    assert restorer(images).shape == images.shape
+    sizes = [
+        sum(parameter.numel() for parameter in MultiGranularityDiscriminator(3, (32, 32), granularities=n).parameters())
+        for n in (1, 2, 3)
+    ]
+    assert sizes == sorted(set(sizes))
+    float_images = torch.rand(2, 3, 32, 32)
+    one = MultiGranularityDiscriminator(3, (32, 32), granularities=1)
+    assert one(float_images).shape == (2,)
+    # Not only the first corner counts.
+    changed = float_images.clone()
+    changed[:, :, 16:, 16:] = 0
+    assert not torch.equal(one(float_images), one(changed))

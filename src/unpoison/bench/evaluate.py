@@ -37,11 +37,12 @@ def train_and_test(
     target: Target | Sequence[Target],
     config: TrainingConfig,
     *,
+    backbone: str = "resnet9",
     width: int = 16,
     seed: int = 0,
     device: torch.device,
 ) -> Downstream:
-    """Trains a ResNet-9 on `data` and measures it on `test`.
+    """Trains a small network on `data` and measures it on `test`.
 
     Args:
         attacks: those of the poisoned dataset, fitted on it where they learn from data.
@@ -50,13 +51,28 @@ def train_and_test(
     Raises:
         ConfigError: as `measure_model`.
     """
-    torch.manual_seed(seed)
     num_classes = int(test.labels.max()) + 1
-    model = create_backbone("resnet9", data.images.shape[3], num_classes, width)
+    model = train_model(data, num_classes, config, backbone=backbone, width=width, seed=seed, device=device)
+    return measure_model(model, test, attacks, target, device=device)
+
+
+def train_model(
+    data: LabelledImages,
+    num_classes: int,
+    config: TrainingConfig,
+    *,
+    backbone: str,
+    width: int,
+    seed: int,
+    device: torch.device,
+) -> Backbone:
+    """Trains a small network on `data`."""
+    torch.manual_seed(seed)
+    model = create_backbone(backbone, data.images.shape[3], num_classes, width)
     images, labels = on_device(data.images, device), torch.from_numpy(data.labels).to(device)
     for _ in train(model, images, labels, config, seed):
         pass
-    return measure_model(model, test, attacks, target, device=device)
+    return model
 
 
 def measure_model(

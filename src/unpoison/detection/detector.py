@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +62,18 @@ class Detection:
     choice: Choice
 
 
+class Learned(NamedTuple):
+    """The network M and what its training on the suspect data showed."""
+
+    images: Tensor
+    """uint8 [N,H,W,C], on the device of the computation, like all that follows."""
+    labels: Tensor
+    """int64 [N]."""
+    model: Backbone
+    choice: Choice
+    record: TrainingRecord
+
+
 def detect(
     images: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.int64],
@@ -73,6 +85,21 @@ def detect(
     progress: Progress,
 ) -> Detection:
     """Scores and flags uint8 images [N,H,W,C] with labels int64 [N]."""
+    learned = learn(images, labels, num_classes, config, device=device, seed=seed, progress=progress)
+    return judge(learned, num_classes, config, seed=seed, progress=progress)
+
+
+def learn(
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.int64],
+    num_classes: int,
+    config: DetectionConfig,
+    *,
+    device: torch.device,
+    seed: int,
+    progress: Progress,
+) -> Learned:
+    """Components 1 to 3: trains M on uint8 images [N,H,W,C] with labels int64 [N] and keeps the features."""
     with progress.stage("choose"):
         choice = choose(config, images, labels, num_classes, device, seed)
     x, y = on_device(images, device), torch.from_numpy(labels).to(device)
@@ -80,6 +107,12 @@ def detect(
     model = create_backbone(choice.backbone, images.shape[3], num_classes, choice.width)
     with progress.stage("train on suspect data") as stage:
         record = record_training(model, x, y, choice.training, seed, stage)
+    return Learned(x, y, model, choice, record)
+
+
+def judge(learned: Learned, num_classes: int, config: DetectionConfig, *, seed: int, progress: Progress) -> Detection:
+    """Components 4 and 5: finds outliers among the features of what `learn` has trained."""
+    x, y, model, choice, record = learned
     common: dict[str, Any] = {"model": model, "choice": choice}
     if config.outliers == "svd":
         return _detect_by_svd(record, y, num_classes, config, common)

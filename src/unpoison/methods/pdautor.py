@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..config import PDAutoRConfig
-from ..detection.detector import detect
+from ..detection.detector import Detection, detect
 from .base import MethodInfo, register
 from .cleaning import Found, cleaning
 from .explain import Suspicion, explain, unexplained
@@ -25,7 +25,17 @@ def find(
     **common: Any,
 ) -> Found:
     """Section 3.1: divides D into D_p, the flagged samples, and D_c. See `unpoison.methods.cleaning.Find`."""
-    detection = detect(images, labels, num_classes, config.detection, **common)
+    return conclude(detect(images, labels, num_classes, config.detection, **common), images, labels, config, **common)
+
+
+def conclude(
+    detection: Detection,
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.int64],
+    config: PDAutoRConfig,
+    **common: Any,
+) -> Found:
+    """The verdict after the pixels of what was detected were heard; as published there is nothing to hear."""
     if detection.probabilities is not None:
         rate = config.detection.causal_rate
         explanation = explain(images, labels, Suspicion.of(detection, labels), rate, **common)

@@ -32,7 +32,10 @@ class RestorationConfig:
     width: int = 16
     """Channels of the generators' first level."""
     transformer_depth: int = 2
-    """Transformer blocks between encoder and decoder of a generator."""
+    """Transformer blocks between encoder and decoder of a generator; 0 makes it a plain U-Net."""
+    granularities: int = 3
+    """Grids on which a discriminator of the CycleGAN looks at images, of 8x8, 4x4 and 2x2 patches: so many of them,
+    the finest first."""
     cycle_weight: float = 10.0
     """Of the cycle-consistency losses, equations 4 and 5."""
     content_weight: float = 1.0
@@ -54,12 +57,14 @@ class RestorationConfig:
     robust standard deviations above clean images that the clean classifier puts into the same class."""
 
     def __post_init__(self) -> None:
-        for name in ("supervised_steps", "cyclegan_epochs"):
+        for name in ("supervised_steps", "cyclegan_epochs", "transformer_depth"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must not be negative, got {getattr(self, name)}")
-        for name in ("batch_size", "width", "transformer_depth"):
+        for name in ("batch_size", "width"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 1 <= self.granularities <= 3:
+            raise ConfigError(f"granularities must be 1, 2 or 3, got {self.granularities}")
         if self.cyclegan_max_steps is not None and self.cyclegan_max_steps < 1:
             raise ConfigError(f"cyclegan_max_steps must be at least 1 or None, got {self.cyclegan_max_steps}")
         if self.learning_rate <= 0:

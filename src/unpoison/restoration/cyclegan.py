@@ -49,8 +49,9 @@ def train_cyclegan(
         residual=config.residual,
         positions=config.positions,
     ).to(device)
-    d_pd = MultiGranularityDiscriminator(channels, size).to(device)
-    d_cd = MultiGranularityDiscriminator(channels, size).to(device)
+    d_pd, d_cd = (
+        MultiGranularityDiscriminator(channels, size, granularities=config.granularities).to(device) for _ in range(2)
+    )
     # Beta 0.5 as in CycleGAN (Zhu et al., 2017), which steadies adversarial training.
     generators = torch.optim.Adam([*r.parameters(), *g_p.parameters()], config.learning_rate, (0.5, 0.999))
     discriminators = torch.optim.Adam([*d_pd.parameters(), *d_cd.parameters()], config.learning_rate, (0.5, 0.999))

@@ -55,7 +55,7 @@ class ViTUNet(nn.Module):
         outputs: channels of the result.
         size: (H, W).
         width: channels of the first level; they double at each level up to eight times.
-        depth: transformer blocks.
+        depth: transformer blocks; without any it is a plain U-Net.
     """
 
     def __init__(self, channels: int, outputs: int, size: tuple[int, int], width: int, depth: int) -> None:
@@ -68,8 +68,9 @@ class ViTUNet(nn.Module):
             self.encoder.append(_double_conv(channels if level == 0 else widths[level - 1], widths[level]))
         dim = widths[-1]
         self.embed = nn.Conv2d(widths[-2], dim, 2, 2)
-        grid = [-(-side // self.multiple) for side in size]
-        self.positions = nn.Parameter(torch.randn(1, grid[0] * grid[1], dim) * 0.02)
+        if depth:
+            grid = [-(-side // self.multiple) for side in size]
+            self.positions = nn.Parameter(torch.randn(1, grid[0] * grid[1], dim) * 0.02)
         self.transformer = nn.Sequential(*(TransformerBlock(dim, max(1, dim // 32)) for _ in range(depth)))
         self.up, self.decoder = nn.ModuleList(), nn.ModuleList()
         for level in reversed(range(levels)):
@@ -85,8 +86,9 @@ class ViTUNet(nn.Module):
             x = block(x if level == 0 else F.max_pool2d(x, 2))
             skips.append(x)
         x = self.embed(x)
-        tokens = self.transformer(x.flatten(2).transpose(1, 2) + self.positions)
-        x = x + tokens.transpose(1, 2).reshape(x.shape)
+        if len(self.transformer):
+            tokens = self.transformer(x.flatten(2).transpose(1, 2) + self.positions)
+            x = x + tokens.transpose(1, 2).reshape(x.shape)
         for up, block in zip(self.up, self.decoder, strict=True):
             x = block(torch.cat([up(x), skips.pop()], 1))
         out: Tensor = self.last(x)[:, :, :height, :width]
@@ -97,16 +99,20 @@ class MultiGranularityDiscriminator(nn.Module):
     """D_pd and D_cd (figure 7): true-or-false logits [B] of float images [B,C,H,W] in 0..1.
 
     The image is cut into 8x8, then 4x4, then 2x2 patches. The tokens of each granularity, concatenated with what
-    the finer one found at the same place, pass transformer blocks and are average-pooled to the next grid.
+    the finer one found at the same place, pass transformer blocks and are average-pooled to the next grid; those of
+    the last are averaged.
 
     Args:
         channels: C.
         size: (H, W).
         dim: features of a token.
         depth: transformer blocks per granularity.
+        granularities: how many of the three grids are used, the finest first.
     """
 
-    def __init__(self, channels: int, size: tuple[int, int], dim: int = 64, depth: int = 1) -> None:
+    def __init__(
+        self, channels: int, size: tuple[int, int], dim: int = 64, depth: int = 1, granularities: int = 3
+    ) -> None:
         super().__init__()
         self.multiple = 8
         padded = [-(-side // 8) * 8 for side in size]
@@ -116,7 +122,7 @@ class MultiGranularityDiscriminator(nn.Module):
             nn.ModuleList(),
             nn.ModuleList(),
         )
-        for number, grid in enumerate((8, 4, 2)):
+        for number, grid in enumerate((8, 4, 2)[:granularities]):
             patch = (padded[0] // grid, padded[1] // grid)
             self.embed.append(nn.Conv2d(channels, dim, patch, patch))
             self.positions.append(nn.Parameter(torch.randn(1, grid * grid, dim) * 0.02))
@@ -137,7 +143,7 @@ class MultiGranularityDiscriminator(nn.Module):
             grid = tokens.transpose(1, 2).reshape(patches.shape)
             pooled = F.avg_pool2d(grid, 2).flatten(2).transpose(1, 2)
         assert pooled is not None
-        out: Tensor = self.head(pooled[:, 0])[:, 0]
+        out: Tensor = self.head(pooled.mean(1))[:, 0]
         return out
 
 

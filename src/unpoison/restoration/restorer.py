@@ -47,7 +47,7 @@ class Architecture:
             "width": (MIN_SIDE, MAX_SIDE),
             "channels": (1, 4),
             "generator_width": (1, _MAX_WIDTH),
-            "transformer_depth": (1, _MAX_DEPTH),
+            "transformer_depth": (0, _MAX_DEPTH),
         }
         for name, (low, high) in limits.items():
             value = getattr(self, name)

@@ -17,3 +17,5 @@ BASELINES: dict[str, Detect] = {
     "art": art.detect,
 }
 """Detectors by name."""
+TOLD = ("spectral", "spectre", "post_training", "art")
+"""Those that are told the true rate of poison."""
