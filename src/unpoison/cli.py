@@ -3,10 +3,11 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from . import __version__
+from .bench.names import EXPERIMENT_NAMES, SCALE_NAMES, SUITE_NAMES
 from .errors import ConfigError, UnpoisonError
 
 
@@ -57,32 +58,41 @@ def _parser() -> argparse.ArgumentParser:
     bench = commands.add_parser(
         "bench",
         help="reproduce the benchmarks",
-        description="Measures the rows of a benchmark, one process and one JSON file each, and makes a table of them. "
-        "Rows that are there already are skipped. The images are found through UNPOISON_DATA. Runs on the CPU unless "
+        description="Measures a benchmark and makes a table of it: core (method pdautor) and bab by rows; the tables "
+        "and figures of both papers, and ours, by scale. Every run has a process and a JSON file of its own; those "
+        "that are there already are skipped. The images are found through UNPOISON_DATA. Runs on the CPU unless "
         "--device names another.",
-        epilog="example: unpoison bench core --rows cifar10-badnets-1 cifar10-clean",
+        epilog="examples: unpoison bench pdautor-table1 --scale smoke; "
+        "unpoison bench bab-fig5 --scale full --device cuda --seed 0 1; "
+        "unpoison bench core --rows cifar10-badnets-1 cifar10-clean",
     )
-    bench.add_argument("suite", choices=("core", "bab"), help="which benchmark: core measures pdautor")
-    bench.add_argument("--rows", nargs="+", metavar="NAME", help="only these rows (default: all)")
+    bench.add_argument(
+        "name", choices=(*SUITE_NAMES, *EXPERIMENT_NAMES), metavar="NAME",
+        help=f"{', '.join(SUITE_NAMES)} or one of {', '.join(EXPERIMENT_NAMES)}",
+    )  # fmt: skip
+    bench.add_argument(
+        "--scale", choices=SCALE_NAMES,
+        help="smoke (does it run?), cpu (hours) or full (all images, for a GPU); not for core and bab (default: cpu)",
+    )  # fmt: skip
+    bench.add_argument("--rows", nargs="+", metavar="ROW", help="of core and bab: only these rows (default: all)")
     bench.add_argument(
         "--out", type=Path, default=Path("benchmarks/results"), help="folder of the results (default: %(default)s)"
     )
-    bench.add_argument("--preset", default="default", help="paper, default or fast (default: %(default)s)")
+    bench.add_argument("--preset", help="of core and bab: paper, default or fast (default: default)")
     bench.add_argument("--force", action="store_true", help="measure again what is there already")
     bench.add_argument(
         "--downstream",
         action=argparse.BooleanOptionalAction,
-        default=True,
-        help="train a small network on the input and on the output",
+        help="of core and bab: train a small network on the input and on the output (default: yes)",
     )
-    _common(bench)
-    bench.set_defaults(command=_bench, device="cpu")
+    _common(bench, seeds="+")
+    bench.set_defaults(command=_bench, device="cpu", seed=None)
     return parser
 
 
-def _common(parser: argparse.ArgumentParser) -> None:
+def _common(parser: argparse.ArgumentParser, seeds: str | None = None) -> None:
     parser.add_argument("--device", help="cpu or cuda (default: an accelerator where there is one)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, nargs=seeds)
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
 
@@ -128,17 +138,51 @@ def _clean(arguments: argparse.Namespace) -> None:
 
 
 def _bench(arguments: argparse.Namespace) -> None:
+    by_rows = arguments.name in SUITE_NAMES
+    for option in ("scale",) if by_rows else ("rows", "preset", "downstream"):
+        if getattr(arguments, option) is not None:
+            raise ConfigError(f"--{option} is not for {arguments.name}: leave it out")
+    (_bench_rows if by_rows else _bench_experiment)(arguments)
+
+
+def _bench_rows(arguments: argparse.Namespace) -> None:
     from .bench.suite import read_rows, run_suite, table_file
 
-    folder = run_suite(
-        arguments.suite,
-        arguments.rows,
+    folders = [
+        run_suite(
+            arguments.name,
+            arguments.rows,
+            arguments.out,
+            device=arguments.device,
+            seed=seed,
+            preset=arguments.preset or "default",
+            downstream=arguments.downstream is not False,
+            force=arguments.force,
+            say=_say(arguments),
+        )
+        for seed in arguments.seed or [0]
+    ]
+    if arguments.json:
+        print(json.dumps([row for folder in folders for row in read_rows(folder)], indent=1))
+    else:
+        print("\n".join(table_file(folder).read_text() for folder in folders))
+
+
+def _bench_experiment(arguments: argparse.Namespace) -> None:
+    from .bench.runner import run_experiment
+
+    path = run_experiment(
+        arguments.name,
+        arguments.scale or "cpu",
         arguments.out,
         device=arguments.device,
-        seed=arguments.seed,
-        preset=arguments.preset,
-        downstream=arguments.downstream,
+        seeds=arguments.seed,
         force=arguments.force,
-        say=lambda line: None if arguments.quiet else print(line, file=sys.stderr, flush=True),
+        say=_say(arguments),
     )
-    print(json.dumps(read_rows(folder), indent=1) if arguments.json else table_file(folder).read_text())
+    print(path.with_suffix(".json" if arguments.json else ".md").read_text())
+
+
+def _say(arguments: argparse.Namespace) -> Callable[[str], None]:
+    """Takes lines of progress."""
+    return lambda line: None if arguments.quiet else print(line, file=sys.stderr, flush=True)

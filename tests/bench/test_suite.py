@@ -9,14 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from unpoison.bench import measure, suite
-from unpoison.bench.data import LabelledImages
+from unpoison.bench import measure, processes, suite
 from unpoison.bench.rows import METHODS, SUITES, Row, paper_config
 from unpoison.bench.table import table
 from unpoison.cli import main
 from unpoison.errors import ConfigError, UnpoisonError
 from unpoison.methods import list_methods
-from unpoison.report import ClassEvidence, Report
 from unpoison.restoration import Restorer
 from unpoison.restoration.restorer import Architecture
 from unpoison.training.loop import TrainingConfig
@@ -42,40 +40,6 @@ def folder(tmp_path, monkeypatch):
     """The folder of results, with images that are there but never read."""
     monkeypatch.setattr(suite, "images_file", lambda name, split: None)
     return tmp_path / "core-cpu-seed0"
-
-
-@pytest.fixture
-def cleaning():
-    """Six samples of class 1; 0..3 are poisoned in one pixel and labelled 0; 0 and 1 are restored, 2 is dropped."""
-    original = np.full((6, 8, 8, 3), 100, np.uint8)
-    given, poisoned = original.copy(), np.arange(6) < 4
-    given[:4, 7, 7] = 200
-    served = given[[0, 1, 3, 4, 5]].copy()
-    served[0, 7, 7], served[1, 7, 7] = 110, 130
-    truth, came = np.ones(6, np.int64), np.where(poisoned, 0, 1)
-    report = Report(
-        score=np.array([9, 8, 7, -1, 5, -2], np.float32),
-        flagged=np.array([True, True, True, False, True, False]),
-        kind=np.full(6, ""),
-        action=np.array(["restore", "restore", "drop", "keep", "restore", "keep"]),
-        label=np.array([1, 0, -1, 0, 1, 1]),
-        original_label=came,
-        quality=np.ones(6, np.float32),
-        threshold=0.0,
-        classes=[ClassEvidence(label=label, size=3, evidence=0.0, poisoned=label == 0) for label in (0, 1)],
-        timings={},
-        config={"chosen": {"backbone": "resnet9", "width": 2, "training": {"epochs": 1, "batch_size": 2}}},
-        notes=[],
-        versions={},
-    )
-    return measure.Cleaning(
-        originals=LabelledImages(original, truth),
-        given=LabelledImages(given, came),
-        served=LabelledImages(served, report.label[[0, 1, 3, 4, 5]]),
-        source_index=np.array([0, 1, 3, 4, 5]),
-        poisoned=poisoned,
-        report=report,
-    )
 
 
 def test_every_row_has_a_meaning():
@@ -178,7 +142,7 @@ def test_finished_rows_are_skipped_and_stand_in_the_table(folder, monkeypatch):
     def started(*arguments):
         raise AssertionError("a finished row was measured again")
 
-    monkeypatch.setattr(suite.multiprocessing, "get_context", started)
+    monkeypatch.setattr(processes.multiprocessing, "get_context", started)
     put(folder, a_row("cifar10-clean", fpr=0.25))
     lines = []
     assert suite.run_suite("core", ["cifar10-clean"], folder.parent, say=lines.append) == folder

@@ -1,10 +1,7 @@
 """`unpoison bench SUITE`: detection, restoration and cost on CIFAR-10 and GTSRB, one process and one file per row."""
 
-import json
-import multiprocessing
-import sys
-import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ from ..methods import get_method
 from ..sanitizer import Sanitizer
 from .data import images_file
 from .measure import Job, measure
+from .processes import Task, measure_each, read_json
 from .rows import METHODS, SUITES, Row, paper_config
 from .table import table
 
@@ -64,33 +62,19 @@ def run_suite(
     settings = {"preset": preset, "per_class": per_class}
     _check_settings(folder, settings, replaced={row.name for row in todo})
     say(f"{len(chosen) - len(todo)} of {len(chosen)} rows are done already, {len(todo)} to go: {folder}")
-    failed: list[str] = []
-    start = time.perf_counter()
-    for number, row in enumerate(todo, 1):
+
+    def job(row: Row) -> Job:
         config, deviations = get_method(row.method).preset("paper" if row.paper else preset), list[str]()
         if row.paper and suite == "core":
-            default = _read(_file(folder, row.default))
+            default = read_json(_file(folder, row.default))
             config, deviations = paper_config(None if default is None else default["config"]["chosen"])
-        job = Job(
+        return Job(
             row=row, preset=preset, config=config, deviations=deviations, device=device, seed=seed,
             per_class=per_class, downstream=downstream,
         )  # fmt: skip
-        began = time.perf_counter()
-        # A process of its own: its peak memory is that of this row alone.
-        process = multiprocessing.get_context("spawn").Process(
-            target=_measure_into, args=(job, _file(folder, row.name))
-        )
-        process.start()
-        process.join()
-        if process.exitcode:
-            failed.append(row.name)
-        now = time.perf_counter()
-        left = len(todo) - number
-        outcome = f"failed with exit code {process.exitcode}" if process.exitcode else "done"
-        say(
-            f"{row.name}: {outcome} in {now - began:.0f} s; "
-            f"rows left: {left}, about {(now - start) / number * left / 60:.0f} min"
-        )
+
+    tasks = [Task(row.name, _file(folder, row.name), partial(job, row), measure) for row in todo]
+    failed = measure_each(tasks, "rows", say)
     measured = read_rows(folder)
     if measured:
         publish_bytes(table_file(folder), table(folder.name, measured).encode())
@@ -107,7 +91,7 @@ def table_file(folder: Path) -> Path:
 def read_rows(folder: Path) -> list[dict[str, Any]]:
     """The measured rows of a folder, in the order of their suite."""
     order = SUITES[folder.name.partition("-")[0]]
-    found = (_read(_file(folder, name)) for name in order)
+    found = (read_json(_file(folder, name)) for name in order)
     return [row for row in found if row is not None]
 
 
@@ -119,13 +103,6 @@ def _file(folder: Path, name: str) -> Path:
     return folder / f"{name}.json"
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    if not path.exists():
-        return None
-    row: dict[str, Any] = json.loads(path.read_text())
-    return row
-
-
 def _check_settings(folder: Path, settings: dict[str, Any], replaced: set[str]) -> None:
     for row in read_rows(folder):
         if row["row"] not in replaced and row["settings"] != settings:
@@ -133,13 +110,3 @@ def _check_settings(folder: Path, settings: dict[str, Any], replaced: set[str]) 
                 f"{_file(folder, row['row'])} was measured with {row['settings']} instead of {settings}: choose "
                 "another folder, or measure all of its rows again with --force"
             )
-
-
-def _measure_into(job: Job, path: Path) -> None:
-    """Runs in a process of its own; errors of the package show as one line."""
-    try:
-        result = measure(job)
-    except UnpoisonError as error:
-        sys.exit(f"{job.row.name}: {error}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    publish_bytes(path, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())

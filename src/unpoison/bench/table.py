@@ -15,57 +15,59 @@ class Column(NamedTuple):
     show: Callable[[Any], str]
 
 
-def _percent(digits: int) -> Callable[[Any], str]:
+def percent(digits: int) -> Callable[[Any], str]:
+    """Shows fractions as percentages."""
     return lambda value: f"{100 * value:.{digits}f} %"
 
 
-def _number(digits: int) -> Callable[[Any], str]:
+def number(digits: int) -> Callable[[Any], str]:
+    """Shows numbers with so many decimals."""
     return lambda value: f"{value:.{digits}f}"
 
 
 SECTIONS: dict[str, Sequence[Column]] = {
     "Detection": (
-        Column("samples", "samples", _number(0)),
-        Column("poisoned", "poisoned", _number(0)),
-        Column("average precision", "average_precision", _number(3)),
-        Column("TPR", "tpr", _percent(1)),
-        Column("FPR", "fpr", _percent(2)),
-        Column("flagged", "flagged", _number(0)),
-        Column("CDR", "cdr", _percent(1)),
-        Column("PDR", "pdr", _percent(1)),
+        Column("samples", "samples", number(0)),
+        Column("poisoned", "poisoned", number(0)),
+        Column("average precision", "average_precision", number(3)),
+        Column("TPR", "tpr", percent(1)),
+        Column("FPR", "fpr", percent(2)),
+        Column("flagged", "flagged", number(0)),
+        Column("CDR", "cdr", percent(1)),
+        Column("PDR", "pdr", percent(1)),
     ),
     "Restoration of poisoned samples": (
-        Column("restored", "restored_share", _percent(1)),
-        Column("dropped", "dropped_share", _percent(1)),
-        Column("error, changed pixels", "error_changed", _number(4)),
-        Column("doing nothing", "error_changed_nothing", _number(4)),
-        Column("ratio", "error_changed_ratio", _number(3)),
-        Column("APD", "apd", _number(4)),
-        Column("APD, doing nothing", "apd_nothing", _number(4)),
-        Column("PSNR, dB", "psnr", _number(1)),
-        Column("SSIM", "ssim", _number(3)),
-        Column("LRA", "lra", _percent(1)),
-        Column("LRA ceiling", "lra_ceiling", _percent(1)),
-        Column("LRA, relative", "lra_relative", _percent(1)),
+        Column("restored", "restored_share", percent(1)),
+        Column("dropped", "dropped_share", percent(1)),
+        Column("error, changed pixels", "error_changed", number(4)),
+        Column("doing nothing", "error_changed_nothing", number(4)),
+        Column("ratio", "error_changed_ratio", number(3)),
+        Column("APD", "apd", number(4)),
+        Column("APD, doing nothing", "apd_nothing", number(4)),
+        Column("PSNR, dB", "psnr", number(1)),
+        Column("SSIM", "ssim", number(3)),
+        Column("LRA", "lra", percent(1)),
+        Column("LRA ceiling", "lra_ceiling", percent(1)),
+        Column("LRA, relative", "lra_relative", percent(1)),
     ),
     "Clean samples": (
-        Column("clean pass error", "clean_pass_error", _number(5)),
-        Column("restored by mistake", "clean_restored", _number(0)),
-        Column("dropped by mistake", "clean_dropped", _number(0)),
+        Column("clean pass error", "clean_pass_error", number(5)),
+        Column("restored by mistake", "clean_restored", number(0)),
+        Column("dropped by mistake", "clean_dropped", number(0)),
     ),
     "A small network trained on the input and on the output": (
-        Column("accuracy, input", "accuracy_input", _percent(1)),
-        Column("accuracy, output", "accuracy_output", _percent(1)),
-        Column("ASR, input", "asr_input", _percent(1)),
-        Column("ASR, output", "asr_output", _percent(1)),
+        Column("accuracy, input", "accuracy_input", percent(1)),
+        Column("accuracy, output", "accuracy_output", percent(1)),
+        Column("ASR, input", "asr_input", percent(1)),
+        Column("ASR, output", "asr_output", percent(1)),
     ),
     "Cost": (
-        Column("prepare, s", "prepare_seconds", _number(0)),
-        Column("peak memory, MB", "peak_memory_mb", _number(0)),
-        Column("without data, MB", "peak_memory_without_data_mb", _number(0)),
-        Column("before prepare, MB", "peak_memory_before_mb", _number(0)),
-        Column("device memory, MB", "peak_device_memory_mb", _number(0)),
-        Column("load at start", "load_average", _number(1)),
+        Column("prepare, s", "prepare_seconds", number(0)),
+        Column("peak memory, MB", "peak_memory_mb", number(0)),
+        Column("without data, MB", "peak_memory_without_data_mb", number(0)),
+        Column("before prepare, MB", "peak_memory_before_mb", number(0)),
+        Column("device memory, MB", "peak_device_memory_mb", number(0)),
+        Column("load at start", "load_average", number(1)),
     ),
 }
 
@@ -103,10 +105,13 @@ def _remarks(rows: Sequence[Measures]) -> list[str]:
 
 
 def _machine(row: Measures) -> str:
-    machine = row["machine"]
+    return f"{machine_line(row['machine'])}; seed {row['seed']}, {row['machine']['date'][:10]}"
+
+
+def machine_line(machine: Measures) -> str:
+    """Machine, versions and commit in a line."""
     commit = MISSING if machine["commit"] is None else machine["commit"][:12] + (" + changes" * bool(machine["dirty"]))
     return (
         f"{machine['device_name']}, {machine['cpu_count']} cores, {machine['torch_threads']} torch threads, "
-        f"{machine['platform']}; torch {machine['torch']}, unpoison {machine['unpoison']}, commit {commit}; "
-        f"seed {row['seed']}, {machine['date'][:10]}"
+        f"{machine['platform']}; torch {machine['torch']}, unpoison {machine['unpoison']}, commit {commit}"
     )
