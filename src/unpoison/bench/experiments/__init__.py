@@ -2,10 +2,16 @@
 
 from ...errors import ConfigError
 from ..experiment import Experiment
-from . import bab, ours, pdautor
+from . import bab, ours, pdautor, pdautor_detector
 
 EXPERIMENTS: dict[str, Experiment] = {
-    experiment.name: experiment for experiment in (*pdautor.EXPERIMENTS, *bab.EXPERIMENTS, *ours.EXPERIMENTS)
+    experiment.name: experiment
+    for experiment in (
+        *pdautor_detector.EXPERIMENTS,
+        *pdautor.EXPERIMENTS,
+        *bab.EXPERIMENTS,
+        *ours.EXPERIMENTS,
+    )
 }
 
 
