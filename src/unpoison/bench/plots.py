@@ -3,6 +3,7 @@
 import base64
 import io
 import statistics
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from PIL import Image
 
 from ..errors import MissingExtraError
 from .experiment import Experiment, Measured, Plot
+
+LETTERS_PER_INCH = 10
+"""Of a title."""
 
 
 def require_matplotlib() -> Any:
@@ -96,9 +100,9 @@ def _panels(experiment: Experiment, count: int, across: int = 3) -> tuple[Any, l
     """A figure with so many panels."""
     columns = min(across, count)
     rows = -(-count // columns)
-    wide = 4 if across > 1 else 8
-    figure = require_matplotlib()(figsize=(wide * columns, 3.2 * rows + 0.4), layout="constrained", dpi=110)
-    figure.suptitle(experiment.title)
+    wide = columns * (4 if across > 1 else 8)
+    figure = require_matplotlib()(figsize=(wide, 3.2 * rows + 0.6), layout="constrained", dpi=110)
+    figure.suptitle(textwrap.fill(experiment.title, LETTERS_PER_INCH * wide))
     grid = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
     for unused in grid[count:]:
         unused.remove()
