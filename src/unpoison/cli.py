@@ -74,7 +74,10 @@ def _parser() -> argparse.ArgumentParser:
         "--scale", choices=SCALE_NAMES,
         help="smoke (does it run?), cpu (hours) or full (all images, for a GPU); not for core and bab (default: cpu)",
     )  # fmt: skip
-    bench.add_argument("--rows", nargs="+", metavar="ROW", help="of core and bab: only these rows (default: all)")
+    bench.add_argument(
+        "--rows", nargs="+", metavar="ROW",
+        help="measure only these rows (default: all); in tables and figures * stands for anything: \"* 1 %%\"",
+    )  # fmt: skip
     bench.add_argument(
         "--out", type=Path, default=Path("benchmarks/results"), help="folder of the results (default: %(default)s)"
     )
@@ -139,7 +142,7 @@ def _clean(arguments: argparse.Namespace) -> None:
 
 def _bench(arguments: argparse.Namespace) -> None:
     by_rows = arguments.name in SUITE_NAMES
-    for option in ("scale",) if by_rows else ("rows", "preset", "downstream"):
+    for option in ("scale",) if by_rows else ("preset", "downstream"):
         if getattr(arguments, option) is not None:
             raise ConfigError(f"--{option} is not for {arguments.name}: leave it out")
     (_bench_rows if by_rows else _bench_experiment)(arguments)
@@ -177,6 +180,7 @@ def _bench_experiment(arguments: argparse.Namespace) -> None:
         arguments.out,
         device=arguments.device,
         seeds=arguments.seed,
+        rows=arguments.rows,
         force=arguments.force,
         say=_say(arguments),
     )

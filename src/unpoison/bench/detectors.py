@@ -1,4 +1,4 @@
-"""Measures detectors on one trained network: PD-AutoR's score as published and ours, and published baselines."""
+"""Measures detectors on the same images: ours, PD-AutoR's score as published, and baselines on the same features."""
 
 import dataclasses
 from typing import Any
@@ -7,31 +7,46 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..config import PDAutoRConfig
+from ..config import BaBConfig, PDAutoRConfig
 from ..detection.detector import Learned, judge, learn
+from ..methods import bab, ensemble
+from ..methods.cleaning import Found
 from ..methods.pdautor import conclude
 from ..metrics import average_precision, false_positive_rate, mean, recall
 from ..progress import Progress
 from .baselines import BASELINES, TOLD
 from .curves import curve
-from .runs import Poisoned, Run, load
+from .evaluate import measure_model
+from .runs import Poisoned, Run, load, load_test
+from .scales import get_scale
 
 NO_RATE = 0.01
 """What detectors that do not use the rate are told where there is no poison."""
 
 
 def measure_detectors(run: Run, device: torch.device) -> dict[str, Any]:
-    """Trains M once and asks every detector; those that must be told the rate have nothing to say about clean data."""
-    data, config, progress = load(run), run.config(), Progress(False)
+    """Asks every detector; those that must be told the rate have nothing to say about clean data.
+
+    PD-AutoR's network M is trained once, for it and for all that work on features. M obeys the trigger where the attack
+    takes hold at all, so its accuracy and ASR stand beside.
+    """
+    data, config = load(run), run.config()
     assert isinstance(config, PDAutoRConfig)
     images, labels = data.given.images, data.given.labels
+    progress, progress_of_bab = Progress(False), Progress(False)
     common: dict[str, Any] = {"seed": run.seed, "progress": progress}
     learned = learn(images, labels, data.num_classes, config.detection, device=device, **common)
     mixture = judge(learned, data.num_classes, config.detection, **common)
     alone = judge(without_losses(learned, run.seed), data.num_classes, config.detection, **common)
     whole = conclude(mixture, images, labels, config, device=device, **common)
+    verifiers = BaBConfig.preset(run.preset or get_scale(run.scale).preset)
+    answered = bab.find(
+        images, labels, data.num_classes, verifiers, device=device, seed=run.seed, progress=progress_of_bab
+    )
     found = {
-        "pdautor": _measures(data, whole.explanation.score, whole.flagged),
+        "pdautor": _verdict(data, whole),
+        "bab": _verdict(data, answered),
+        "ensemble": _verdict(data, ensemble.combine(whole, answered, labels)),
         "mixture": _measures(data, _array(mixture.score), _array(mixture.flagged)),
         "mixture_post_training": _measures(data, _array(alone.score), _array(alone.flagged)),
     }
@@ -47,18 +62,21 @@ def measure_detectors(run: Run, device: torch.device) -> dict[str, Any]:
                 verdict = detect(features, labels, rate or NO_RATE)
             found[name] = _measures(data, verdict.score, verdict.flagged)
     losses, choice = _array(learned.record.losses), learned.choice
+    obeyed = measure_model(learned.model, load_test(run), data.attacks, run.target, device=device)
     return {
         "samples": len(labels),
         "poisoned": data.poisoned.sum(),
+        "model": {"accuracy": obeyed.accuracy, "asr": obeyed.attack_success_rate},
         "detectors": found,
         "losses": {
             name: losses[members].mean(0).tolist() if members.any() else None
             for name, members in (("poisoned", data.poisoned), ("clean", ~data.poisoned))
         },
         "timings": progress.timings,
+        "timings_of_bab": progress_of_bab.timings,
         "config": dataclasses.asdict(config) | {"backbone": choice.backbone, "width": choice.width},
         "training": dataclasses.asdict(choice.training),
-        "notes": choice.notes,
+        "notes": choice.notes + answered.notes,
     }
 
 
@@ -72,6 +90,10 @@ def without_losses(learned: Learned, seed: int) -> Learned:
 def _array(values: torch.Tensor) -> npt.NDArray[Any]:
     out: npt.NDArray[Any] = values.cpu().numpy()
     return out
+
+
+def _verdict(data: Poisoned, found: Found) -> dict[str, Any]:
+    return _measures(data, found.explanation.score, found.flagged)
 
 
 def _measures(data: Poisoned, score: npt.NDArray[np.float32], flagged: npt.NDArray[np.bool_]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 
 from ..data.files import publish_bytes
-from ..errors import UnpoisonError
+from ..errors import ConfigError, UnpoisonError
 from ..sanitizer import Sanitizer
 from ..training.threads import free_cores
 from .cleaned import measure_cleaning
@@ -36,6 +37,7 @@ def run_experiment(
     *,
     device: str = "cpu",
     seeds: Sequence[int] | None = None,
+    rows: Sequence[str] | None = None,
     force: bool = False,
     say: Say = lambda line: None,
     measure: Callable[[Job], dict[str, Any]] | None = None,
@@ -49,6 +51,7 @@ def run_experiment(
         scale: one of `SCALES`.
         device: to compute on, such as "cpu" or "cuda".
         seeds: the scale's when None.
+        rows: measures only rows that match one of these names, in which * stands for anything; the table has all.
         force: whether to measure runs again.
         say: takes one line of progress per run.
         measure: how a run is measured; a function of a module. `measure_run` when None.
@@ -57,7 +60,7 @@ def run_experiment(
         The Markdown file.
 
     Raises:
-        ConfigError: name, scale or device is unknown.
+        ConfigError: name, scale or device is unknown, or no row matches.
         DatasetError: the images are missing.
         MissingExtraError: the experiment draws and matplotlib is not installed.
         UnpoisonError: runs failed; the others are in the table.
@@ -65,7 +68,10 @@ def run_experiment(
     experiment, size = get_experiment(name), get_scale(scale)
     Sanitizer(device=device)
     lines, chosen = experiment.lines(size), tuple(dict.fromkeys(seeds or size.seeds))
-    runs = list(dict.fromkeys(line.run.with_seed(seed) for seed in chosen for line in lines))
+    wanted = [line for line in lines if rows is None or any(fnmatchcase(line.row, row) for row in rows)]
+    if not wanted:
+        raise ConfigError(f"no row matches: choose among {', '.join(dict.fromkeys(line.row for line in lines))}")
+    runs = list(dict.fromkeys(line.run.with_seed(seed) for seed in chosen for line in wanted))
     for dataset in {run.dataset for run in runs}:
         images_file(dataset, "test")
     if experiment.plot:
@@ -80,8 +86,10 @@ def run_experiment(
 
     tasks = [Task(files[run].stem, files[run], partial(job, run), measure or measure_run) for run in todo]
     failed = measure_each(tasks, "runs", say)
-    results = {run: read_json(path) for run, path in files.items()}
-    measured = [Measured(line, {seed: results[line.run.with_seed(seed)] for seed in chosen}) for line in lines]
+    measured = [
+        Measured(line, {seed: read_json(folder / "runs" / line.run.with_seed(seed).file) for seed in chosen})
+        for line in lines
+    ]
     path = show(experiment, size, measured, folder)
     if failed:
         raise UnpoisonError(f"{', '.join(failed)} failed, see above; run again to repeat only these")
