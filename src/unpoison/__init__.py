@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from .config import EnsembleConfig as EnsembleConfig
     from .config import PDAutoRConfig as PDAutoRConfig
     from .dataset import SanitizedDataset as SanitizedDataset
+    from .improvement import verify as verify
     from .report import Report as Report
     from .restoration import Restorer as Restorer
     from .sanitizer import Sanitizer as Sanitizer
@@ -23,6 +24,7 @@ _HOMES = {
     "Restorer": "restoration",
     "SanitizedDataset": "dataset",
     "Sanitizer": "sanitizer",
+    "verify": "improvement",
 }
 __all__ = [
     "BaBConfig",
@@ -33,6 +35,7 @@ __all__ = [
     "SanitizedDataset",
     "Sanitizer",
     "__version__",
+    "verify",
 ]
 
 

@@ -1,4 +1,4 @@
-"""The command line: `unpoison demo`, `clean` and `bench`. Exit codes: 0 done, 1 failed, 2 wrong arguments."""
+"""The command line: `unpoison demo`, `clean`, `verify` and `bench`. Exit codes: 0 done, 1 failed, 2 wrong arguments."""
 
 import argparse
 import json
@@ -50,10 +50,25 @@ def _parser() -> argparse.ArgumentParser:
     clean.add_argument("--method", default="pdautor", help="detection method (default: %(default)s)")
     clean.add_argument("--preset", default="default", help="paper, default or fast (default: %(default)s)")
     clean.add_argument("--on-poison", choices=("restore", "drop", "keep"), help="what to do with flagged images")
-    clean.add_argument("--root", default="data", help="folder of torchvision datasets (default: %(default)s)")
-    clean.add_argument("--download", action="store_true", help="let torchvision download a missing dataset")
+    _torchvision(clean)
     _common(clean)
     clean.set_defaults(command=_clean)
+
+    verify = commands.add_parser(
+        "verify",
+        help="measure what cleaning did to a model",
+        description="Trains a small network on SRC and on CLEANED, in the same way for each seed, and compares them on "
+        "TEST, which must be trusted. With --trigger, test images are stamped with it, too.",
+        epilog="example: unpoison verify photos/ cleaned/ --test held-out/ --trigger badnets --target 3",
+    )
+    verify.add_argument("source", metavar="SRC", help="the data as they came, as `unpoison clean` takes them")
+    verify.add_argument("cleaned", metavar="CLEANED", help="what `unpoison clean` wrote, or any other cleaned set")
+    verify.add_argument("--test", required=True, help="held-out data of the same kinds")
+    verify.add_argument("--trigger", metavar="NAME", help="attack whose success rate is measured, such as badnets")
+    verify.add_argument("--target", type=int, default=0, help="class that the trigger asks for (default: %(default)s)")
+    _torchvision(verify)
+    _common(verify, seeds="+")
+    verify.set_defaults(command=_verify, seed=[0, 1, 2])
 
     bench = commands.add_parser(
         "bench",
@@ -91,6 +106,11 @@ def _parser() -> argparse.ArgumentParser:
     _common(bench, seeds="+")
     bench.set_defaults(command=_bench, device="cpu", seed=None)
     return parser
+
+
+def _torchvision(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--root", default="data", help="folder of torchvision datasets (default: %(default)s)")
+    parser.add_argument("--download", action="store_true", help="let torchvision download a missing dataset")
 
 
 def _common(parser: argparse.ArgumentParser, seeds: str | None = None) -> None:
@@ -138,6 +158,30 @@ def _clean(arguments: argparse.Namespace) -> None:
         )
     else:
         print(f"{report.summary()}\nshards and report: {arguments.out}")
+
+
+def _verify(arguments: argparse.Namespace) -> None:
+    from .attacks import ATTACKS
+    from .data.sources import open_source
+    from .improvement import verify
+
+    if arguments.trigger is not None and arguments.trigger not in ATTACKS:
+        raise ConfigError(f"unknown trigger {arguments.trigger!r}: choose one of {', '.join(ATTACKS)}")
+    before, after, test = (
+        open_source(source, root=arguments.root, download=arguments.download)
+        for source in (arguments.source, arguments.cleaned, arguments.test)
+    )
+    found = verify(
+        before,
+        after,
+        test,
+        attack=None if arguments.trigger is None else ATTACKS[arguments.trigger](),
+        target=arguments.target,
+        seeds=arguments.seed,
+        device=arguments.device,
+        progress=not arguments.quiet,
+    )
+    print(json.dumps(found.as_dict(), indent=1) if arguments.json else found.as_text())
 
 
 def _bench(arguments: argparse.Namespace) -> None:

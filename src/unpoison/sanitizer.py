@@ -36,6 +36,7 @@ from .errors import ConfigError, DatasetError, ThinEvidenceWarning, WorkerPrepar
 from .methods.base import MethodInfo, OnPoison, Outcome, get_method
 from .progress import Progress
 from .report import Report
+from .training.devices import best_device, checked_device
 from .training.threads import free_cores
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Sanitizer:
         self.method, self.config = method, _resolve_config(info, config)
         self.on_poison: OnPoison = info.on_poison if on_poison is None else on_poison
         self.restorer, self.seed, self.progress = restorer, seed, progress
-        self.device = None if device is None else _checked_device(device)
+        self.device = None if device is None else checked_device(device)
         self.cache_dir = default_root() if cache_dir is None else Path(cache_dir).expanduser()
         self._folder: Path | None = None
         self._cleaned: Cleaned | None = None
@@ -210,7 +211,7 @@ class Sanitizer:
                     remove_leftovers(place)
             store = self._store(view, found, workers, progress)
             if not (folder / "outcome").is_dir():
-                device = torch.device("cpu") if in_worker else self.device or _best_device()
+                device = torch.device("cpu") if in_worker else self.device or best_device()
                 self._run(folder, store, found, restorer, device, progress)
             self._publish(folder, view, store, found, progress)
 
@@ -381,20 +382,6 @@ def _resolve_config(info: MethodInfo, config: Any) -> Any:
             f"got {type(config).__name__}"
         )
     return config
-
-
-def _checked_device(device: str | torch.device) -> torch.device:
-    try:
-        chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f'device {str(device)!r} cannot be used ({reason}): try "cpu" or leave it out') from error
-    return chosen
-
-
-def _best_device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _load_restorer(restorer: "Restorer | str | Path | None") -> "Restorer | None":

@@ -10,7 +10,7 @@ from ..data.access import KEEP, RawView, Record
 from ..data.items import label_like
 from ..data.pixels import from_eight_bit, to_eight_bit
 from ..data.served import Replacement
-from ..data.store import Survey, resize, survey
+from ..data.store import Survey, read_images, survey
 from ..errors import ConfigError, DatasetError
 from .base import Attack, Flags, Images, Labels
 from .targets import Target, split_targets, wanted_labels
@@ -131,13 +131,7 @@ class PoisonedDataset(Replacement):
 
     def _images(self, found: Survey, positions: npt.NDArray[np.int64]) -> Images:
         """uint8 [M,H,W,C]: images of one size, their own where all agree."""
-        height, width = found.working_size(int(found.sizes.max()))
-        return np.stack(
-            [
-                resize(to_eight_bit(self._view.read(i).image, self._levels, found.channels).colour, height, width)
-                for i in positions.tolist()
-            ]
-        )
+        return read_images(self._view, found, positions.tolist(), found.working_size(int(found.sizes.max())))
 
 
 def _choose(

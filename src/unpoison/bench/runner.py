@@ -11,7 +11,7 @@ import torch
 
 from ..data.files import publish_bytes
 from ..errors import ConfigError, UnpoisonError
-from ..sanitizer import Sanitizer
+from ..training.devices import checked_device
 from ..training.threads import free_cores
 from .cleaned import measure_cleaning
 from .data import images_file
@@ -66,7 +66,7 @@ def run_experiment(
         UnpoisonError: runs failed; the others are in the table.
     """
     experiment, size = get_experiment(name), get_scale(scale)
-    Sanitizer(device=device)
+    checked_device(device)
     lines, chosen = experiment.lines(size), tuple(dict.fromkeys(seeds or size.seeds))
     wanted = [line for line in lines if rows is None or any(fnmatchcase(line.row, row) for row in rows)]
     if not wanted:

@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -229,6 +229,12 @@ class _Decode:
 
     def __call__(self, view: RawView, index: int) -> Pixels:
         return resize(to_eight_bit(view.read(index).image, self.levels, self.channels).colour, self.height, self.width)
+
+
+def read_images(view: RawView, found: Survey, positions: Iterable[int], size: tuple[int, int]) -> Pixels:
+    """Decodes items of a surveyed dataset into memory: uint8 [M,H,W,C] of a size (height, width)."""
+    decode = _Decode(found.levels, found.channels, *size)
+    return np.stack([decode(view, position) for position in positions])
 
 
 def resize(colour: Pixels, height: int, width: int) -> Pixels:

@@ -1,0 +1,176 @@
+"""PD-AutoR's verifiable improvement (section 4): the same training with and without cleaning, seed by seed."""
+
+import dataclasses
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from .attacks import Attack
+from .attacks.targets import Target, wanted_labels
+from .bench.data import LabelledImages
+from .bench.evaluate import train_model
+from .config import PDAutoRConfig
+from .data.access import RawView
+from .data.store import read_images, survey
+from .detection.choice import Choice, choose
+from .errors import ConfigError, DatasetError
+from .metrics import accuracy, attack_success_rate
+from .progress import Progress
+from .training.devices import best_device, checked_device
+from .training.loop import on_device, predict
+
+Predict = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.int64]]
+"""Maps raw images, uint8 [N,H,W,C], to class numbers, int64 [N]."""
+Train = Callable[[Any, int], Predict]
+"""Trains a classifier on a dataset, from a seed."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Arm:
+    """What one set of training data leads to; one value per seed, in 0..1."""
+
+    accuracy: list[float]
+    """On the test set."""
+    asr: list[float]
+    """Attack success rate; empty where no trigger was given."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Improvement:
+    """What cleaning did to a classifier."""
+
+    seeds: list[int]
+    before: Arm
+    """Trained on the data as they came."""
+    after: Arm
+    """Trained on the cleaned data."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return dataclasses.asdict(self)
+
+    def as_text(self) -> str:
+        """Means over the seeds, ± standard deviation where there are several."""
+        arms = dataclasses.asdict(self.before), dataclasses.asdict(self.after)
+        lines = [f"{'':20}{'as it came':>20}{'cleaned':>20}{'difference':>20}"]
+        for key, name in (("accuracy", "accuracy"), ("asr", "attack success rate")):
+            before, after = (arm[key] for arm in arms)
+            if before:
+                change = [new - old for old, new in zip(before, after, strict=True)]
+                lines.append(f"{name:20}{_spread(before):>20}{_spread(after):>20}{_spread(change, '+'):>20}")
+        better = sum(new > old for old, new in zip(self.before.accuracy, self.after.accuracy, strict=True))
+        lines.append(f"accuracy is higher after cleaning for {better} of {len(self.seeds)} seeds")
+        return "\n".join(lines)
+
+
+def _spread(values: Sequence[float], sign: str = "") -> str:
+    mean = f"{100 * statistics.fmean(values):{sign}.1f}"
+    return f"{mean} ± {100 * statistics.stdev(values):.1f} %" if len(values) > 1 else f"{mean} %"
+
+
+def verify(
+    before: Any,
+    after: Any,
+    test: Any,
+    *,
+    train: Train | None = None,
+    attack: Attack | None = None,
+    target: Target = 0,
+    seeds: Sequence[int] = (0, 1, 2),
+    device: str | torch.device | None = None,
+    progress: bool | None = None,
+) -> Improvement:
+    """Trains one classifier on the data as they came and on the cleaned data, and measures both.
+
+    Both see the same number of epochs and start from the same seeds. Nobody has to trust the cleaning: the test set
+    decides.
+
+    Args:
+        before: the dataset as it came, map-style.
+        after: the same after cleaning: a `SanitizedDataset`, or its shards as a dataset.
+        test: held-out data that is trusted.
+        train: trains your classifier on either dataset from a seed, and returns a function from raw test images,
+            uint8 [N,H,W,C], to class numbers, int64 [N]. A small network of unpoison's when None.
+        attack: stamps the trigger on test images, to measure the attack success rate.
+        target: the class number that the trigger's author wants, or "all-to-all".
+        seeds: one training of each kind for each.
+        device: of the small network; a GPU where there is one when None.
+        progress: True shows bars on stderr, False is silent, None shows them in a terminal.
+
+    Raises:
+        ConfigError: there is no seed, the device is unknown, or the attack learns from data and was not fitted.
+        DatasetError: a dataset cannot be read, or the test set has classes that the data have not.
+    """
+    if not seeds:
+        raise ConfigError("no seed is given: give at least one")
+    if attack is not None and not attack.fitted:
+        raise ConfigError(f"{attack.name} learns from data: fit it, or take that of the PoisonedDataset")
+    first, names, size = _read(before)
+    held_out, _, _ = _read(test, names, size if train is None else None)
+    if not np.isin(held_out.labels, first.labels).all():
+        unknown = np.setdiff1d(held_out.labels, first.labels).tolist()
+        raise DatasetError(f"the test set has classes {unknown} that the data have not: leave them out")
+    arms: tuple[Any, Any] = before, after
+    if train is None:
+        arms = first, _read(after, names, size)[0]
+        train = _small_network(first, best_device() if device is None else checked_device(device))
+    found: list[Arm] = []
+    for name, arm in zip(("train on the data as they came", "train on the cleaned data"), arms, strict=True):
+        found.append(Arm(accuracy=[], asr=[]))
+        with Progress(progress).stage(name) as stage:
+            for number, seed in enumerate(seeds, 1):
+                _measure(train(arm, seed), held_out, attack, target, found[-1])
+                stage.update(number / len(seeds))
+    return Improvement(seeds=list(seeds), before=found[0], after=found[1])
+
+
+def _measure(predicted: Predict, test: LabelledImages, attack: Attack | None, target: Target, arm: Arm) -> None:
+    correct = accuracy(predicted(test.images), test.labels)
+    assert correct is not None
+    arm.accuracy.append(correct)
+    if attack is not None:
+        wanted = wanted_labels(target, test.labels)
+        victims = attack.victims(test.labels, wanted)
+        stamped = attack.at_test(test.images, test.labels)(test.images[victims])
+        rate = attack_success_rate(predicted(stamped), wanted[victims])
+        if rate is None:
+            raise DatasetError(f"the test set has no image that {attack.name} could attack: add other classes")
+        arm.asr.append(rate)
+
+
+def _read(
+    dataset: Any, names: list[str] | None = None, size: tuple[int, int] | None = None
+) -> tuple[LabelledImages, list[str] | None, tuple[int, int]]:
+    """Images at one size (their own where it is small and all agree), names of text labels, and the size."""
+    view = RawView(dataset)
+    found = survey(view)
+    labels = found.labels
+    if found.text_labels:
+        assert found.names is not None
+        unknown = sorted(set(found.names) - set(names or found.names))
+        if unknown:
+            raise DatasetError(f"classes {', '.join(unknown)} are not among those of the data as they came")
+        numbers = [(names or found.names).index(name) for name in found.names]
+        labels = np.array(numbers, np.int64)[labels]
+    size = size or found.working_size()
+    images = read_images(view, found, range(len(view)), size)
+    return LabelledImages(images, labels), found.names if found.text_labels else None, size
+
+
+def _small_network(data: LabelledImages, device: torch.device) -> Train:
+    """Trains what the default of PD-AutoR would train on these data, whatever it is given."""
+    num_classes = int(data.labels.max()) + 1
+    config = PDAutoRConfig.preset("default").detection
+    choice: Choice = choose(config, data.images, data.labels, num_classes, device, 0)
+
+    def train(given: LabelledImages, seed: int) -> Predict:
+        model = train_model(
+            given, num_classes, choice.training, backbone=choice.backbone, width=choice.width, seed=seed, device=device
+        )
+        return lambda images: predict(model, on_device(images, device)).logits.argmax(1).cpu().numpy()
+
+    return train
