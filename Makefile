@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test smoke lint clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -19,6 +19,10 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev lint
 	$(BIN)/python -m pytest
+
+# Every table and figure, with next to no images; UNPOISON_DATA names their folder.
+smoke: $(VENV)/.installed-dev
+	$(BIN)/unpoison bench all --scale smoke --out build/smoke
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

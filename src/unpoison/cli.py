@@ -82,8 +82,8 @@ def _parser() -> argparse.ArgumentParser:
         "unpoison bench core --rows cifar10-badnets-1 cifar10-clean",
     )
     bench.add_argument(
-        "name", choices=(*SUITE_NAMES, *EXPERIMENT_NAMES), metavar="NAME",
-        help=f"{', '.join(SUITE_NAMES)} or one of {', '.join(EXPERIMENT_NAMES)}",
+        "name", choices=(*SUITE_NAMES, *EXPERIMENT_NAMES, "all"), metavar="NAME",
+        help=f"{', '.join(SUITE_NAMES)} or one of {', '.join(EXPERIMENT_NAMES)}; all stands for the latter",
     )  # fmt: skip
     bench.add_argument(
         "--scale", choices=SCALE_NAMES,
@@ -218,17 +218,18 @@ def _bench_rows(arguments: argparse.Namespace) -> None:
 def _bench_experiment(arguments: argparse.Namespace) -> None:
     from .bench.runner import run_experiment
 
-    path = run_experiment(
-        arguments.name,
-        arguments.scale or "cpu",
-        arguments.out,
-        device=arguments.device,
-        seeds=arguments.seed,
-        rows=arguments.rows,
-        force=arguments.force,
-        say=_say(arguments),
-    )
-    print(path.with_suffix(".json" if arguments.json else ".md").read_text())
+    for name in EXPERIMENT_NAMES if arguments.name == "all" else [arguments.name]:
+        path = run_experiment(
+            name,
+            arguments.scale or "cpu",
+            arguments.out,
+            device=arguments.device,
+            seeds=arguments.seed,
+            rows=arguments.rows,
+            force=arguments.force,
+            say=_say(arguments),
+        )
+        print(path.with_suffix(".json" if arguments.json else ".md").read_text(), flush=True)
 
 
 def _say(arguments: argparse.Namespace) -> Callable[[str], None]:

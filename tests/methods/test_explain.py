@@ -49,7 +49,7 @@ def explanation_of(given, seen, flagged, content=None, model=None):
 def obedient(attack):
     """A model that says 0 where it sees the trigger, and 1 elsewhere."""
     trigger = torch.from_numpy(attack.stamp(np.zeros((1, 32, 32, 3), np.float32))[0]).permute(2, 0, 1).flatten()
-    model = Backbone(nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 1, bias=False)), 1, 10)
+    model = Backbone(nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 1, bias=False)), 1, 10, (0, 0, 1))
     with torch.no_grad():
         # Networks see values in -2..2.
         model.body[1].weight.copy_(trigger / trigger.square().sum() * 255 / 4)

@@ -93,6 +93,7 @@ def measure_model(
         classes: npt.NDArray[np.int64] = predict(model, on_device(images, device)).logits.argmax(1).cpu().numpy()
         return classes
 
+    correct = accuracy(predicted(test.images), test.labels)
     rates = []
     for attack, aim in zip(attacks, split_targets(target, len(attacks)), strict=True):
         met = attack.at_test(test.images, test.labels)
@@ -101,7 +102,4 @@ def measure_model(
         wanted = wanted_labels(aim, test.labels)
         victims = attack.victims(test.labels, wanted)
         rates.append(attack_success_rate(predicted(met(test.images[victims])), wanted[victims]))
-    return Downstream(
-        accuracy(predicted(test.images), test.labels),
-        max((rate for rate in rates if rate is not None), default=None),
-    )
+    return Downstream(correct, max((rate for rate in rates if rate is not None), default=None))
