@@ -85,9 +85,10 @@ def _table(experiment: Experiment, measured: Sequence[Measured]) -> str:
 
 
 def _pivoted(column: Column, measured: Sequence[Measured]) -> str:
-    groups = list(dict.fromkeys(entry.line.group for entry in measured if entry.values(column.key)))
-    rows = list(dict.fromkeys(entry.line.row for entry in measured))
-    cells = {(entry.line.row, entry.line.group): cell(column, entry) for entry in measured}
+    found = [entry for entry in measured if entry.values(column.key)]
+    groups = list(dict.fromkeys(entry.line.group for entry in found))
+    rows = list(dict.fromkeys(entry.line.row for entry in found))
+    cells = {(entry.line.row, entry.line.group): cell(column, entry) for entry in found}
     return _lines(["row", *groups], [[row, *(cells.get((row, group), MISSING) for group in groups)] for row in rows])
 
 
