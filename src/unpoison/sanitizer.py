@@ -52,7 +52,8 @@ class Sanitizer:
         method: a registered method, "pdautor" or "bab".
         config: a preset's name ("paper", "default", "fast") or the method's configuration; "default" when None.
         on_poison: what happens to flagged samples: "restore", "drop" or "keep"; the method's own when None.
-        restorer: a `Restorer`, a local folder or a Hub id ("user/name" or "user/name@revision") to restore with.
+        restorer: a `Restorer`, a local folder or a Hub id ("user/name" or "user/name@revision") to start from. It is
+            used as it is where it does its work on these data, else fine-tuned; the report's notes say which.
         cache_dir: where results are kept; `UNPOISON_CACHE` or ~/.cache/unpoison when None.
         device: to compute on, such as "cuda"; a GPU where there is one when None.
         seed: of everything random.

@@ -157,7 +157,7 @@ def test_a_folder_that_does_not_exist_is_named(tmp_path):
     [torch.zeros(1, 8, 8, 1), torch.zeros(1, 9, 8, 1, dtype=torch.uint8), torch.zeros(8, 8, dtype=torch.uint8)],
 )
 def test_images_of_another_kind_are_refused(images):
-    with pytest.raises(RestorerError, match="uint8 images"):
+    with pytest.raises(RestorerError, match="restorer takes"):
         Restorer(architecture())(images)
 
 

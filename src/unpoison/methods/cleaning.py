@@ -92,7 +92,7 @@ def cleaning(name: str, find: Find) -> Run:
                 "device": str(device),
                 "seed": seed,
             },
-            notes=found.notes + [finding.describe() for finding in findings],
+            notes=[*found.notes, *(finding.describe() for finding in findings), *repaired.notes],
             versions=versions(),
             **({} if found.votes is None else {"votes": found.votes}),
         )

@@ -39,12 +39,16 @@ class Finding:
     """bool [N]; the flagged samples of these classes."""
     estimate: Estimate | None
 
+    @property
+    def place(self) -> str:
+        """Its classes, for the report."""
+        return f"class {', '.join(map(str, self.classes))}" if self.classes else "all classes"
+
     def describe(self) -> str:
         """A line for the report."""
-        classes = f"class {', '.join(map(str, self.classes))}" if self.classes else "all classes"
         if self.estimate is None:
-            return f"{classes}: no simple trigger explains the flagged images"
-        return f"{classes}: the flagged images share a trigger of kind {self.estimate.kind}"
+            return f"{self.place}: no simple trigger explains the flagged images"
+        return f"{self.place}: the flagged images share a trigger of kind {self.estimate.kind}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """What happens to flagged samples, whichever method found them: PD-AutoR 3.2 and 3.3."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +8,7 @@ import torch
 
 from ..detection.choice import Choice
 from ..progress import Progress, Stage
-from ..restoration import RestorationConfig, Restorer, check_quality, train_restorer
+from ..restoration import RestorationConfig, Restorer, adapt_restorer, check_quality, train_restorer
 from ..training.backbones import Backbone, create_backbone
 from ..training.loop import on_device, train
 from .base import OnPoison
@@ -31,6 +31,8 @@ class Repair(NamedTuple):
     restored_images: npt.NDArray[np.uint8]
     """uint8 [M,H,W,C]."""
     restorer: Restorer | None
+    notes: list[str]
+    """What became of a given restorer."""
 
 
 def repair(
@@ -58,7 +60,7 @@ def repair(
         findings: groups that together hold all flagged samples.
         suspicious: M, the model that learned the backdoor.
         choice: how the classifier C is trained; None where nothing is to be restored.
-        restorer: used as it is where given, in place of one that is trained here.
+        restorer: adapted to the findings where given; see `adapt_restorer`.
     """
     action = np.full(len(labels), "keep", dtype="<U7")
     label, quality = labels.copy(), np.ones(len(labels), np.float32)
@@ -67,23 +69,28 @@ def repair(
     if flagged.any() and on_poison != "keep":
         action[flagged], label[flagged], quality[flagged] = "drop", -1, 0
     if not flagged.any() or on_poison != "restore":
-        return Repair(action, label, quality, restored_index, restored_images, restorer)
+        return Repair(action, label, quality, restored_index, restored_images, restorer, [])
 
     assert choice is not None
     with progress.stage("train on clean part") as stage:
         classifier = train_classifier(images, labels, ~flagged, num_classes, choice, device, seed, stage)
     clean = np.flatnonzero(~flagged)
     clean = np.sort(np.random.default_rng(seed).permutation(clean)[:REFERENCE_IMAGES])
-    given, parts = restorer, []
+    given, restorer, parts, notes = restorer, None, [], []
     for finding in sorted(findings, key=lambda finding: -int(finding.members.sum())):
         members = np.flatnonzero(finding.members)
         if not len(members):
             continue
         # 3.2 Content restorator training, on the very images that it will restore.
         with progress.stage("train restorer") as stage:
-            current = given or train_restorer(
-                images, flagged, finding.estimate, config, device=device, seed=seed, stage=stage
-            )
+            common: dict[str, Any] = {"device": device, "seed": seed, "stage": stage}
+            if given is None:
+                current = train_restorer(images, flagged, finding.estimate, config, **common)
+            else:
+                current, how = adapt_restorer(
+                    given, images, flagged, finding.members, finding.estimate, config, **common
+                )
+                notes.append(f"{finding.place}: the given restorer is {how}")
         restorer = restorer or current
         # 3.3 Content restorator, quality checker, label restorer.
         with progress.stage("restore"):
@@ -98,7 +105,7 @@ def repair(
     restored_index = np.concatenate([index for index, _ in parts])
     order = np.argsort(restored_index)
     restored_images = np.concatenate([pixels for _, pixels in parts])[order]
-    return Repair(action, label, quality, restored_index[order], restored_images, restorer)
+    return Repair(action, label, quality, restored_index[order], restored_images, restorer, notes)
 
 
 def train_classifier(

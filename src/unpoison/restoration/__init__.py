@@ -10,3 +10,4 @@ from .quality import Quality as Quality
 from .quality import check_quality as check_quality
 from .restorer import Restorer as Restorer
 from .training import train_restorer as train_restorer
+from .warm_start import adapt_restorer as adapt_restorer

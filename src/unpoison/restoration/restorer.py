@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -112,6 +113,26 @@ class Restorer(nn.Module):
         share = torch.sigmoid(self.estimate.log_odds(images)) if explained else self.strength.expand(len(images))
         return images + share[:, None, None, None] * (self.correct(images) - images)
 
+    def check(self, shape: Sequence[int]) -> None:
+        """Refuses images whose shape [H,W,C] is another than that which the restorer was trained for.
+
+        Raises:
+            RestorerError: as said.
+        """
+        a = self.architecture
+        if tuple(shape) != (a.height, a.width, a.channels):
+            raise RestorerError(
+                f"this restorer takes images [{a.height},{a.width},{a.channels}], got {[*shape]}: resize them, or "
+                "train a restorer for them"
+            )
+
+    def invert_only(self) -> None:
+        """Leaves a patch as the inverted estimate fills it: the generator adds nothing."""
+        last = self.generator.network.last
+        assert last.bias is not None
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+
     @torch.inference_mode()
     def forward(self, images: Tensor) -> Tensor:
         """Restores uint8 images.
@@ -122,12 +143,10 @@ class Restorer(nn.Module):
         Raises:
             RestorerError: the images have another dtype or size than the restorer was trained for.
         """
+        if images.dtype != torch.uint8:
+            raise RestorerError(f"a restorer takes uint8 images [B,H,W,C], got {images.dtype}: convert them")
+        self.check(images.shape[1:])
         a = self.architecture
-        if images.dtype != torch.uint8 or images.shape[1:] != (a.height, a.width, a.channels):
-            raise RestorerError(
-                f"this restorer takes uint8 images [B,{a.height},{a.width},{a.channels}], got "
-                f"{images.dtype} {list(images.shape)}: convert or resize them, or train a restorer for them"
-            )
         out = torch.empty_like(images)
         batch = max(1, PIXELS_AT_ONCE // (a.height * a.width))
         for start in range(0, len(images), batch):

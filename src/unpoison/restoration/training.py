@@ -3,17 +3,14 @@
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
 
 from ..errors import RestorerError
 from ..progress import Stage
-from ..training.loop import as_input
 from .config import DEFAULT, RestorationConfig
 from .cyclegan import train_cyclegan
 from .estimate import Estimate
+from .pairs import Pairs
 from .restorer import MAX_SIDE, MIN_SIDE, Architecture, Restorer
-
-_HELD_OUT = 128
 
 
 def train_restorer(
@@ -60,70 +57,14 @@ def train_restorer(
     if estimate is not None and explained:
         restorer.estimate.load_state_dict(estimate.state_dict())
         if estimate.kind == "patch" and config.supervised_steps:
-            _train_on_pairs(restorer, images, np.flatnonzero(~poisoned), config, device=device, seed=seed, stage=stage)
+            pairs = Pairs(images, np.flatnonzero(~poisoned), config, device=device, seed=seed)
+            pairs.train(restorer, config.supervised_steps, stage)
         else:
             # Patterns that are mixed in or added invert exactly, but for rounding: measured, a network only added
             # error (CIFAR-10, Blend: .0077 with, .0073 without).
-            _correct_nothing(restorer)
+            restorer.invert_only()
     else:
         train_cyclegan(restorer, images, poisoned, config, device=device, seed=seed, stage=stage)
         if not config.cyclegan_epochs or not poisoned.any():
             restorer.strength.zero_()
     return restorer.eval()
-
-
-def _train_on_pairs(
-    restorer: Restorer,
-    images: npt.NDArray[np.uint8],
-    clean: npt.NDArray[np.int64],
-    config: RestorationConfig,
-    *,
-    device: torch.device,
-    seed: int,
-    stage: Stage | None,
-) -> None:
-    """Stamps the estimated patch on clean images and learns what was under it, starting from the inverted estimate."""
-    rng = np.random.default_rng(seed)
-    clean = rng.permutation(clean)
-    held_out, clean = clean[:_HELD_OUT], clean[min(_HELD_OUT, len(clean) // 5) :]
-    optimizer = torch.optim.Adam(restorer.generator.parameters(), config.learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=max(1, config.supervised_steps)
-    )
-
-    def pair(index: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        x = as_input(torch.from_numpy(images[np.sort(index)]).to(device))
-        with torch.no_grad():
-            stamped = restorer.estimate.poison(x)
-        return stamped, x
-
-    hole = restorer.estimate.replaced()
-
-    def error(restored: Tensor, x: Tensor) -> Tensor:
-        # Only the patch can be wrong: the mean over the image would hide it.
-        return ((restored - x).abs() * hole).mean() / hole.mean()
-
-    restorer.generator.train()
-    for step in range(config.supervised_steps):
-        stamped, x = pair(rng.choice(clean, min(config.batch_size, len(clean))))
-        loss = error(restorer.correct(stamped), x)
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        optimizer.step()
-        schedule.step()
-        if stage:
-            stage.update((step + 1) / config.supervised_steps)
-    restorer.generator.eval()
-    with torch.inference_mode():
-        stamped, x = pair(held_out)
-        learned, inverted = error(restorer.correct(stamped), x), error(restorer.estimate.invert(stamped), x)
-    if not learned < inverted:
-        _correct_nothing(restorer)
-
-
-def _correct_nothing(restorer: Restorer) -> None:
-    """Leaves what the inverted estimate says."""
-    last = restorer.generator.network.last
-    assert last.bias is not None
-    nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias)

@@ -1,0 +1,79 @@
+"""Pairs of clean images and the same with an estimated patch on: they teach and test what was under it."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..progress import Stage
+from ..training.loop import as_input
+from .config import RestorationConfig
+from .restorer import Restorer
+
+_HELD_OUT = 128
+
+
+class Pairs:
+    """Stamps the patch that a restorer expects on clean images.
+
+    Args:
+        images: uint8 [N,H,W,C], may be memory-mapped.
+        clean: int64 [M], positions of clean ones.
+        config: size of the batches and learning rate.
+        seed: of the images that are held out, and of the batches.
+    """
+
+    def __init__(
+        self,
+        images: npt.NDArray[np.uint8],
+        clean: npt.NDArray[np.int64],
+        config: RestorationConfig,
+        *,
+        device: torch.device,
+        seed: int,
+    ) -> None:
+        self._rng = np.random.default_rng(seed)
+        self._images, self._config, self._device = images, config, device
+        clean = self._rng.permutation(clean)
+        self._held_out, self._clean = clean[:_HELD_OUT], clean[min(_HELD_OUT, len(clean) // 5) :]
+
+    def train(self, restorer: Restorer, steps: int, stage: Stage | None = None) -> None:
+        """Teaches the generator what is under the patch, starting from the inverted estimate.
+
+        If it ends no nearer to held-out images than it started, the inverted estimate stays alone.
+        """
+        learning_rate, size = self._config.learning_rate, min(self._config.batch_size, len(self._clean))
+        optimizer = torch.optim.Adam(restorer.generator.parameters(), learning_rate)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=max(1, steps))
+        restorer.generator.train()
+        for step in range(steps):
+            stamped, x = self._pair(restorer, self._rng.choice(self._clean, size))
+            loss = _error(restorer, restorer.correct(stamped), x)
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            optimizer.step()
+            schedule.step()
+            if stage:
+                stage.update((step + 1) / steps)
+        restorer.generator.eval()
+        if self.gain(restorer) <= 0:
+            restorer.invert_only()
+
+    @torch.inference_mode()
+    def gain(self, restorer: Restorer) -> float:
+        """How much nearer the generator comes to held-out images than the inverted estimate alone."""
+        stamped, x = self._pair(restorer, self._held_out)
+        inverted = _error(restorer, restorer.estimate.invert(stamped), x)
+        return float(inverted - _error(restorer, restorer.correct(stamped), x))
+
+    def _pair(self, restorer: Restorer, index: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        x = as_input(torch.from_numpy(self._images[np.sort(index)]).to(self._device))
+        with torch.no_grad():
+            stamped = restorer.estimate.poison(x)
+        return stamped, x
+
+
+def _error(restorer: Restorer, restored: Tensor, x: Tensor) -> Tensor:
+    # Only the patch can be wrong: the mean over the image would hide it.
+    hole = restorer.estimate.replaced()
+    return ((restored - x).abs() * hole).mean() / hole.mean()

@@ -1,0 +1,74 @@
+"""A restorer from elsewhere, as it is where it does its work on these data, else fine-tuned to them."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..progress import Stage
+from .config import DEFAULT, RestorationConfig
+from .estimate import Estimate
+from .pairs import Pairs
+from .restorer import Restorer
+from .training import train_restorer
+
+SHOWN = 0.7
+"""The given restorer knows the trigger if it sees it in this fraction of the flagged images."""
+FINE_TUNING = 1 / 4
+"""Of the steps that a new restorer takes."""
+
+
+class Adapted(NamedTuple):
+    """What became of a given restorer."""
+
+    restorer: Restorer
+    how: str
+    """For the report."""
+
+
+def adapt_restorer(
+    given: Restorer,
+    images: npt.NDArray[np.uint8],
+    flagged: npt.NDArray[np.bool_],
+    members: npt.NDArray[np.bool_],
+    estimate: Estimate | None,
+    config: RestorationConfig = DEFAULT,
+    *,
+    device: torch.device,
+    seed: int = 0,
+    stage: Stage | None = None,
+) -> Adapted:
+    """Makes a trained restorer fit flagged images, with as little training as they need.
+
+    A network that fills in patches can do so for another patch, too, once it is told where that lies. Whether it does
+    is checked on clean images of these data with the patch on, whose true pixels are known.
+
+    Args:
+        given: stays as it is, but is moved to the device.
+        images: uint8 [N,H,W,C], may be memory-mapped.
+        flagged: bool [N].
+        members: bool [N], those of the flagged images that are to be restored.
+        estimate: how these were made, if that is known.
+
+    Raises:
+        RestorerError: the restorer is for images of another size.
+    """
+    given.check(images.shape[1:])
+    given = given.to(device)
+    if estimate is None or estimate.kind == "none" or not config.use_estimate or given.estimate.kind == "none":
+        return Adapted(given, "used as it is; nothing tells beforehand how well it fits")
+    pairs = Pairs(images, np.flatnonzero(~flagged), config, device=device, seed=seed)
+    patch = given.estimate.kind == "patch"
+    if (given.estimate.evidence(images[members]) > 0).mean() >= SHOWN and (not patch or pairs.gain(given) >= 0):
+        return Adapted(given, "used as it is; it knows this trigger")
+    if estimate.kind != "patch" or not patch:
+        trained = train_restorer(images, flagged, estimate, config, device=device, seed=seed, stage=stage)
+        return Adapted(trained, "replaced; it knows another kind of trigger")
+    restorer = Restorer(given.architecture).to(device).eval()
+    restorer.load_state_dict(given.state_dict() | {f"estimate.{k}": v for k, v in estimate.state_dict().items()})
+    if pairs.gain(restorer) > 0:
+        return Adapted(restorer, "used as it is, for another patch than its own")
+    steps = max(1, round(FINE_TUNING * config.supervised_steps))
+    pairs.train(restorer, steps, stage)
+    return Adapted(restorer, f"fine-tuned for {steps} steps")

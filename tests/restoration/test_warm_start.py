@@ -1,0 +1,102 @@
+"""What becomes of a restorer from elsewhere."""
+
+import numpy as np
+import pytest
+import torch
+
+from unpoison.errors import RestorerError
+from unpoison.restoration import FAST, Estimate, RestorationConfig, Restorer, adapt_restorer, train_restorer
+
+CPU = torch.device("cpu")
+CONFIG = RestorationConfig(supervised_steps=80, batch_size=64, width=8, transformer_depth=1)
+CHANCE = torch.tensor([0.12, 0.02])
+
+
+def patch(rows, columns, value=1.0):
+    hole = torch.zeros(1, 8, 8)
+    hole[:, rows, columns] = 1
+    return Estimate("patch", (8, 8, 1)).set(
+        scale=1 - hole, shift=value * hole, tolerance=torch.tensor(0.02), contrast=CHANCE
+    )
+
+
+CORNER, CENTRE = patch(slice(6, 8), slice(6, 8)), patch(slice(2, 5), slice(3, 6))
+
+
+@pytest.fixture(scope="module")
+def known(case):
+    """Trained for a patch in the middle, where digits have most to fill in."""
+    return train_restorer(case.images, case.flagged, CENTRE, CONFIG)
+
+
+def stamped(case, estimate):
+    """The images of the case without their poison, a tenth of them with another patch."""
+    images = case.clean.copy()
+    flagged = np.zeros(len(images), bool)
+    flagged[::10] = True
+    batch = torch.from_numpy(images[flagged]).permute(0, 3, 1, 2).float() / 255
+    images[flagged] = (estimate.poison(batch) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    return images, flagged
+
+
+def adapt(given, images, flagged, estimate, config=CONFIG):
+    return adapt_restorer(given, images, flagged, flagged, estimate, config, device=CPU)
+
+
+def error(restorer, images, case, flagged):
+    restored = restorer(torch.from_numpy(images[flagged])).numpy()
+    return np.abs(restored.astype(int) - case.clean[flagged]).mean()
+
+
+def test_known_trigger_needs_no_training(case, known):
+    images, flagged = stamped(case, CENTRE)
+    restorer, how = adapt(known, images, flagged, CENTRE)
+    assert restorer is known
+    assert "as it is" in how
+    assert error(known, images, case, flagged) < np.abs(images.astype(int) - case.clean)[flagged].mean() / 2
+
+
+def test_network_serves_another_patch(case, known):
+    moved = patch(slice(3, 6), slice(3, 6), 0.5)
+    images, flagged = stamped(case, moved)
+    restorer, how = adapt(known, images, flagged, moved)
+    assert restorer is not known
+    assert how == "used as it is, for another patch than its own"
+    assert torch.equal(restorer.estimate.scale, moved.scale)
+    assert all(
+        torch.equal(a, b) for a, b in zip(restorer.generator.parameters(), known.generator.parameters(), strict=True)
+    )
+    assert error(restorer, images, case, flagged) < error(known, images, case, flagged)
+
+
+def test_network_that_is_no_help_is_fine_tuned(case, known):
+    useless = Restorer(known.architecture).eval()
+    useless.estimate.load_state_dict(CORNER.state_dict())
+    with torch.no_grad():
+        useless.generator.network.last.bias.fill_(0.5)
+    images, flagged = stamped(case, CENTRE)
+    restorer, how = adapt(useless, images, flagged, CENTRE)
+    assert how == "fine-tuned for 20 steps"
+    assert error(restorer, images, case, flagged) < np.abs(images.astype(int) - case.clean)[flagged].mean()
+    assert useless.generator.network.last.bias.tolist() == [0.5]
+
+
+def test_other_kinds_of_triggers(case, known):
+    flagged = np.zeros(len(case.clean), bool)
+    flagged[::10] = True
+    faint = Estimate("blend", (8, 8, 1)).set(
+        scale=torch.full((1, 8, 8), 0.9), shift=torch.full((1, 8, 8), 0.05), direction=torch.ones(1, 8, 8)
+    )
+    restorer, how = adapt(known, case.clean, flagged, faint)
+    assert (restorer.estimate.kind, how) == ("blend", "replaced; it knows another kind of trigger")
+    # Without an explanation there is nothing to check the given one against.
+    for nothing in (None, Estimate("none", (8, 8, 1))):
+        assert adapt(known, case.clean, flagged, nothing)[0] is known
+    unexplained = train_restorer(case.images, case.flagged, None, FAST)
+    assert adapt(unexplained, case.clean, flagged, CENTRE)[0] is unexplained
+
+
+def test_other_size_is_refused(case, known):
+    images = np.zeros((20, 16, 16, 1), np.uint8)
+    with pytest.raises(RestorerError, match=r"takes images \[8,8,1\], got \[16, 16, 1\]"):
+        adapt(known, images, np.arange(20) < 5, None)
