@@ -1,5 +1,8 @@
 """Pairs of clean images and the same with an estimated patch on: they teach and test what was under it."""
 
+import copy
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -8,6 +11,7 @@ from torch import Tensor
 from ..progress import Stage
 from ..training.loop import as_input
 from .config import RestorationConfig
+from .estimate import Estimate
 from .restorer import Restorer
 
 _HELD_OUT = 128
@@ -37,16 +41,28 @@ class Pairs:
         clean = self._rng.permutation(clean)
         self._held_out, self._clean = clean[:_HELD_OUT], clean[min(_HELD_OUT, len(clean) // 5) :]
 
-    def train(self, restorer: Restorer, steps: int, stage: Stage | None = None) -> None:
+    def train(
+        self,
+        restorer: Restorer,
+        steps: int,
+        stage: Stage | None = None,
+        others: Callable[[], Estimate] | None = None,
+    ) -> None:
         """Teaches the generator what is under the patch, starting from the inverted estimate.
 
         If it ends no nearer to held-out images than it started, the inverted estimate stays alone.
+
+        Args:
+            others: draws a patch for each batch, in place of the restorer's own: it then fills in any of their kind.
         """
         learning_rate, size = self._config.learning_rate, min(self._config.batch_size, len(self._clean))
         optimizer = torch.optim.Adam(restorer.generator.parameters(), learning_rate)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=max(1, steps))
+        own = copy.deepcopy(restorer.estimate.state_dict())
         restorer.generator.train()
         for step in range(steps):
+            if others is not None:
+                restorer.estimate.load_state_dict(others().state_dict())
             stamped, x = self._pair(restorer, self._rng.choice(self._clean, size))
             loss = _error(restorer, restorer.correct(stamped), x)
             optimizer.zero_grad(set_to_none=True)
@@ -56,6 +72,7 @@ class Pairs:
             if stage:
                 stage.update((step + 1) / steps)
         restorer.generator.eval()
+        restorer.estimate.load_state_dict(own)
         if self.gain(restorer) <= 0:
             restorer.invert_only()
 
