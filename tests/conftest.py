@@ -1,8 +1,29 @@
-"""Fixtures of the whole suite."""
+"""Fixtures of the whole suite. The Hub's clients read their settings when they are imported: they are set here, before
+anything else, and point to a server of our own, so that no test can reach the network."""
 
-import pytest
+import os
+import sys
+import tempfile
 
-import corner
+import hub_server
+
+assert "huggingface_hub" not in sys.modules
+HUB = hub_server.Hub()
+_HOME = tempfile.TemporaryDirectory(prefix="unpoison-tests-")
+os.environ.update(
+    HF_ENDPOINT=HUB.url,
+    HF_TOKEN=hub_server.TOKEN,
+    HF_HOME=_HOME.name,
+    HF_HUB_DISABLE_XET="1",
+    HF_HUB_DISABLE_TELEMETRY="1",
+    HF_HUB_DISABLE_PROGRESS_BARS="1",
+)
+for name in ("HF_HUB_OFFLINE", "HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_DATASETS_OFFLINE"):
+    os.environ.pop(name, None)
+
+import pytest  # noqa: E402
+
+import corner  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -25,3 +46,21 @@ def pairs(images_and_labels):
 
     images, labels = images_and_labels
     return [(Image.fromarray(image), int(label)) for image, label in zip(images, labels, strict=True)]
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """The server that stands for the Hub, empty, with an empty cache; the client's retries do not wait.
+
+    `hub.waited` lists the seconds that they would have waited.
+    """
+    import huggingface_hub
+    from huggingface_hub import file_download
+    from huggingface_hub.utils import _http
+
+    HUB.reset()
+    HUB.waited = []
+    for module in (_http, file_download):
+        monkeypatch.setattr(module, "time", type("Time", (), {"sleep": staticmethod(HUB.waited.append)}))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return HUB

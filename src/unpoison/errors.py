@@ -25,6 +25,10 @@ class MissingExtraError(UnpoisonError, ImportError):
     """An optional library is not installed: the message names the extra that brings it."""
 
 
+class HubError(UnpoisonError, RuntimeError):
+    """The Hugging Face Hub cannot be reached, or refuses, or lacks what is asked for."""
+
+
 class ThinEvidenceWarning(UserWarning):
     """There are too few images per class for the evidence to be reliable."""
 

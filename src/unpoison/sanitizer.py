@@ -188,6 +188,9 @@ class Sanitizer:
                 stacklevel=5,
             )
         restorer = _load_restorer(self.restorer)
+        if (origin := getattr(restorer, "origin", None)) is not None:
+            # A branch may move on; copies of this object in other processes stay with the commit.
+            self.restorer = origin
         key = cache_key(
             content=found.digest,
             method=self.method,
@@ -258,6 +261,8 @@ class Sanitizer:
             )
         report = _with_own_labels(outcome, store.class_ids)
         report = dataclasses.replace(report, timings={**progress.timings, **report.timings})
+        if (origin := getattr(restorer, "origin", None)) is not None:
+            report.config["restorer"] = origin
         with writing(self.cache_dir), publishing_folder(folder / "outcome") as temporary:
             report.save(temporary)
             np.save(temporary / "digests.npy", found.digests, allow_pickle=False)
@@ -390,10 +395,7 @@ def _load_restorer(restorer: "Restorer | str | Path | None") -> "Restorer | None
         return restorer
     from .restoration import Restorer
 
-    if Path(restorer).exists():
-        return Restorer.from_pretrained(restorer)
-    name, _, revision = str(restorer).partition("@")
-    return Restorer.from_pretrained(name, revision=revision or None)
+    return Restorer.from_pretrained(restorer)
 
 
 def _restorer_digest(restorer: "Restorer") -> str:

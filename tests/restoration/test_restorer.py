@@ -100,7 +100,7 @@ def test_saved_and_loaded_restorers_agree_bit_by_bit(case, restorer, tmp_path):
     images = torch.from_numpy(case.images[:200])
     assert torch.equal(loaded(images), restorer(images))
     assert loaded.architecture == restorer.architecture
-    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == ["config.json", "model.safetensors"]
+    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == ["README.md", "config.json", "model.safetensors"]
 
 
 def damage_config(folder, **changes):
@@ -125,7 +125,8 @@ def damage_weights(folder, change):
         (lambda f: (f / "model.safetensors").write_bytes(b"\x80\x04 pickle"), "cannot read"),
         (lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:-7]), "cannot read"),
         (lambda f: damage_config(f, model_type="bert"), "does not describe"),
-        (lambda f: damage_config(f, format=99), "another format"),
+        (lambda f: damage_config(f, format=99), "newer unpoison: upgrade"),
+        (lambda f: damage_config(f, format=0), "another format"),
         (lambda f: damage_config(f, height=10**9), "8..256"),
         (lambda f: damage_config(f, generator_width=10**6), "1..256"),
         (lambda f: damage_config(f, generator_width=True), "whole number"),

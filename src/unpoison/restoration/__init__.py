@@ -1,5 +1,6 @@
 """Restoration: explain the poison, take it off the pixels, check the result and restore the labels."""
 
+from .card import Card as Card
 from .config import DEFAULT as DEFAULT
 from .config import FAST as FAST
 from .config import PAPER as PAPER

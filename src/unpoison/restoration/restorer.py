@@ -2,17 +2,21 @@
 
 import dataclasses
 import json
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
+from huggingface_hub import ModelCard, PyTorchModelHubMixin
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from .. import hub
 from ..errors import RestorerError
 from ..training.loop import as_input, autocast
+from .card import Card
 from .estimate import KINDS, Estimate, Kind
 from .networks import Generator
 
@@ -22,6 +26,8 @@ MIN_SIDE, MAX_SIDE = 8, 256
 PIXELS_AT_ONCE = 64 * 32 * 32
 """Of a batch: the generator keeps many maps of full resolution, and larger batches are no faster."""
 _MAX_WIDTH, _MAX_DEPTH = 256, 24
+_MAX_CONFIG, _MAX_HEADER = 1 << 16, 1 << 20
+"""Bytes of `config.json`, and of what a safetensors file holds besides its tensors."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,7 +67,7 @@ class Architecture:
             raise RestorerError(f"unknown estimate {self.kind!r}: choose one of {', '.join(KINDS)}")
 
 
-class Restorer(nn.Module):
+class Restorer(nn.Module, PyTorchModelHubMixin):
     """The content restorator R of section 3.2, with the estimate that explains the poison, if any does.
 
     `restorer(images)` maps uint8 [B,H,W,C] to restored images of the same shape and dtype. Images that do not
@@ -70,7 +76,10 @@ class Restorer(nn.Module):
     Attributes:
         architecture: what the network is built from.
         estimate: the explained transform; kind "none" where the CycleGAN alone restores.
+        origin: "user/name@commit" where it came from the Hub.
     """
+
+    origin: str | None = None
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
@@ -154,53 +163,124 @@ class Restorer(nn.Module):
             out[start : start + batch] = restored.permute(0, 2, 3, 1).to(torch.uint8)
         return out
 
-    def save_pretrained(self, folder: str | Path) -> Path:
-        """Writes `config.json` and `model.safetensors` into a folder, which is created; returns the folder."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
-        save_file(tensors, folder / WEIGHTS)
-        facts = {"model_type": "unpoison-restorer", "format": FORMAT, **dataclasses.asdict(self.architecture)}
-        (folder / CONFIG).write_text(json.dumps(facts, indent=2) + "\n")
-        return folder
-
-    @classmethod
-    def from_pretrained(cls, id_or_path: str | Path, revision: str | None = None) -> Self:
-        """Reads what `save_pretrained` wrote; nothing is unpickled, and nothing is built before the sizes are
-        checked.
+    def save_pretrained(  # type: ignore[override]
+        self, save_directory: str | Path, *, card: Card | None = None, **options: Any
+    ) -> Path:
+        """Writes `config.json`, `model.safetensors` and, unless there is one, the model card `README.md`.
 
         Args:
-            id_or_path: a local folder.
-            revision: of a Hub repository; must be None for a folder.
+            save_directory: the folder, which is created.
+            card: what the model card says.
+            options: as of `huggingface_hub.PyTorchModelHubMixin.save_pretrained`.
+
+        Returns:
+            The folder.
+        """
+        settings: dict[str, Any] = {"model_card_kwargs": {"card": card}, **options}
+        super().save_pretrained(save_directory, **settings)
+        return Path(save_directory)
+
+    def push_to_hub(  # type: ignore[override]
+        self,
+        repo_id: str,
+        *,
+        card: Card | None = None,
+        private: bool | None = None,
+        commit_message: str = "Add a restorer",
+    ) -> str:
+        """Uploads the restorer to the Hub.
+
+        Args:
+            repo_id: "user/name"; the repository is created if it does not exist.
+            card: what the model card says.
+            private: whether a new repository is private; as the account's settings say when None.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            HubError: the Hub cannot be reached or does not let you write.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            return hub.push_folder(
+                self.save_pretrained(folder, card=card), repo_id, private=private, message=commit_message
+            )
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls, id_or_path: str | Path, revision: str | None = None
+    ) -> Self:
+        """Reads what `save_pretrained` wrote; nothing is unpickled, and nothing is downloaded or built before the
+        sizes are checked.
+
+        Args:
+            id_or_path: a local folder, or a repository on the Hub: "user/name" or "user/name@revision".
+            revision: branch, tag or commit of the repository; must be None for a folder.
 
         Raises:
             RestorerError: the files are missing, damaged, of a newer format or do not fit each other.
+            HubError: the repository cannot be found or reached.
         """
         folder = Path(id_or_path)
-        if not folder.is_dir() or revision is not None:
-            raise RestorerError(f"{id_or_path} is not a local folder: give the folder that save_pretrained wrote")
-        restorer = cls(_read_config(folder / CONFIG))
-        _read_weights(folder / WEIGHTS, restorer)
+        if folder.is_dir():
+            if revision is not None:
+                raise RestorerError(f"{folder} is a folder, which has no revision: leave revision out")
+            return cls._read(folder / CONFIG, folder / WEIGHTS)
+        if isinstance(id_or_path, Path):
+            raise RestorerError(f"{folder} is not a folder: give the one that save_pretrained wrote")
+        snapshot = hub.open_snapshot(hub.parse(id_or_path, revision), CONFIG)
+        config = snapshot.fetch(CONFIG, _MAX_CONFIG)
+        expected = sum(4 * tensor.numel() for tensor in cls._outline(_read_config(config)).values())
+        restorer = cls._read(config, snapshot.fetch(WEIGHTS, expected + _MAX_HEADER))
+        restorer.origin = str(snapshot.source)
+        return restorer
+
+    @classmethod
+    def _outline(cls, architecture: Architecture) -> dict[str, Tensor]:
+        """The tensors by name, without memory behind them."""
+        with torch.device("meta"):
+            return cls(architecture).state_dict()
+
+    @classmethod
+    def _read(cls, config: Path, weights: Path) -> Self:
+        architecture = _read_config(config)
+        tensors = _read_weights(weights, cls._outline(architecture))
+        restorer = cls(architecture)
+        restorer.load_state_dict(tensors, strict=True)
         return restorer.eval()
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
+        save_file(tensors, save_directory / WEIGHTS)
+        facts = {"model_type": "unpoison-restorer", "format": FORMAT, **dataclasses.asdict(self.architecture)}
+        (save_directory / CONFIG).write_text(json.dumps(facts, indent=2) + "\n")
+
+    def generate_model_card(self, card: Card | None = None, **_: Any) -> ModelCard:
+        """The model card, from what the architecture tells and what the author says."""
+        parameters = sum(tensor.numel() for tensor in self.state_dict().values())
+        return (card or Card()).render(self.architecture, parameters)
 
 
 def _read_config(path: Path) -> Architecture:
     try:
-        facts = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        with path.open("rb") as file:
+            facts = json.loads(file.read(_MAX_CONFIG))
+    except (OSError, ValueError, RecursionError) as error:
         raise RestorerError(f"cannot read {path}: {error}. Save the restorer again with save_pretrained") from error
     if not isinstance(facts, dict) or facts.pop("model_type", None) != "unpoison-restorer":
         raise RestorerError(f"{path} does not describe an unpoison restorer: check the folder")
-    if facts.pop("format", None) != FORMAT:
-        raise RestorerError(f"{path} has another format than {FORMAT}: install the unpoison that wrote it")
+    written = facts.pop("format", None)
+    if type(written) is int and written > FORMAT:
+        raise RestorerError(f"{path} was written by a newer unpoison: upgrade the package, or use an older revision")
+    if written != FORMAT:
+        raise RestorerError(f"{path} has another format than {FORMAT}: save the restorer again with save_pretrained")
     try:
         return Architecture(**facts)
     except TypeError as error:
         raise RestorerError(f"{path} has missing or unknown entries: {error}") from error
 
 
-def _read_weights(path: Path, restorer: Restorer) -> None:
-    expected = restorer.state_dict()
+def _read_weights(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
             found = set(file.keys())
@@ -217,9 +297,9 @@ def _read_weights(path: Path, restorer: Restorer) -> None:
                         f"{path}: {name} is {part.get_dtype()} {part.get_shape()} instead of F32 "
                         f"{list(tensor.shape)}: use the two files of one save_pretrained"
                     )
-            tensors = {name: file.get_tensor(name) for name in expected}
+            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in expected}
     except (OSError, SafetensorError) as error:
         raise RestorerError(f"cannot read {path}: {error}. Save the restorer again with save_pretrained") from error
     if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
         raise RestorerError(f"{path} holds values that are not finite: train the restorer again")
-    restorer.load_state_dict(tensors, strict=True)
+    return tensors
