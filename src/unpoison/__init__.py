@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .report import Report as Report
     from .restoration import Restorer as Restorer
     from .sanitizer import Sanitizer as Sanitizer
+    from .tables import sanitize as sanitize
 
 __version__ = "0.1.0.dev0"
 
@@ -24,6 +25,7 @@ _HOMES = {
     "Restorer": "restoration",
     "SanitizedDataset": "dataset",
     "Sanitizer": "sanitizer",
+    "sanitize": "tables",
     "verify": "improvement",
 }
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "SanitizedDataset",
     "Sanitizer",
     "__version__",
+    "sanitize",
     "verify",
 ]
 

@@ -26,7 +26,7 @@ from huggingface_hub.errors import (
 )
 
 # The base of the errors of whichever HTTP library the client uses: requests, httpx or another.
-from huggingface_hub.errors import HTTPError as TransportError
+from huggingface_hub.errors import HTTPError as TransportError  # type: ignore[attr-defined]
 
 from .errors import HubError
 
@@ -138,7 +138,7 @@ def open_snapshot(source: Source, first: str) -> Snapshot:
         raise HubError(f"the Hub names no commit for {source}: check HF_ENDPOINT")
     listed = {
         file.rfilename: _Listed(file.size, file.blob_id, None if file.lfs is None else file.lfs.sha256)
-        for file in info.siblings or []
+        for file in getattr(info, "siblings", None) or []
     }
     if first in listed and source.revision != info.sha:
         # By name, so that the cache notes which commit the name stands for.

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch.utils.data import get_worker_info
 
 from .data.access import RawView, preserved_rng
@@ -29,7 +28,8 @@ from .data.cache import (
     write_manifest,
 )
 from .data.files import publishing_folder, remove_leftovers, writing
-from .data.pixels import EightBit, Encoded, Pixels, from_eight_bit, to_eight_bit, with_channels
+from .data.pixels import EightBit, Encoded, Pixels, to_eight_bit, with_channels
+from .data.rows import clean_rows
 from .data.shards import ShardSample, write_shards
 from .data.store import MAX_SIZE, ImageStore, Survey, survey
 from .errors import ConfigError, DatasetError, ThinEvidenceWarning, WorkerPreparationWarning
@@ -154,25 +154,7 @@ class Sanitizer:
             ConfigError: `fit` was not called.
             DatasetError: the rows are not those of the dataset that was given to `fit`.
         """
-        cleaned = self.cleaned
-        report, (image_key, label_key) = cleaned.report, cleaned.manifest["keys"]
-        if max(indices, default=0) >= len(report) or image_key not in batch:
-            raise DatasetError("these rows are not of the dataset that the sanitizer was fitted to: call fit on it")
-        actions = report.action[indices]
-        out: dict[str, list[Any]] = {
-            "unpoison_action": actions.tolist(),
-            "unpoison_score": report.score[indices].tolist(),
-        }
-        if (actions == "restore").any():
-            out[image_key] = [
-                image if action == "drop" else _cleaned_image(cleaned, source, image)
-                for source, action, image in zip(indices, actions, batch[image_key], strict=True)
-            ]
-            out[label_key] = [
-                cleaned.label(source) if action == "restore" else label
-                for source, action, label in zip(indices, actions, batch[label_key], strict=True)
-            ]
-        return out
+        return clean_rows(self.cleaned, batch, indices)
 
     def _clean(self, view: RawView) -> Cleaned:
         progress = Progress(self.progress)
@@ -355,16 +337,6 @@ def apply_change(original: EightBit, before: Pixels, after: Pixels) -> EightBit:
         pixels = original.colour.astype(np.float32) + change[0].permute(1, 2, 0).numpy()
         colour = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
     return EightBit(colour, original.alpha)
-
-
-def _cleaned_image(cleaned: Cleaned, source: int, image: Any) -> Any:
-    """The clean image for a column that holds `image`: a file's bytes where it holds files, else an array."""
-    position = int(np.searchsorted(cleaned.source_index, source))
-    if isinstance(image, Image.Image | dict):
-        # Not a decoded image, which would be encoded anew and lose its exact pixels.
-        return {"bytes": cleaned.image_file(position), "path": None}
-    pixels = cleaned.restored_pixels(position)
-    return image if pixels is None else from_eight_bit(pixels, np.asarray(image), cleaned.levels)
 
 
 def _with_own_labels(outcome: Outcome, class_ids: npt.NDArray[np.int64]) -> Report:

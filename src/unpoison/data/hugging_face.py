@@ -52,26 +52,11 @@ class RawHuggingFace:
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         row = dict(self._plain[index])
-        if self._image_key is not None:
-            row[self._image_key] = self._image(row[self._image_key])
-        elif self.keys_by_features is not None and isinstance(row[self.keys_by_features.image], list):
-            key = self.keys_by_features.image
-            row[key] = np.array(row[key], dtype=self.dataset.features[key].dtype)
+        keys = self.keys_by_features
+        if keys is not None:
+            row[keys.image] = stored_image(row[keys.image], self.dataset.features[keys.image], self._lazy)
         note_steps([Step("format", "item", self._format)])
         return row
-
-    def _image(self, value: Any) -> Any:
-        if value is None:
-            return None
-        feature = self.dataset.features[self._image_key]
-        data = value["bytes"]
-        if data is None and value["path"] is not None and Path(value["path"]).is_file():
-            data = Path(value["path"]).read_bytes()
-        if data is not None and self._lazy:
-            return Encoded(data, mode=feature.mode, rotate=True)
-        from datasets import Image as ImageFeature
-
-        return ImageFeature(mode=feature.mode).decode_example({"bytes": data, "path": value["path"]})
 
     def _format(self, row: dict[str, Any]) -> Any:
         """Formats a row as the dataset itself would have."""
@@ -91,6 +76,29 @@ class RawHuggingFace:
                 raise DatasetError(f"rows of format {form['type']!r} hold no images: pass dataset.with_format(None)")
             out = formatter.recursive_tensorize(chosen)
         return {**out, **others} if form["output_all_columns"] else out
+
+
+def stored_image(value: Any, feature: Any, lazy: bool = True) -> Any:
+    """The raw image of a value as it is stored.
+
+    Args:
+        value: a dict of bytes and path, an image that would become one, or a nested list.
+        feature: of the column.
+        lazy: whether an image file comes as its bytes, else decoded.
+    """
+    if type(feature).__name__ != "Image":
+        return np.array(value, dtype=feature.dtype) if isinstance(value, list | np.ndarray) else value
+    if value is None:
+        return None
+    value = value if isinstance(value, dict) else feature.encode_example(value)
+    data = value["bytes"]
+    if data is None and value["path"] is not None and Path(value["path"]).is_file():
+        data = Path(value["path"]).read_bytes()
+    if data is not None and lazy:
+        return Encoded(data, mode=feature.mode, rotate=True)
+    from datasets import Image as ImageFeature
+
+    return ImageFeature(mode=feature.mode).decode_example({"bytes": data, "path": value["path"]})
 
 
 def feature_keys(features: Any) -> Keys | None:

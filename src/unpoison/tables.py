@@ -1,0 +1,121 @@
+"""`unpoison.sanitize`: Hugging Face datasets, cleaned in one line."""
+
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import datasets
+
+from .data.hugging_face import feature_keys
+from .data.items import Keys
+from .data.rows import clean_rows, row_digest
+from .errors import ConfigError, DatasetError
+from .sanitizer import Sanitizer
+
+
+def sanitize(
+    dataset: Any, method: str = "pdautor", *, split: str = "train", num_proc: int | None = None, **options: Any
+) -> Any:
+    """Cleans a Hugging Face dataset.
+
+    Restored rows get their new image and label, dropped rows are left out, and all others keep their bytes. Features
+    and format stay. Two columns are added: `unpoison_action` ("keep" or "restore") and `unpoison_score`.
+
+    Args:
+        dataset: a `Dataset`, an `IterableDataset`, or a dict of them by split. A stream is read once to find the
+            poison, with a copy of its images and labels on disk meanwhile, and is a stream again afterwards.
+        method: a registered method, as of `Sanitizer`.
+        split: the one that is cleaned of a dict; the others stay as they are.
+        num_proc: processes that write the result.
+        options: further arguments of `Sanitizer`.
+
+    Raises:
+        ConfigError: an argument is unknown.
+        DatasetError: the dataset cannot be cleaned as it is.
+    """
+    if isinstance(dataset, Mapping):
+        if split not in dataset:
+            raise ConfigError(f"there is no split {split!r}: choose one of {', '.join(map(str, dataset))} by split=")
+        cleaned = sanitize(dataset[split], method, num_proc=num_proc, **options)
+        return type(dataset)({**dataset, split: cleaned})
+    if isinstance(dataset, datasets.IterableDataset):
+        return _sanitize_stream(dataset, Sanitizer(method, **options))
+    if not isinstance(dataset, datasets.Dataset):
+        raise DatasetError(f"sanitize takes datasets of Hugging Face, got {type(dataset).__name__}: SanitizedDataset")
+    sanitizer = Sanitizer(method, **options)
+    plain = dataset.with_format(None)
+    sanitizer.fit(plain)
+    cleaned = plain.map(
+        sanitizer, batched=True, with_indices=True, num_proc=num_proc, features=_with_columns(dataset.features)
+    ).filter(_is_served, input_columns="unpoison_action", num_proc=num_proc)
+    form = dataset.format
+    columns = None if form["columns"] == dataset.column_names else form["columns"]
+    return cleaned.with_format(form["type"], columns, form["output_all_columns"], **form["format_kwargs"])
+
+
+def _sanitize_stream(dataset: Any, sanitizer: Sanitizer) -> Any:
+    features = dataset.features
+    if features is None:
+        raise DatasetError("the stream does not say what its columns hold: name them with dataset.cast(features)")
+    keys = feature_keys(features)
+    if keys is None:
+        raise DatasetError(f'which of {", ".join(features)} is what? Name one column "image" and one "label"')
+    image = features[keys.image]
+    if isinstance(image, datasets.Image):
+        dataset = dataset.cast_column(keys.image, datasets.Image(mode=image.mode, decode=False))
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        sanitizer.fit(_stored(dataset.select_columns(list(keys)), features, keys, folder))
+    cleaned = dataset.map(_ByContent(sanitizer, keys, image), batched=True)
+    # The features come last: images stay files until someone asks for the rows.
+    return cleaned.filter(_is_served, input_columns="unpoison_action").cast(_with_columns(features))
+
+
+def _stored(stream: Any, features: Any, keys: Keys, folder: str) -> Any:
+    """The rows of a stream on disk, with random access."""
+
+    def rows() -> Iterator[Any]:
+        yield from stream
+
+    return datasets.Dataset.from_generator(
+        rows,
+        features=datasets.Features({key: features[key] for key in keys}),
+        cache_dir=folder,
+        fingerprint=uuid.uuid4().hex,
+    )
+
+
+class _ByContent:
+    """Cleans batches of a stream, whose rows have no fixed positions: shards come in any order and to any worker.
+
+    Of rows with the same image and label, each is treated as the most suspicious one.
+    """
+
+    def __init__(self, sanitizer: Sanitizer, keys: Keys, feature: Any) -> None:
+        self._sanitizer, self._keys, self._feature = sanitizer, keys, feature
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_sources"}
+
+    @cached_property
+    def _sources(self) -> dict[bytes, int]:
+        cleaned = self._sanitizer.cleaned
+        ascending = cleaned.report.score.argsort(kind="stable").tolist()
+        return {cleaned.digest(source): source for source in ascending}
+
+    def __call__(self, batch: Any) -> dict[str, list[Any]]:
+        rows = zip(batch[self._keys.image], batch[self._keys.label], strict=True)
+        digests = [row_digest(image, label, self._feature) for image, label in rows]
+        if not self._sources.keys() >= set(digests):
+            raise DatasetError("the stream has rows that it did not have before: sanitize it again, unshuffled by row")
+        return clean_rows(self._sanitizer.cleaned, batch, [self._sources[digest] for digest in digests])
+
+
+def _is_served(action: str) -> bool:
+    return action != "drop"
+
+
+def _with_columns(features: Any) -> Any:
+    added = {"unpoison_action": datasets.Value("string"), "unpoison_score": datasets.Value("float64")}
+    return datasets.Features({**features, **added})
