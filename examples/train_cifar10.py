@@ -40,6 +40,7 @@ def network(channels: int) -> nn.Module:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--digits", action="store_true", help="train on digits, which need no download")
+    parser.add_argument("--preset", default="default", help="of the cleaning: default, fast or paper")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--workers", type=int, default=0)
     arguments = parser.parse_args()
@@ -48,7 +49,7 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     train, test, channels = load_data(arguments.digits)
 
-    train = SanitizedDataset(train, method="pdautor").prepare()  # the one-line change
+    train = SanitizedDataset(train, method="pdautor", config=arguments.preset).prepare()  # the one-line change
     print(train.report.summary())
 
     model = network(channels).to(device)

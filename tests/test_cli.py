@@ -14,6 +14,8 @@ from unpoison.bench.data import LabelledImages
 from unpoison.bench.evaluate import Downstream
 from unpoison.cli import main
 from unpoison.demo import DemoResult, load_digits
+from unpoison.restoration import Restorer
+from unpoison.restoration.restorer import Architecture
 
 COUNT = 1200
 
@@ -169,7 +171,33 @@ def test_wrong_usage(arguments, capfd):
     assert "usage: unpoison" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["demo", "--help"], ["clean", "--help"], ["--version"]])
+@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+def test_push_and_pull_a_restorer(hub, tmp_path, capfd):
+    architecture = Architecture(
+        height=8, width=8, channels=1, kind="none", generator_width=4, transformer_depth=1, residual=True,
+        positions=True,
+    )  # fmt: skip
+    Restorer(architecture).save_pretrained(tmp_path / "r")
+    assert main(["push", str(tmp_path / "r"), "user/name", "--private", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["kind"] == "model"
+    assert hub.repository("user/name").private
+    assert main(["pull", "user/name", str(tmp_path / "again")]) == 0
+    assert "user/name@" in capfd.readouterr().out
+    weights = [(tmp_path / folder / "model.safetensors").read_bytes() for folder in ("r", "again")]
+    assert weights[0] == weights[1]
+    assert main(["pull", "user/gone", str(tmp_path / "gone")]) == 1
+    assert "no such model" in one_line(capfd)
+    assert not (tmp_path / "gone").exists()
+    (tmp_path / "photos").mkdir()
+    assert main(["push", str(tmp_path / "photos"), "user/photos"]) == 1
+    assert "cannot read" in one_line(capfd)
+    assert ("models", "user/photos") not in hub.repositories
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["push", "--help"], ["pull", "--help"], ["demo", "--help"], ["clean", "--help"], ["--version"]],
+)
 def test_help(arguments, capfd):
     with pytest.raises(SystemExit) as caught:
         main(arguments)

@@ -10,7 +10,7 @@ from datasets.fingerprint import Hasher
 from PIL import Image
 
 import corner
-from unpoison import Report, Sanitizer
+from unpoison import Report, Sanitizer, sanitize
 from unpoison.data.pixels import EightBit
 from unpoison.errors import ConfigError, DatasetError
 from unpoison.sanitizer import apply_change
@@ -45,6 +45,7 @@ def test_second_fit_opens_the_first_ones_result(pairs, tmp_path):
 def test_export(pairs, tmp_path):
     report = Sanitizer("corner").export(pairs, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "README.md",
         "shard-00000.tar",
         "_info.json",
         "report.json",
@@ -137,9 +138,10 @@ def test_array_columns(images_and_labels):
     table = datasets.Dataset.from_dict({"image": list(images), "label": labels.tolist()}, features=features)
     sanitizer = Sanitizer("corner")
     sanitizer.fit(table)
-    cleaned = table.map(sanitizer, batched=True, with_indices=True)
-    np.testing.assert_array_equal(np.array(cleaned[3]["image"]), corner.repaired(images)[3])
-    np.testing.assert_array_equal(np.array(cleaned[4]["image"]), images[4])
+    mapped = table.map(sanitizer, batched=True, with_indices=True)
+    for cleaned in (mapped, sanitize(table, "corner")):
+        np.testing.assert_array_equal(np.array(cleaned[3]["image"]), corner.repaired(images)[3])
+        np.testing.assert_array_equal(np.array(cleaned[4]["image"]), images[4])
 
 
 def test_change_is_carried_over_to_any_size():

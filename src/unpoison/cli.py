@@ -1,4 +1,4 @@
-"""The command line: `unpoison demo`, `clean`, `verify` and `bench`. Exit codes: 0 done, 1 failed, 2 wrong arguments."""
+"""The command line: `unpoison demo`, `clean`, `verify`, `push`, `pull`, `bench`. Exit: 0 done, 1 failed, 2 misused."""
 
 import argparse
 import json
@@ -69,6 +69,29 @@ def _parser() -> argparse.ArgumentParser:
     _torchvision(verify)
     _common(verify, seeds="+")
     verify.set_defaults(command=_verify, seed=[0, 1, 2])
+
+    push = commands.add_parser(
+        "push",
+        help="upload a restorer or a cleaned set to the Hugging Face Hub",
+        description="Uploads FOLDER: a restorer, or what `unpoison clean` wrote.",
+        epilog="example: unpoison push cleaned/ user/name --private",
+    )
+    push.add_argument("folder", metavar="FOLDER", type=Path)
+    push.add_argument("repo", metavar="ID", help="user/name on the Hub")
+    push.add_argument("--private", action="store_true", help="make a new repository private")
+    push.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
+    push.set_defaults(command=_push)
+
+    pull = commands.add_parser(
+        "pull",
+        help="fetch a restorer from the Hugging Face Hub",
+        description="Fetches the restorer ID, checks it and writes it into FOLDER.",
+        epilog="example: unpoison pull user/name@main restorer/",
+    )
+    pull.add_argument("repo", metavar="ID", help="user/name or user/name@revision on the Hub")
+    pull.add_argument("folder", metavar="FOLDER", type=Path)
+    pull.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
+    pull.set_defaults(command=_pull)
 
     bench = commands.add_parser(
         "bench",
@@ -182,6 +205,29 @@ def _verify(arguments: argparse.Namespace) -> None:
         progress=not arguments.quiet,
     )
     print(json.dumps(found.as_dict(), indent=1) if arguments.json else found.as_text())
+
+
+def _push(arguments: argparse.Namespace) -> None:
+    from .data.reopened import ShardSet
+    from .data.shards import INFO
+    from .hub import Kind, push_folder
+    from .restoration import Restorer
+
+    kind: Kind = "dataset" if (arguments.folder / INFO).is_file() else "model"
+    # What others could not read is not uploaded.
+    _ = ShardSet(arguments.folder) if kind == "dataset" else Restorer.from_pretrained(arguments.folder)
+    message = "Add a restorer" if kind == "model" else "Add a cleaned set"
+    address = push_folder(arguments.folder, arguments.repo, kind, private=arguments.private or None, message=message)
+    print(json.dumps({"kind": kind, "commit": address}, indent=1) if arguments.json else address)
+
+
+def _pull(arguments: argparse.Namespace) -> None:
+    from .restoration import Restorer
+
+    restorer = Restorer.from_pretrained(arguments.repo)
+    restorer.save_pretrained(arguments.folder)
+    facts = {"folder": str(arguments.folder), "origin": restorer.origin}
+    print(json.dumps(facts, indent=1) if arguments.json else f"{restorer.origin}: {arguments.folder}")
 
 
 def _bench(arguments: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from .data.access import KEEP, RawView, Record
 from .data.cache import Cleaned
 from .data.items import class_of, label_like
 from .data.pixels import from_eight_bit
+from .data.reopened import ShardSet
 from .data.served import Replacement
 from .errors import DatasetError
 from .methods.base import OnPoison
@@ -86,6 +87,32 @@ class SanitizedDataset(Replacement):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.Lock())
 
+    @classmethod
+    def from_shards(
+        cls,
+        source: str | Path,
+        *,
+        revision: str | None = None,
+        transform: Any = KEEP,
+        target_transform: Any = KEEP,
+    ) -> "SanitizedDataset":
+        """Reopens a cleaned set without the original: what `Sanitizer.export` or `unpoison clean` wrote.
+
+        Items are (PIL image, label), each through its transform. Restored images and those that had no file of their
+        own come with 8 bits per channel. The files may come from anyone: nothing in them is run or extracted.
+
+        Args:
+            source: the folder, or a dataset on the Hub: "user/name" or "user/name@revision".
+            revision: branch, tag or commit on the Hub.
+            transform: applied to the image.
+            target_transform: applied to the label.
+
+        Raises:
+            CacheError: the folder holds something else, or a damaged or incomplete set.
+            HubError: the dataset cannot be found or reached.
+        """
+        return _Reopened(ShardSet.open(source, revision), transform, target_transform)
+
     def prepare(self) -> "SanitizedDataset":
         """Cleans the dataset now, or opens the cached result. Safe to call from several processes at once.
 
@@ -155,3 +182,49 @@ class SanitizedDataset(Replacement):
         pixels, label = cleaned.restored_pixels(position), cleaned.label(source)
         image = KEEP if pixels is None else from_eight_bit(pixels, record.image, cleaned.levels)
         return record, image, KEEP if label == class_of(record.label) else label_like(label, record.label)
+
+
+class _Reopened(SanitizedDataset):
+    """Cleaned shards that take the place of the wrapped dataset."""
+
+    def __init__(self, shards: ShardSet, transform: Any, target_transform: Any) -> None:
+        self.dataset = self._shards = shards
+        self.transform, self.target_transform = transform, target_transform
+        self._lock = threading.Lock()
+
+    def prepare(self) -> SanitizedDataset:
+        return self
+
+    @property
+    def report(self) -> Report:
+        """Of the run that made the shards.
+
+        Raises:
+            CacheError: the report does not lie with the shards.
+        """
+        return self._shards.report
+
+    @property
+    def shards(self) -> list[Path]:
+        return list(self._shards.shards)
+
+    @property
+    def source_index(self) -> npt.NDArray[np.int64]:
+        return self._shards.source_index.copy()
+
+    @property
+    def targets(self) -> list[int | str]:
+        return [self._shards.label(position) for position in range(len(self._shards))]
+
+    @property
+    def classes(self) -> list[str]:
+        names = self._shards.names()
+        if names is None:
+            raise AttributeError("the dataset that was cleaned did not name its classes")
+        return names
+
+    def __len__(self) -> int:
+        return len(self._shards)
+
+    def _sample(self, position: int) -> tuple[Record, Any, Any]:
+        return self._shards.read(position), KEEP, KEEP

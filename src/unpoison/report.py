@@ -16,6 +16,8 @@ from .errors import CacheError
 
 FORMAT = 1
 _JSON, _ARRAYS = "report.json", "report.npz"
+_MAX_BYTES = 1 << 32
+"""Of the unpacked arrays: those of ten million samples are smaller."""
 _FIELDS = ("score", "flagged", "kind", "action", "label", "original_label", "quality", "votes")
 
 
@@ -115,7 +117,11 @@ class Report:
             facts = json.loads((folder / _JSON).read_text())
             if facts.pop("format") > FORMAT:
                 raise CacheError(f"the report in {folder} was written by a newer unpoison: upgrade the package")
-            with np.load(io.BytesIO((folder / _ARRAYS).read_bytes()), allow_pickle=False) as arrays:
+            content = io.BytesIO((folder / _ARRAYS).read_bytes())
+            with zipfile.ZipFile(content) as packed:
+                if sum(entry.file_size for entry in packed.infolist()) > _MAX_BYTES:
+                    raise CacheError(f"the report in {folder} unpacks to more than {_MAX_BYTES} bytes: get it anew")
+            with np.load(content, allow_pickle=False) as arrays:
                 values = {name: arrays[name] for name in _FIELDS}
             facts["classes"] = [ClassEvidence(**entry) for entry in facts["classes"]]
             return cls(**values, **facts)

@@ -43,6 +43,25 @@ if TYPE_CHECKING:
     from .restoration import Restorer
 
 _THIN = 50
+_CARD = """---
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: "shard-*.tar"
+tags:
+- unpoison
+- webdataset
+---
+
+# Cleaned images
+
+WebDataset shards of a dataset that [unpoison](https://pypi.org/project/unpoison/) cleaned. `report.json` says how.
+
+```python
+train = unpoison.SanitizedDataset.from_shards("user/name")  # the id of this repository, or the folder
+```
+"""
 
 
 class Sanitizer:
@@ -113,6 +132,7 @@ class Sanitizer:
             if (restorer := self.cleaned.folder / "outcome" / "restorer").is_dir():
                 shutil.copytree(restorer, folder / "restorer", dirs_exist_ok=True)
             report.save(folder)
+            (folder / "README.md").write_text(_CARD)
         except OSError as error:
             raise ConfigError(f"cannot write to {folder} ({error}): choose another folder") from error
         return report
@@ -263,7 +283,8 @@ class Sanitizer:
         served = np.flatnonzero(report.action != "drop")
         samples = _Samples(view, store, found, report, served, restored_index, restored_images)
         with progress.stage("shards") as stage, writing(self.cache_dir):
-            shards = write_shards(folder, len(served), samples, found.extension, stage=stage)
+            names = {"names": found.names, "text_labels": found.text_labels}
+            shards = write_shards(folder, len(served), samples, found.extension, facts=names, stage=stage)
         with writing(self.cache_dir):
             write_manifest(
                 folder,
@@ -295,6 +316,7 @@ class _Samples:
         report, record = self.report, self.view.read(source)
         if record.digest() != self.found.digests[source].tobytes():
             raise DatasetError(f"item {source} changed while the dataset was being cleaned: run again")
+        mode, rotate = None, False
         place = int(np.searchsorted(self.restored_index, source))
         if place < len(self.restored_index) and self.restored_index[place] == source:
             original = to_eight_bit(record.image, self.found.levels)
@@ -302,6 +324,7 @@ class _Samples:
             image, encoding = apply_change(original, work, self.restored_images[place]).png(), "png"
         elif isinstance(record.stored_image, Encoded):
             image, encoding = record.stored_image.data, record.stored_image.extension
+            mode, rotate = record.stored_image.mode, record.stored_image.rotate
         else:
             image, encoding = to_eight_bit(record.image, self.found.levels).png(), "png"
         facts = {
@@ -311,6 +334,8 @@ class _Samples:
             "original_label": int(report.original_label[source]),
             "quality": float(report.quality[source]),
             "encoding": encoding,
+            "mode": mode,
+            "rotate": rotate,
         }
         return ShardSample(image, int(report.label[source]), facts)
 

@@ -39,7 +39,8 @@ def sanitize(
         if split not in dataset:
             raise ConfigError(f"there is no split {split!r}: choose one of {', '.join(map(str, dataset))} by split=")
         cleaned = sanitize(dataset[split], method, num_proc=num_proc, **options)
-        return type(dataset)({**dataset, split: cleaned})
+        splits: Any = type(dataset)
+        return splits({**dataset, split: cleaned})
     if isinstance(dataset, datasets.IterableDataset):
         return _sanitize_stream(dataset, Sanitizer(method, **options))
     if not isinstance(dataset, datasets.Dataset):

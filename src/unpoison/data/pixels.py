@@ -15,6 +15,8 @@ from ..errors import DatasetError
 
 Pixels = npt.NDArray[np.uint8]
 
+_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "ICO", "PCX", "TGA")
+"""Of files that are decoded. Others, such as EPS, would start programs."""
 _NUMERIC_MODES = ("I", "F", "I;16")
 _GREY_MODES = ("1", "L", "LA", *_NUMERIC_MODES)
 _COLOUR_MODES = ("RGB", "RGBA", "P", "CMYK", "YCbCr", "HSV")
@@ -31,11 +33,11 @@ class Encoded:
     """
 
     def __init__(self, data: bytes, mode: str | None = None, rotate: bool = False) -> None:
-        self.data, self._mode, self._rotate = data, mode, rotate
+        self.data, self._mode, self.rotate = data, mode, rotate
 
     @cached_property
     def _header(self) -> tuple[str, str, tuple[int, int]]:
-        with Image.open(io.BytesIO(self.data)) as image:
+        with Image.open(io.BytesIO(self.data), formats=_FORMATS) as image:
             return str(image.format).lower(), image.mode, (image.height, image.width)
 
     @property
@@ -54,9 +56,9 @@ class Encoded:
 
     def decode(self) -> Image.Image:
         """The image; raises what PIL raises for a damaged file."""
-        image: Image.Image = Image.open(io.BytesIO(self.data))
+        image: Image.Image = Image.open(io.BytesIO(self.data), formats=_FORMATS)
         image.load()
-        if self._rotate and image.getexif().get(ExifTags.Base.Orientation) is not None:
+        if self.rotate and image.getexif().get(ExifTags.Base.Orientation) is not None:
             image = ImageOps.exif_transpose(image)
         return image if self._mode is None else image.convert(self._mode)
 

@@ -72,4 +72,8 @@ def _image(cleaned: Cleaned, source: int, image: Any) -> Any:
     if isinstance(image, Image.Image | dict):
         return {"bytes": cleaned.image_file(position), "path": None}
     pixels = cleaned.restored_pixels(position)
-    return image if pixels is None else from_eight_bit(pixels, np.asarray(image), cleaned.levels)
+    if pixels is None:
+        return image
+    new = from_eight_bit(pixels, np.asarray(image), cleaned.levels)
+    # `datasets` cannot write a column of lists and arrays.
+    return new.tolist() if isinstance(image, list) else new

@@ -25,6 +25,7 @@ from ..progress import Stage
 from .files import publish_bytes, temporary_name
 
 SAMPLES_PER_SHARD = 2048
+INFO = "_info.json"
 _INDEX = "index.npy"
 
 
@@ -44,12 +45,14 @@ def write_shards(
     sample_at: Callable[[int], ShardSample],
     extension: str = "png",
     *,
+    facts: dict[str, Any] | None = None,
     per_shard: int = SAMPLES_PER_SHARD,
     stage: Stage | None = None,
 ) -> list[dict[str, Any]]:
     """Writes samples 0..count-1 to `folder/shards/shard-00000.tar` and so on, their index and timm's `_info.json`.
 
     The bytes depend on the samples only. Shards that an earlier, interrupted call finished are checked and kept.
+    `facts` about the set as a whole are added to `_info.json`.
 
     Returns:
         For each shard: name, size in bytes, sha256, number of samples.
@@ -80,7 +83,7 @@ def write_shards(
         with temporary.open("wb") as file:
             np.save(file, index, allow_pickle=False)
         temporary.replace(folder / _INDEX)
-    publish_bytes(shards / "_info.json", json.dumps(_timm_info(entries), indent=1).encode())
+    publish_bytes(shards / INFO, json.dumps({**_timm_info(entries), "unpoison": facts or {}}, indent=1).encode())
     return entries
 
 
