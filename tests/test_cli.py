@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unpoison import Report
+import corner  # noqa: F401 (registers the method)
+from restorers import make_restorer
+from unpoison import Report, SanitizedDataset, Sanitizer
 from unpoison.attacks import BadNets, PoisonedDataset
 from unpoison.bench.data import LabelledImages
 from unpoison.bench.evaluate import Downstream
 from unpoison.cli import main
 from unpoison.demo import DemoResult, load_digits
-from unpoison.restoration import Restorer
-from unpoison.restoration.restorer import Architecture
 
 COUNT = 1200
 
@@ -173,11 +173,7 @@ def test_wrong_usage(arguments, capfd):
 
 @pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 def test_push_and_pull_a_restorer(hub, tmp_path, capfd):
-    architecture = Architecture(
-        height=8, width=8, channels=1, kind="none", generator_width=4, transformer_depth=1, residual=True,
-        positions=True,
-    )  # fmt: skip
-    Restorer(architecture).save_pretrained(tmp_path / "r")
+    make_restorer().save_pretrained(tmp_path / "r")
     assert main(["push", str(tmp_path / "r"), "user/name", "--private", "--json"]) == 0
     assert json.loads(capfd.readouterr().out)["kind"] == "model"
     assert hub.repository("user/name").private
@@ -192,6 +188,19 @@ def test_push_and_pull_a_restorer(hub, tmp_path, capfd):
     assert main(["push", str(tmp_path / "photos"), "user/photos"]) == 1
     assert "cannot read" in one_line(capfd)
     assert ("models", "user/photos") not in hub.repositories
+
+
+@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning", "ignore::unpoison.errors.ThinEvidenceWarning")
+def test_push_a_cleaned_set(hub, pairs, tmp_path, capfd):
+    Sanitizer("corner").export(pairs, tmp_path / "cleaned")
+    assert main(["push", str(tmp_path / "cleaned"), "user/set", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["kind"] == "dataset"
+    assert len(SanitizedDataset.from_shards("user/set")) == 23
+    shard = tmp_path / "cleaned" / "shard-00000.tar"
+    shard.write_bytes(shard.read_bytes()[:1000])
+    assert main(["push", str(tmp_path / "cleaned"), "user/damaged"]) == 1
+    assert "get it anew" in one_line(capfd)
+    assert ("datasets", "user/damaged") not in hub.repositories
 
 
 @pytest.mark.parametrize(

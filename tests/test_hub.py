@@ -14,23 +14,17 @@ from safetensors.torch import load_file, save
 
 import hub_server
 from hub_server import Fault
+from restorers import make_restorer
 from unpoison import Restorer, SanitizedDataset
 from unpoison import hub as package_hub
 from unpoison.errors import HubError, RestorerError, UnpoisonError
 from unpoison.restoration import Card
-from unpoison.restoration.restorer import Architecture
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::unpoison.errors.ThinEvidenceWarning",
     "ignore:Use 'content=:DeprecationWarning",  # by the client, of its HTTP library
 )
 NAME = "user/restorer"
-
-
-def make_restorer(seed=0, **changes) -> Restorer:
-    values = {"height": 8, "width": 8, "channels": 3, "kind": "none", "generator_width": 4, "transformer_depth": 1}
-    torch.manual_seed(seed)
-    return Restorer(Architecture(**{**values, "residual": True, "positions": True, **changes})).eval()
 
 
 def files_of(restorer, folder) -> dict[str, bytes]:
@@ -131,6 +125,15 @@ def test_a_prepared_dataset_stays_with_its_commit(pushed, hub, pairs, cache, tmp
     assert again._sanitizer.restorer == served.report.config["restorer"]
     assert len(again) == 23
     assert len(list(cache.glob("runs/*"))) == 1
+
+
+def test_a_restorer_that_was_changed_after_it_was_pulled_stays_changed(pushed, pairs, cache):
+    changed = Restorer.from_pretrained(NAME)
+    changed.strength.zero_()
+    served = SanitizedDataset(pairs, "corner", restorer=changed).prepare()
+    assert pickle.loads(pickle.dumps(served))._sanitizer.restorer.strength == 0
+    SanitizedDataset(pairs, "corner", restorer=NAME).prepare()
+    assert len(list(cache.glob("runs/*"))) == 2
 
 
 # What goes wrong on the way.
@@ -234,6 +237,12 @@ def test_a_corrupted_file_is_not_used_and_not_kept(pushed, hub):
     assert torch.equal(Restorer.from_pretrained(NAME)(images), restorer(images))
 
 
+def test_a_cache_that_cannot_be_written(pushed, hub, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "file" / "hub"))
+    refused("cannot be read or written here.*HF_HOME")
+
+
 def test_no_hub(pushed, hub):
     hub.faults.append(Fault("/api/models", change=lambda data: b"<html>Please sign in to the Wi-Fi</html>"))
     refused("cannot be reached")
@@ -256,7 +265,6 @@ def tampered(files, **changes):
         (lambda f: tampered(f, generator_width=10**9), "1..256"),
         (lambda f: tampered(f, auto_map={"AutoModel": "evil.Model"}), "missing or unknown"),
         (lambda f: {**f, "config.json": b"[" * 60000}, "cannot read"),
-        (lambda f: {**f, "config.json": b" " * 10**6}, "config.json .* has 1000000 bytes"),
         (lambda f: {k: v for k, v in f.items() if k != "config.json"}, "has no file config.json"),
         (lambda f: {k: v for k, v in f.items() if k != "model.safetensors"}, "has no file model.safetensors"),
         (lambda f: {**f, "model.safetensors": f["model.safetensors"] + bytes(3 << 20)}, "has .* bytes where at most"),
@@ -274,6 +282,9 @@ def test_nothing_large_is_downloaded_or_built_for_a_wrong_repository(pushed, hub
     refused("does not describe", "user/bert")
     hub.add("user/pickle", {"config.json": files["config.json"], "pytorch_model.bin": b"\x80\x04 code"})
     refused("no file model.safetensors", "user/pickle")
+    hub.add("user/large", {**files, "config.json": b" " * 10**6})
+    refused("config.json .* has 1000000 bytes where at most", "user/large")
+    assert not any("large/resolve" in request for request in hub.requests)
     assert not any("bert/resolve" in request and "safetensors" in request for request in hub.requests)
     assert not any("pytorch_model.bin" in request for request in hub.requests)
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -91,6 +92,39 @@ def test_wrong_json(report, tmp_path, text):
     (tmp_path / "report.json").write_text(text)
     with pytest.raises(CacheError, match="no readable report"):
         Report.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"score": np.zeros(5, np.float32)},
+        {"label": np.zeros((4, 1), np.int64)},
+        {"action": np.zeros(4, np.int64)},
+        {"quality": np.array(["high"] * 4)},
+    ],
+)
+def test_arrays_of_another_kind(report, tmp_path, changes):
+    dataclasses.replace(report, **changes).save(tmp_path)
+    with pytest.raises(CacheError, match="right type and length"):
+        Report.load(tmp_path)
+
+
+def test_arrays_that_claim_to_be_huge(report, tmp_path, monkeypatch):
+    """Neither their size in the archive nor their shape takes memory."""
+    report.save(tmp_path)
+    monkeypatch.setattr("unpoison.report._MAX_BYTES", 1 << 16)
+    assert len(Report.load(tmp_path)) == 4
+    with zipfile.ZipFile(tmp_path / "report.npz") as packed:
+        members = {name: packed.read(name) for name in packed.namelist()}
+    shaped = members["score.npy"].replace(b"(4,), }" + b" " * 20, b"(400000000000000,), }" + b" " * 6)
+    assert len(shaped) == len(members["score.npy"])
+    assert shaped != members["score.npy"]
+    for score in (shaped, bytes(1 << 17)):
+        with zipfile.ZipFile(tmp_path / "report.npz", "w", zipfile.ZIP_DEFLATED) as packed:
+            for name, content in {**members, "score.npy": score}.items():
+                packed.writestr(name, content)
+        with pytest.raises(CacheError):
+            Report.load(tmp_path)
 
 
 def test_newer_format(report, tmp_path):

@@ -60,6 +60,8 @@ def test_export(pairs, tmp_path):
 class FakeRestorer:
     """Has what the pipeline needs of a restorer: a digest of its files, and a copy of them in the cache."""
 
+    origin = None
+
     def __init__(self, weights):
         self.weights = weights
 

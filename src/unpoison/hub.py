@@ -6,6 +6,7 @@ within seconds. It yields the commit, and the size and checksum of every file: n
 expected, and what arrives is checked. Without a connection, files that were fetched before are used.
 """
 
+import errno
 import hashlib
 import re
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ from .errors import HubError
 TIMEOUT = 10.0
 """Seconds that the Hub may take to answer the first question."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_DISK = {errno.EACCES, errno.EDQUOT, errno.ENOENT, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS}
 _LOG_IN = "log in with `hf auth login` or set HF_TOKEN to a token that may"
 
 Kind = Literal["model", "dataset"]
@@ -111,15 +113,16 @@ class Snapshot:
         return path
 
 
-def open_snapshot(source: Source, first: str) -> Snapshot:
+def open_snapshot(source: Source, first: str, max_bytes: int) -> Snapshot:
     """Finds the commit that a revision stands for now; without a connection, the one it stood for last.
 
     Args:
         source: what to open.
-        first: a file at the top of the repository, by which a copy in the cache is recognised.
+        first: a file at the top of the repository, by which a copy in the cache is recognised. It is fetched.
+        max_bytes: the largest size that `first` may have.
 
     Raises:
-        HubError: the repository cannot be found or reached.
+        HubError: the repository cannot be found or reached, or lacks the file.
     """
     try:
         with explaining(source, "look up"):
@@ -140,11 +143,13 @@ def open_snapshot(source: Source, first: str) -> Snapshot:
         file.rfilename: _Listed(file.size, file.blob_id, None if file.lfs is None else file.lfs.sha256)
         for file in getattr(info, "siblings", None) or []
     }
-    if first in listed and source.revision != info.sha:
-        # By name, so that the cache notes which commit the name stands for.
+    snapshot = Snapshot(source._replace(revision=info.sha), listed)
+    snapshot.fetch(first, max_bytes)
+    if source.revision != info.sha:
+        # By name, so that the cache notes which commit the name stands for; the content is there already.
         with explaining(source, f"download {first} of"):
             _download(source, first, local=False)
-    return Snapshot(source._replace(revision=info.sha), listed)
+    return snapshot
 
 
 def push_folder(
@@ -201,7 +206,10 @@ def _advice(error: Exception, source: Source) -> str:
         case GatedRepoError():
             return f"access is granted on request: ask for it on the repository's page, then {_LOG_IN} read it"
         case RepositoryNotFoundError():
-            return f"there is no such {source.kind}, or it is private: check the name, and {_LOG_IN} read it"
+            return (
+                f"there is no such {source.kind}, or it is private: check the name (or the path, if it is to be a "
+                f"folder), and {_LOG_IN} read it"
+            )
         case RevisionNotFoundError():
             return "there is no such revision: check the branch, tag or commit"
         case _ if isinstance(error.__cause__, OfflineModeIsEnabled) or isinstance(error, OfflineModeIsEnabled):
@@ -216,6 +224,8 @@ def _advice(error: Exception, source: Source) -> str:
             return "too many requests: wait some minutes and try again"
         case _ if status is not None:
             return f"it answers with error {status}: try again later, or give a local folder"
+        case OSError() if error.errno in _DISK:
+            return f"a file cannot be read or written here ({error}): check the folder or set HF_HOME to another disk"
         case _:
             return (
                 f"it cannot be reached ({type(error).__name__}: {str(error)[:200]}): check the connection and "

@@ -6,6 +6,7 @@ import io
 import json
 import platform
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, Self
 
@@ -123,10 +124,29 @@ class Report:
                     raise CacheError(f"the report in {folder} unpacks to more than {_MAX_BYTES} bytes: get it anew")
             with np.load(content, allow_pickle=False) as arrays:
                 values = {name: arrays[name] for name in _FIELDS}
+            _check(values)
             facts["classes"] = [ClassEvidence(**entry) for entry in facts["classes"]]
             return cls(**values, **facts)
-        except (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+        except (
+            OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, RecursionError, MemoryError, zlib.error,
+            zipfile.BadZipFile,
+        ) as error:  # fmt: skip
             raise CacheError(f"no readable report in {folder}: {error}") from error
+
+
+def _check(values: dict[str, npt.NDArray[Any]]) -> None:
+    """Arrays from a file may be of any shape and type.
+
+    Raises:
+        ValueError: these are not the ones of a report.
+    """
+    kinds = {
+        "score": "f", "flagged": "b", "kind": "U", "action": "U", "label": "i", "original_label": "i", "quality": "f"
+    }  # fmt: skip
+    length = values["score"].shape
+    for name, kind in kinds.items():
+        if values[name].dtype.kind != kind or values[name].shape != length or len(length) != 1:
+            raise ValueError(f"{name} is not an array of the right type and length")
 
 
 def versions() -> dict[str, str]:

@@ -190,9 +190,9 @@ class Sanitizer:
                 stacklevel=5,
             )
         restorer = _load_restorer(self.restorer)
-        if (origin := getattr(restorer, "origin", None)) is not None:
+        if isinstance(self.restorer, str) and restorer is not None and restorer.origin is not None:
             # A branch may move on; copies of this object in other processes stay with the commit.
-            self.restorer = origin
+            self.restorer = restorer.origin
         key = cache_key(
             content=found.digest,
             method=self.method,
@@ -263,8 +263,8 @@ class Sanitizer:
             )
         report = _with_own_labels(outcome, store.class_ids)
         report = dataclasses.replace(report, timings={**progress.timings, **report.timings})
-        if (origin := getattr(restorer, "origin", None)) is not None:
-            report.config["restorer"] = origin
+        if restorer is not None and restorer.origin is not None:
+            report.config["restorer"] = restorer.origin
         with writing(self.cache_dir), publishing_folder(folder / "outcome") as temporary:
             report.save(temporary)
             np.save(temporary / "digests.npy", found.digests, allow_pickle=False)

@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from restorers import make_restorer
 from unpoison.bench import measure, processes, suite
 from unpoison.bench.rows import METHODS, SUITES, Row, paper_config
 from unpoison.bench.table import table
 from unpoison.cli import main
 from unpoison.errors import ConfigError, UnpoisonError
 from unpoison.methods import list_methods
-from unpoison.restoration import Restorer
-from unpoison.restoration.restorer import Architecture
 from unpoison.training.loop import TrainingConfig
 
 MACHINE = {
@@ -113,8 +112,7 @@ def test_label_measures_of_restored_poison(cleaning):
 def test_clean_pass_measures_trained_restorers_only(cleaning):
     device = torch.device("cpu")
     assert measure.clean_pass(cleaning, None, device) == {"restorer_kind": None, "clean_pass_error": None}
-    shape = {"height": 8, "width": 8, "channels": 3, "generator_width": 2, "transformer_depth": 1}
-    restorer = Restorer(Architecture(kind="none", residual=True, positions=True, **shape)).eval()
+    restorer = make_restorer()
     torch.nn.init.constant_(restorer.generator.network.last.bias, 0.1)
     assert 0 < measure.clean_pass(cleaning, restorer, device)["clean_pass_error"] < 1
     restorer.strength.zero_()

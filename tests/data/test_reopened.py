@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 import corner
+from hub_server import Fault
 from unpoison import SanitizedDataset, Sanitizer
 from unpoison.data.access import _same
 from unpoison.errors import CacheError, DatasetError, HubError, UnpoisonError
@@ -103,6 +104,27 @@ def test_through_the_hub(hub, folder, served, tmp_path):
     assert all(_same(np.array(row["png"]), np.array(item[0])) for row, item in zip(rows, served, strict=True))
 
 
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ({"status": 429}, "too many requests: wait"),
+        ({"status": 500}, "error 500: try again later"),
+        ({"status": 401}, "private|denied"),
+        ({"cut": True}, "cannot be reached"),
+    ],
+)
+def test_refusals(hub, folder, fault, message):
+    push_folder(folder, "user/clean", "dataset", message="Add a cleaned set")
+    hub.faults.append(Fault("/api/datasets", **fault))
+    with pytest.raises(HubError, match=message):
+        SanitizedDataset.from_shards("user/clean")
+    hub.faults[:] = [Fault("shard-00000.tar", change=lambda data: data[:600] + b"x" + data[601:])]
+    with pytest.raises(HubError, match="damaged"):
+        SanitizedDataset.from_shards("user/clean")
+    hub.faults.clear()
+    assert len(SanitizedDataset.from_shards("user/clean")) == 23
+
+
 def test_other_things_on_the_hub(hub):
     hub.add("user/table", {"train.parquet": b"PAR1"}, "datasets")
     with pytest.raises(HubError, match=r"has no file _info.json"):
@@ -156,11 +178,11 @@ def png(size=(8, 8)):
 GOOD = {"00000000.cls": b"1", "00000000.json": b'{"source_index": 0}', "00000000.png": png()}
 
 
-def hostile(folder, members, info=None, **header):
+def hostile(folder, members, info=None, about=None, **header):
     folder.mkdir()
     write_tar(folder / "shard-00000.tar", members, **header)
     split = {"num_samples": 1, "filenames": ["shard-00000.tar"], **(info or {})}
-    (folder / "_info.json").write_text(json.dumps({"splits": {"train": split}}))
+    (folder / "_info.json").write_text(json.dumps({"splits": {"train": split}, "unpoison": about}))
     return folder
 
 
@@ -189,6 +211,10 @@ class Trap:
         ({**GOOD, "00000000.jpg": png()}, {}),
         ({key: value for key, value in GOOD.items() if "cls" not in key}, {}),
         ({**GOOD, "00000000.cls": b"-1"}, {}),
+        ({**GOOD, "00000000.cls": b"9" * 30}, {}),
+        ({**GOOD, "00000000.json": b'{"source_index": %d}' % 2**70}, {}),
+        ({**GOOD, "00000000.json": b'{"source_index": 0, "mode": "PA;tricky"}'}, {}),
+        ({**GOOD, "00000000.json": b'{"source_index": 0, "mode": []}'}, {}),
         ({**GOOD, "00000000.cls": b"x" * 70000}, {}),
         ({**GOOD, "00000000.json": b"[" * 60000}, {}),
         ({**GOOD, "00000000.json": b'{"source_index": "0"}'}, {}),
@@ -197,6 +223,9 @@ class Trap:
         (GOOD, {"info": {"filenames": ["../../etc/passwd"]}}),
         (GOOD, {"info": {"filenames": ["pipe:touch /tmp/unpoison-trap"]}}),
         (GOOD, {"info": {"filenames": ["shard-00001.tar"]}}),
+        (GOOD, {"about": {"names": "ab"}}),
+        (GOOD, {"about": {"names": [1, 2]}}),
+        (GOOD, {"about": {"names": ["a"], "text_labels": True}}),
     ],
 )
 def test_hostile_sets_are_refused(tmp_path, members, options):
@@ -230,6 +259,8 @@ def test_hostile_images(tmp_path, image):
 def test_a_folder_of_something_else(tmp_path, folder):
     with pytest.raises(CacheError, match=r"_info.json is missing"):
         SanitizedDataset.from_shards(tmp_path)
+    with pytest.raises(CacheError, match="leave revision out"):
+        SanitizedDataset.from_shards(folder, revision="main")
     path = folder / "shard-00000.tar"
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(CacheError, match=r"is not image|cannot be|do not hold"):

@@ -5,24 +5,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from restorers import make_restorer
 from unpoison.errors import RestorerError
 from unpoison.restoration import FAST, Estimate, RestorationConfig, Restorer, estimate_transform, train_restorer
 from unpoison.restoration.networks import MultiGranularityDiscriminator
-from unpoison.restoration.restorer import Architecture
-
-
-def architecture(**changes) -> Architecture:
-    values = {
-        "height": 8,
-        "width": 8,
-        "channels": 1,
-        "kind": "none",
-        "generator_width": 4,
-        "transformer_depth": 1,
-        "residual": True,
-        "positions": True,
-    }
-    return Architecture(**{**values, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +72,7 @@ def test_the_cyclegan_is_held_to_the_error_it_may_make_on_clean_images(case):
 @pytest.mark.parametrize("shape", [(8, 8, 1), (13, 9, 3), (32, 32, 3), (50, 70, 1), (256, 256, 3)])
 def test_sizes_and_channels(shape, kind):
     height, width, channels = shape
-    restorer = Restorer(architecture(height=height, width=width, channels=channels, kind=kind)).eval()
+    restorer = make_restorer(height=height, width=width, channels=channels, kind=kind)
     if kind == "patch":
         restorer.estimate.scale[:, 2:4, 2:4] = 0
     images = torch.randint(0, 256, (2, *shape), dtype=torch.uint8)
@@ -142,7 +128,7 @@ def damage_weights(folder, change):
     ],
 )
 def test_wrong_files_are_refused_with_one_clear_error(tmp_path, damage, message):
-    folder = Restorer(architecture()).save_pretrained(tmp_path / "r")
+    folder = make_restorer().save_pretrained(tmp_path / "r")
     damage(folder)
     with pytest.raises(RestorerError, match=message):
         Restorer.from_pretrained(folder)
@@ -159,7 +145,7 @@ def test_a_folder_that_does_not_exist_is_named(tmp_path):
 )
 def test_images_of_another_kind_are_refused(images):
     with pytest.raises(RestorerError, match="restorer takes"):
-        Restorer(architecture())(images)
+        make_restorer(channels=1)(images)
 
 
 @pytest.mark.parametrize("side", [7, 257])

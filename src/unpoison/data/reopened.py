@@ -11,10 +11,9 @@ import tarfile
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from .. import hub
 from ..errors import CacheError, DatasetError
@@ -31,6 +30,10 @@ _MAX_IMAGE, _MAX_TEXT = 1 << 26, 1 << 16
 _MAX_PIXELS = 1 << 26
 _MEMBER = re.compile(r"(\d{8})\.([a-z0-9]{1,8})")
 _SHARD = re.compile(r"shard-\d{5}\.tar")
+_MODES = ("1", "L", "LA", "I", "F", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV")
+"""Of PIL, to convert an image to."""
+_MAX_NUMBER = 1 << 48
+_ANEW = "it was not written by unpoison, or damaged; get it anew"
 
 
 class _Member(NamedTuple):
@@ -39,6 +42,17 @@ class _Member(NamedTuple):
     shard: int
     offset: int
     size: int
+
+
+class _Decoding(NamedTuple):
+    mode: str | None
+    rotate: bool
+
+
+class _Facts(NamedTuple):
+    label: int
+    source_index: int
+    decoding: _Decoding
 
 
 class ShardSet:
@@ -55,21 +69,18 @@ class ShardSet:
         self.folder = Path(folder)
         info = _read_info(self.folder)
         self.shards = [self.folder / name for name in _names(info, self.folder)]
-        extra = info.get("unpoison")
-        extra = extra if isinstance(extra, dict) else {}
-        self._names: list[str] | None = extra.get("names")
-        self.text_labels = bool(extra.get("text_labels")) and self._names is not None
-        images, labels, self._facts = [], [], []
-        for image, label, facts in self._samples():
-            images.append((image.shard, image.offset, image.size))
-            labels.append(label)
-            self._facts.append(facts)
-        if len(images) != info["splits"]["train"]["num_samples"]:
-            raise CacheError(
-                f"the shards in {folder} hold {len(images)} samples, not what {INFO} says: copy them again"
-            )
-        self._images = np.array(images, np.int64).reshape(-1, 3)
-        self.labels: npt.NDArray[np.int64] = np.array(labels, np.int64)
+        self._names, self.text_labels = _classes(info, self.folder)
+        rows: list[tuple[int, int, int, int, int]] = []
+        # Few ways of decoding occur, and each is kept once.
+        self._decodings: list[_Decoding] = []
+        known: dict[_Decoding, _Decoding] = {}
+        for image, facts in self._samples():
+            rows.append((image.shard, image.offset, image.size, facts.label, facts.source_index))
+            self._decodings.append(known.setdefault(facts.decoding, facts.decoding))
+        if len(rows) != info["splits"]["train"]["num_samples"]:
+            raise CacheError(f"the shards in {folder} hold {len(rows)} samples, not what {INFO} says: copy them again")
+        table = np.array(rows, np.int64).reshape(-1, 5)
+        self._images, self._labels, self.source_index = table[:, :3], table[:, 3], table[:, 4]
 
     @classmethod
     def open(cls, source: str | Path, revision: str | None = None) -> "ShardSet":
@@ -80,8 +91,10 @@ class ShardSet:
             CacheError: it holds something else.
         """
         if isinstance(source, Path) or Path(source).is_dir():
+            if revision is not None:
+                raise CacheError(f"{source} is a folder, which has no revision: leave revision out")
             return cls(source)
-        snapshot = hub.open_snapshot(hub.parse(source, revision, "dataset"), INFO)
+        snapshot = hub.open_snapshot(hub.parse(source, revision, "dataset"), INFO, _MAX_INFO)
         folder = snapshot.fetch(INFO, _MAX_INFO).parent
         for name in _names(_read_info(folder), folder):
             snapshot.fetch(name, _MAX_SHARD)
@@ -90,7 +103,7 @@ class ShardSet:
         return cls(folder)
 
     def __len__(self) -> int:
-        return len(self._images)
+        return len(self._labels)
 
     @cached_property
     def report(self) -> Report:
@@ -98,17 +111,12 @@ class ShardSet:
         beside = self.folder.parent / "outcome"
         return Report.load(beside if beside.is_dir() else self.folder)
 
-    @cached_property
-    def source_index(self) -> npt.NDArray[np.int64]:
-        """int64 [M]; position of each sample in the dataset that was cleaned."""
-        return np.array([facts["source_index"] for facts in self._facts], np.int64)
-
     def names(self) -> list[str] | None:
         """The names of the classes by number, where they are known."""
         return self._names
 
     def label(self, position: int) -> int | str:
-        label = int(self.labels[position])
+        label = int(self._labels[position])
         return self._names[label] if self.text_labels and self._names is not None else label
 
     def read(self, position: int) -> Record:
@@ -119,10 +127,12 @@ class ShardSet:
             DatasetError: the image is too large or no image.
         """
         shard, offset, size = self._images[position].tolist()
-        facts = self._facts[position]
-        image = Encoded(
-            _read(self.shards[shard], offset, size), mode=facts.get("mode"), rotate=bool(facts.get("rotate"))
-        )
+        mode, rotate = self._decodings[position]
+        try:
+            with self.shards[shard].open("rb") as file:
+                image = Encoded(_read(file, offset, size), mode, rotate)
+        except OSError as error:
+            raise CacheError(f"the shard {self.shards[shard]} cannot be read ({error}): {_ANEW}") from error
         try:
             height, width = image.size
         except Exception as error:
@@ -131,28 +141,45 @@ class ShardSet:
             raise DatasetError(f"sample {position} of {self.folder} has {height} x {width} pixels: too many to be read")
         return Record(position, (image, self.label(position)), Keys(0, 1), [])
 
-    def _samples(self) -> Iterator[tuple[_Member, int, dict[str, Any]]]:
+    def _samples(self) -> Iterator[tuple[_Member, _Facts]]:
         for number, path in enumerate(self.shards):
-            found: dict[str, dict[str, _Member]] = {}
-            for member in _members(path, number):
-                found.setdefault(member.key, {})[member.suffix] = member
-            for key, parts in found.items():
-                images = [part for suffix, part in parts.items() if suffix not in ("cls", "json")]
-                if len(images) != 1 or len(parts) != 3:
-                    raise CacheError(f"sample {key} of {path} is not image, cls and json: {_ANEW}")
-                texts = {suffix: _read(path, parts[suffix].offset, parts[suffix].size) for suffix in ("cls", "json")}
-                try:
-                    label, facts = int(texts["cls"]), json.loads(texts["json"])
-                    if label < 0 or type(facts["source_index"]) is not int or facts["source_index"] < 0:
-                        raise ValueError("a number is negative or missing")
-                    if self.text_labels and self._names is not None and label >= len(self._names):
-                        raise ValueError("its class has no name")
-                except (ValueError, KeyError, TypeError, RecursionError) as error:
-                    raise CacheError(f"sample {key} of {path} is damaged ({error}): {_ANEW}") from error
-                yield images[0], label, facts
+            try:
+                with path.open("rb") as file:
+                    yield from self._samples_of(file, path, number)
+            except (OSError, tarfile.TarError, UnicodeError) as error:
+                raise CacheError(f"the shard {path} cannot be read ({error}): {_ANEW}") from error
+
+    def _samples_of(self, file: BinaryIO, path: Path, number: int) -> Iterator[tuple[_Member, _Facts]]:
+        found: dict[str, dict[str, _Member]] = {}
+        for member in _members(file, path, number):
+            found.setdefault(member.key, {})[member.suffix] = member
+        for key, parts in found.items():
+            images = [part for suffix, part in parts.items() if suffix not in ("cls", "json")]
+            if len(images) != 1 or len(parts) != 3:
+                raise CacheError(f"sample {key} of {path} is not image, cls and json: {_ANEW}")
+            try:
+                facts = _parse(*(_read(file, parts[suffix].offset, parts[suffix].size) for suffix in ("cls", "json")))
+                if self.text_labels and self._names is not None and facts.label >= len(self._names):
+                    raise ValueError("its class has no name")
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                raise CacheError(f"sample {key} of {path} is damaged ({error}): {_ANEW}") from error
+            yield images[0], facts
 
 
-_ANEW = "it was not written by unpoison, or damaged; get it anew"
+def _parse(label: bytes, facts: bytes) -> _Facts:
+    """What the members `.cls` and `.json` say.
+
+    Raises:
+        ValueError, KeyError, TypeError, RecursionError: something else.
+    """
+    values = json.loads(facts)
+    numbers = int(label), values["source_index"]
+    if not all(type(number) is int and 0 <= number < _MAX_NUMBER for number in numbers):
+        raise ValueError("a number is missing or out of range")
+    mode = values.get("mode")
+    if mode is not None and mode not in _MODES:
+        raise ValueError("the mode of the image is unknown")
+    return _Facts(*numbers, _Decoding(mode, bool(values.get("rotate"))))
 
 
 def _read_info(folder: Path) -> dict[str, Any]:
@@ -176,35 +203,34 @@ def _names(info: dict[str, Any], folder: Path) -> list[str]:
     return names
 
 
-def _members(path: Path, shard: int) -> Iterator[_Member]:
+def _classes(info: dict[str, Any], folder: Path) -> tuple[list[str] | None, bool]:
+    """The names of the classes, where they are known, and whether labels are these names."""
+    facts = info.get("unpoison")
+    if not isinstance(facts, dict) or (names := facts.get("names")) is None:
+        return None, False
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise CacheError(f"{folder / INFO} names the classes by something else than text: {_ANEW}")
+    return names, bool(facts.get("text_labels"))
+
+
+def _members(file: BinaryIO, path: Path, shard: int) -> Iterator[_Member]:
     """The plain files of an uncompressed tar, in order. Only headers of 512 bytes are read."""
-    try:
-        with path.open("rb") as file:
-            length, position = path.stat().st_size, 0
-            while block := os.pread(file.fileno(), _BLOCK, position).rstrip(b"\0"):
-                header = tarfile.TarInfo.frombuf(block.ljust(_BLOCK, b"\0"), "ascii", "strict")
-                name = _MEMBER.fullmatch(header.name)
-                if header.type != tarfile.REGTYPE or name is None:
-                    raise CacheError(f"{path} holds {header.name[:80]!r}, which is no plain sample: {_ANEW}")
-                limit = _MAX_TEXT if name[2] in ("cls", "json") else _MAX_IMAGE
-                offset = position + _BLOCK
-                if not 0 <= header.size <= limit or offset + header.size > length:
-                    raise CacheError(f"{header.name} in {path} has {header.size} bytes, which cannot be: {_ANEW}")
-                yield _Member(name[1], name[2], shard, offset, header.size)
-                position = offset + -(-header.size // _BLOCK) * _BLOCK
-    except (OSError, tarfile.TarError, UnicodeError) as error:
-        raise CacheError(f"the shard {path} cannot be read ({error}): {_ANEW}") from error
+    length, position = path.stat().st_size, 0
+    while block := os.pread(file.fileno(), _BLOCK, position).rstrip(b"\0"):
+        header = tarfile.TarInfo.frombuf(block.ljust(_BLOCK, b"\0"), "ascii", "strict")
+        name = _MEMBER.fullmatch(header.name)
+        if header.type != tarfile.REGTYPE or name is None:
+            raise CacheError(f"{path} holds {header.name[:80]!r}, which is no plain sample: {_ANEW}")
+        limit = _MAX_TEXT if name[2] in ("cls", "json") else _MAX_IMAGE
+        offset = position + _BLOCK
+        if not 0 <= header.size <= limit or offset + header.size > length:
+            raise CacheError(f"{header.name} in {path} has {header.size} bytes, which cannot be: {_ANEW}")
+        yield _Member(name[1], name[2], shard, offset, header.size)
+        position = offset + -(-header.size // _BLOCK) * _BLOCK
 
 
-def _read(path: Path, offset: int, size: int) -> bytes:
-    try:
-        file = os.open(path, os.O_RDONLY)
-        try:
-            data = os.pread(file, size, offset)
-        finally:
-            os.close(file)
-    except OSError as error:
-        raise CacheError(f"the shard {path} cannot be read ({error}): {_ANEW}") from error
+def _read(file: BinaryIO, offset: int, size: int) -> bytes:
+    data = os.pread(file.fileno(), size, offset)
     if len(data) != size:
-        raise CacheError(f"the shard {path} is cut off: {_ANEW}")
+        raise OSError("it is cut off")
     return data

@@ -164,20 +164,18 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
         return out
 
     def save_pretrained(  # type: ignore[override]
-        self, save_directory: str | Path, *, card: Card | None = None, **options: Any
+        self, save_directory: str | Path, *, card: Card | None = None
     ) -> Path:
         """Writes `config.json`, `model.safetensors` and, unless there is one, the model card `README.md`.
 
         Args:
             save_directory: the folder, which is created.
             card: what the model card says.
-            options: as of `huggingface_hub.PyTorchModelHubMixin.save_pretrained`.
 
         Returns:
             The folder.
         """
-        settings: dict[str, Any] = {"model_card_kwargs": {"card": card}, **options}
-        super().save_pretrained(save_directory, **settings)
+        super().save_pretrained(save_directory, model_card_kwargs={"card": card})
         return Path(save_directory)
 
     def push_to_hub(  # type: ignore[override]
@@ -228,7 +226,7 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
             return cls._read(folder / CONFIG, folder / WEIGHTS)
         if isinstance(id_or_path, Path):
             raise RestorerError(f"{folder} is not a folder: give the one that save_pretrained wrote")
-        snapshot = hub.open_snapshot(hub.parse(id_or_path, revision), CONFIG)
+        snapshot = hub.open_snapshot(hub.parse(id_or_path, revision), CONFIG, _MAX_CONFIG)
         config = snapshot.fetch(CONFIG, _MAX_CONFIG)
         expected = sum(4 * tensor.numel() for tensor in cls._outline(_read_config(config)).values())
         restorer = cls._read(config, snapshot.fetch(WEIGHTS, expected + _MAX_HEADER))
