@@ -4,6 +4,7 @@ import collections
 import copy
 import pickle
 import random
+import shutil
 import types
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import torch
 from PIL import Image
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset, TensorDataset
 from torchvision import tv_tensors
-from torchvision.datasets import FakeData, VisionDataset
+from torchvision.datasets import FakeData, ImageFolder, VisionDataset
 from torchvision.transforms import v2
 
 import corner
@@ -237,6 +238,41 @@ def test_image_folder(tmp_path):
             raw = seeded(lambda number=number: dirty.transform(Image.fromarray(corner.repaired(images)[number])))
             old = 10 + round(images[number, 0, 0, 0] / 20)
         assert _same((image, label), (raw, old))
+
+
+def test_small_files_are_not_decoded_again(tmp_path, cache):
+    corner.image_folder(*corner.make_images(), tmp_path / "data")
+    dirty = ImageFolder(tmp_path / "data")
+    served = SanitizedDataset(dirty, "corner").prepare()
+    kept = [source for source in served.source_index.tolist() if served.report.action[source] == "keep"]
+    positions = np.searchsorted(served.source_index, kept).tolist()
+    assert all(served._cleaned.decoded(source) is not None for source in kept)
+    for position, source in zip(positions, kept, strict=True):
+        assert type(served[position][0]) is type(dirty[source][0])
+        assert _same(served[position], dirty[source])
+    # Changes to what was served do not reach the working copy.
+    served[positions[0]][0].paste(0, (0, 0, 8, 8))
+    assert _same(served[positions[0]], dirty[kept[0]])
+    again = pickle.loads(pickle.dumps(served))
+    shutil.rmtree(cache / "stores")
+    assert again._open().decoded(kept[0]) is None
+    assert type(again[positions[0]][0]) is type(dirty[kept[0]][0])
+    assert all(_same(a, b) for a, b in zip(again, served, strict=True))
+    Path(dirty.samples[kept[0]][0]).write_bytes(Path(dirty.samples[kept[1]][0]).read_bytes())
+    with pytest.raises(DatasetError, match="is not the one that was cleaned"):
+        served[positions[0]]
+
+
+def test_files_that_say_more_than_their_pixels_are_decoded(tmp_path):
+    corner.image_folder(*corner.make_images(), tmp_path)
+    dirty = ImageFolder(tmp_path)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.open(dirty.samples[0][0]).convert("RGB").save(dirty.samples[0][0], exif=exif)
+    served = SanitizedDataset(dirty, "corner").prepare()
+    assert served._cleaned.decoded(0) is None
+    position = int(np.flatnonzero(served.report.action[served.source_index] == "keep")[0])
+    assert served[position][0].getexif() == dirty[served.source_index[position]][0].getexif()
 
 
 def test_index_access(pairs):

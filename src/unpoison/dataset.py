@@ -11,7 +11,7 @@ import torch
 from .data.access import KEEP, RawView, Record
 from .data.cache import Cleaned
 from .data.items import class_of, label_like
-from .data.pixels import from_eight_bit
+from .data.pixels import Encoded, from_eight_bit
 from .data.reopened import ShardSet
 from .data.served import Replacement
 from .errors import DatasetError
@@ -179,6 +179,8 @@ class SanitizedDataset(Replacement):
         record = self._view.read(source)
         if record.digest() != cleaned.digest(source):
             raise DatasetError(f"item {source} is not the one that was cleaned, the data has changed: clean it again")
+        if isinstance(record.stored_image, Encoded):
+            record.stored_image.pixels = cleaned.decoded(source)
         pixels, label = cleaned.restored_pixels(position), cleaned.label(source)
         image = KEEP if pixels is None else from_eight_bit(pixels, record.image, cleaned.levels)
         return record, image, KEEP if label == class_of(record.label) else label_like(label, record.label)

@@ -294,6 +294,7 @@ class Sanitizer:
                     "names": found.names,
                     "text_labels": found.text_labels,
                     "keys": list(view.read(0).keys),
+                    "store": store.folder.name if found.exact else None,
                     "timings": {"shards": progress.timings["shards"]},
                 },
             )

@@ -127,15 +127,22 @@ class RawView:
         return [str(name) for name in names] if names is not None else None
 
 
-@contextmanager
-def naming_item(index: int) -> Iterator[None]:
+class naming_item:
     """Turns any error into a `DatasetError` that names the item."""
-    try:
-        yield
-    except DatasetError as error:
-        raise DatasetError(str(error) if str(error).startswith("item ") else f"item {index}: {error}") from error
-    except Exception as error:
-        raise DatasetError(f"item {index} cannot be read ({error!r}): repair or remove it") from error
+
+    __slots__ = ("_index",)
+
+    def __init__(self, index: int) -> None:
+        self._index = index
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, DatasetError):
+            text = str(error)
+            raise DatasetError(text if text.startswith("item ") else f"item {self._index}: {text}") from error
+        if isinstance(error, Exception):
+            raise DatasetError(f"item {self._index} cannot be read ({error!r}): repair or remove it") from error
 
 
 @contextmanager
@@ -161,7 +168,7 @@ def _check_map_style(dataset: Any) -> None:
     if isinstance(dataset, IterableDataset) or kind == "IterableDataset":
         raise DatasetError(
             f"{kind} has no random access, which detection needs: pass a map-style dataset, e.g. list(dataset) or "
-            "load_dataset(..., streaming=False)"
+            "load_dataset(..., streaming=False), or clean a Hugging Face stream with unpoison.sanitize(stream)"
         )
     if isinstance(dataset, Mapping):
         raise DatasetError(f"{kind} holds several datasets ({', '.join(map(str, dataset))}): pass one of them")

@@ -28,6 +28,7 @@ from ..report import Report
 from .files import publish_bytes, writing
 from .pixels import Levels, Pixels, decode_png
 from .shards import ShardReader, iter_paths
+from .store import ImageStore
 
 FORMAT = 1
 _MANIFEST, _POLL_SECONDS = "manifest.json", 0.2
@@ -164,6 +165,10 @@ class Cleaned:
             return None
         return decode_png(self.image_file(position))
 
+    def decoded(self, source: int) -> Pixels | None:
+        """uint8 [H,W,3]; what the file of the wrapped dataset's item decodes to, where the working copy holds it."""
+        return None if self._decoded is None else self._decoded[source]
+
     def label(self, source: int) -> int | str:
         """The class of a sample after cleaning."""
         label = int(self.report.label[source])
@@ -172,6 +177,13 @@ class Cleaned:
     @cached_property
     def _reader(self) -> ShardReader:
         return ShardReader(self.folder)
+
+    @cached_property
+    def _decoded(self) -> Pixels | None:
+        name = self.manifest.get("store")
+        folder = self.folder.parents[1] / "stores" / str(name)
+        # Other runs may have removed the working copy: then files are decoded.
+        return np.asarray(ImageStore.open(folder).images) if name is not None and folder.is_dir() else None
 
     @cached_property
     def _digests(self) -> npt.NDArray[np.uint8]:

@@ -30,11 +30,11 @@ def find_keys(item: Any) -> Keys:
     Raises:
         DatasetError: the item has another structure, or a mapping has several candidates.
     """
+    if isinstance(item, (tuple, list)) and len(item) >= 2 and is_image(item[0]):
+        return Keys(0, 1)
     if isinstance(item, Mapping):
         image = _find(item, "image", _IMAGE_NAMES, is_image)
         return Keys(image, _find(item, "label", _LABEL_NAMES, lambda value: _is_label(value) and not is_image(value)))
-    if isinstance(item, tuple | list) and len(item) >= 2 and is_image(item[0]):
-        return Keys(0, 1)
     described = [type(part).__name__ for part in item] if isinstance(item, tuple | list) else type(item).__name__
     raise DatasetError(f"the item is {described}: {_SHAPE}")
 
@@ -42,7 +42,7 @@ def find_keys(item: Any) -> Keys:
 def put(item: Any, keys: Keys, image: Any, label: Any) -> Any:
     """A copy of an item, of the same container type, with another image and label."""
     values = {keys.image: image, keys.label: label}
-    if isinstance(item, Mapping):
+    if not isinstance(item, (tuple, list)) and isinstance(item, Mapping):
         if not hasattr(item, "__setitem__"):
             return type(item)({**item, **values})  # type: ignore[call-arg]
         out = copy.copy(item)
@@ -59,6 +59,8 @@ def class_of(label: Any) -> int | str:
     Raises:
         DatasetError: the label is missing, fractional, negative or not a single class.
     """
+    if type(label) is int and label >= 0:
+        return label
     if _is_single(label):
         label = label.item()
     if isinstance(label, str):

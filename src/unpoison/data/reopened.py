@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from .. import hub
-from ..errors import CacheError, DatasetError
+from ..errors import CacheError
 from ..report import Report
 from .access import Record
 from .items import Keys
@@ -124,21 +124,14 @@ class ShardSet:
 
         Raises:
             CacheError: the shard is gone or cut off.
-            DatasetError: the image is too large or no image.
         """
         shard, offset, size = self._images[position].tolist()
         mode, rotate = self._decodings[position]
         try:
             with self.shards[shard].open("rb") as file:
-                image = Encoded(_read(file, offset, size), mode, rotate)
+                image = Encoded(_read(file, offset, size), mode, rotate, _MAX_PIXELS)
         except OSError as error:
             raise CacheError(f"the shard {self.shards[shard]} cannot be read ({error}): {_ANEW}") from error
-        try:
-            height, width = image.size
-        except Exception as error:
-            raise DatasetError(f"sample {position} of {self.folder} is no image ({error}): get the set anew") from error
-        if height * width > _MAX_PIXELS:
-            raise DatasetError(f"sample {position} of {self.folder} has {height} x {width} pixels: too many to be read")
         return Record(position, (image, self.label(position)), Keys(0, 1), [])
 
     def _samples(self) -> Iterator[tuple[_Member, _Facts]]:

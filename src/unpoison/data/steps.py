@@ -1,8 +1,7 @@
 """The transforms that reading an item calls: noted while raw items are read, replayed on changed ones."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Literal
 
@@ -32,15 +31,18 @@ def note_steps(steps: list[Step]) -> None:
         current.extend(steps)
 
 
-@contextmanager
-def collecting_steps() -> Iterator[list[Step]]:
+class collecting_steps:
     """Collects the calls that reading an item within the block would make, in their order."""
-    steps: list[Step] = []
-    token = _steps.set(steps)
-    try:
-        yield steps
-    finally:
-        _steps.reset(token)
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> list[Step]:
+        steps: list[Step] = []
+        self._token = _steps.set(steps)
+        return steps
+
+    def __exit__(self, *_: object) -> None:
+        _steps.reset(self._token)
 
 
 class StandIn:

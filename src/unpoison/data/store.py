@@ -55,11 +55,18 @@ class Survey:
     """uint8 [N,32]; sha256 of each image and label."""
     extension: str
     """Of the image members in shards: the most common format of the dataset's files, "png" if it has none."""
+    only_pixels: bool
+    """Whether all images are files that decode to "RGB" images of which nothing but the pixels matters."""
 
     @property
     def digest(self) -> str:
         """sha256 of the whole content, in hexadecimal."""
         return hashlib.sha256(self.digests.tobytes()).hexdigest()
+
+    @property
+    def exact(self) -> bool:
+        """Whether the working copy holds just what the images decode to."""
+        return self.only_pixels and bool((self.sizes == self.working_size()).all())
 
     def working_size(self, max_size: int = MAX_SIZE) -> tuple[int, int]:
         """(height, width) of the working copy: native if all images agree and fit, else the median, scaled to fit."""
@@ -94,6 +101,7 @@ def survey(view: RawView, *, num_workers: int | None = None, stage: Stage | None
         levels=white_levels(peaks["f"], peaks["i"]),
         digests=np.frombuffer(b"".join(fact.digest for fact in facts), np.uint8).reshape(-1, 32),
         extension=formats.most_common(1)[0][0] if formats else "png",
+        only_pixels=all(fact.only_pixels for fact in facts),
     )
 
 
@@ -106,6 +114,7 @@ class _Facts:
     peak: float
     digest: bytes
     extension: str
+    only_pixels: bool
 
 
 def _facts(view: RawView, index: int) -> _Facts:
@@ -120,6 +129,7 @@ def _facts(view: RawView, index: int) -> _Facts:
         peak=high,
         digest=fingerprint(image, label),
         extension=image.extension if isinstance(image, Encoded) else "",
+        only_pixels=isinstance(image, Encoded) and image.is_only_pixels,
     )
 
 
@@ -151,14 +161,15 @@ class ImageStore:
     Attributes:
         images: uint8 [N,H,W,C], memory-mapped copy-on-write: changes never reach the file.
         labels: int64 [N] in 0..num_classes-1, numbered without gaps.
+        folder: where it is.
         class_ids: int64 [num_classes]; the dataset's own number of each class.
         digest: sha256 of the dataset's content, in hexadecimal.
     """
 
     def __init__(
-        self, images: Pixels, labels: npt.NDArray[np.int64], class_ids: npt.NDArray[np.int64], digest: str
+        self, folder: Path, images: Pixels, labels: npt.NDArray[np.int64], class_ids: npt.NDArray[np.int64], digest: str
     ) -> None:
-        self.images, self.labels, self.class_ids, self.digest = images, labels, class_ids, digest
+        self.folder, self.images, self.labels, self.class_ids, self.digest = folder, images, labels, class_ids, digest
 
     @property
     def num_classes(self) -> int:
@@ -181,7 +192,7 @@ class ImageStore:
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise CacheError(f"no readable image store in {folder}, delete it: {error}") from error
         class_ids, numbered = np.unique(labels, return_inverse=True)
-        return cls(images, numbered.astype(np.int64), class_ids, meta["digest"])
+        return cls(folder, images, numbered.astype(np.int64), class_ids, meta["digest"])
 
     @classmethod
     def build(
