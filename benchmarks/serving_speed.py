@@ -1,0 +1,165 @@
+"""How fast cleaned data is served, beside what it replaces, in turn and on the same images.
+
+    python benchmarks/serving_speed.py [--dataset cifar10] [--images 10000] [--out benchmarks/results/serving-cpu.json]
+
+- map: rows per second of a fitted sanitizer under `datasets.Dataset.map`, where no row is restored and where one of a
+  hundred is;
+- access: items per second, in random order, of torchvision's `ImageFolder`, of a prepared `SanitizedDataset` of it and
+  of its reopened shards, in one process and through a DataLoader with two workers;
+- import: seconds that `import torch`, `import unpoison` and the import of `SanitizedDataset` take in fresh processes.
+
+Each figure is the median of several rounds, in one thread. A method that restores every hundredth image, and takes no
+time, stands in for the registered ones: how long cleaning takes, other benchmarks measure.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pyarrow.parquet
+import torch
+from torch.utils.data import DataLoader
+from torchvision.datasets import ImageFolder
+
+from unpoison import Report, SanitizedDataset, Sanitizer
+from unpoison.bench.data import images_file
+from unpoison.bench.machine import machine_facts
+from unpoison.errors import ThinEvidenceWarning
+from unpoison.methods.base import MethodInfo, Outcome, register
+
+ROUNDS, EVERY, BATCH = 5, 100, 256
+
+
+def restore_some(images, labels, num_classes, *, config, on_poison, restorer, device, seed, progress):
+    flagged = np.arange(len(images)) % EVERY == 0
+    report = Report(
+        score=flagged.astype(np.float32), flagged=flagged, kind=np.where(flagged, "backdoor", ""),
+        action=np.where(flagged, on_poison, "keep"), label=labels, original_label=labels,
+        quality=np.ones(len(images), np.float32), threshold=0.5, classes=[], timings={}, config={}, notes=[],
+        versions={},
+    )  # fmt: skip
+    index = np.flatnonzero(report.action == "restore")
+    return Outcome(report=report, restored_index=index, restored_images=255 - images[index])
+
+
+def write_folder(name: str, count: int, folder: Path) -> ImageFolder:
+    """The first images of a dataset, as the files that they are, in one sub-folder per class."""
+    table = pyarrow.parquet.read_table(images_file(name, "train")).slice(0, count)
+    for number, row in enumerate(table.select(["image", "label"]).to_pylist()):
+        place = folder / f"{row['label']:02}"
+        place.mkdir(exist_ok=True)
+        (place / f"{number:06}.png").write_bytes(row["image"]["bytes"])
+    return ImageFolder(folder)
+
+
+def rates(ways: dict[str, Callable[[], None]], count: int, what: str) -> dict:
+    """Items per second of each way: all rounds, and the median. A first round, which warms up, does not count."""
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for round_number in range(ROUNDS + 1):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way()
+            if round_number:
+                found[name].append(count / (time.perf_counter() - start))
+    medians = {name: statistics.median(values) for name, values in found.items()}
+    first = next(iter(medians.values()))
+    for name, rate in medians.items():
+        print(f"{what}: {name:26s} {rate:8.0f} images/s, {rate / first:.2f}")
+    return {"images_per_second": medians, "rounds": found}
+
+
+def measure_map(folder: ImageFolder) -> dict:
+    files = [{"bytes": Path(path).read_bytes(), "path": None} for path, _ in folder.samples]
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=folder.classes)})
+    table = datasets.Dataset.from_dict({"image": files, "label": folder.targets}, features=features)
+
+    def run(sanitizer: Sanitizer) -> Callable[[], None]:
+        sanitizer.fit(table)
+        return lambda: table.map(sanitizer, batched=True, with_indices=True) and None
+
+    ways = {"no row restored": run(Sanitizer("every", on_poison="keep")), "1 of 100 restored": run(Sanitizer("every"))}
+    return rates(ways, len(table), "map")
+
+
+def measure_access(folder: ImageFolder) -> dict:
+    served = SanitizedDataset(folder, "every").prepare()
+    sets = {
+        "ImageFolder": folder,
+        "SanitizedDataset": served,
+        "its shards": SanitizedDataset.from_shards(served.shards[0].parent),
+    }
+    order = np.random.default_rng(0).permutation(len(folder)).tolist()
+
+    def one_by_one(dataset) -> None:
+        for position in order:
+            dataset[position]
+
+    def two_workers(dataset) -> None:
+        # Images stay in the workers: what moves them is the same for all.
+        for _ in DataLoader(dataset, BATCH, sampler=order, num_workers=2, collate_fn=len):
+            pass
+
+    return {
+        what: rates({name: partial(way, one) for name, one in sets.items()}, len(order), what)
+        for what, way in (("one process", one_by_one), ("two workers", two_workers))
+    }
+
+
+def measure_import() -> dict:
+    lines = ("import torch", "import unpoison", "from unpoison import SanitizedDataset")
+    found: dict[str, list[float]] = {line: [] for line in lines}
+    for round_number in range(ROUNDS + 1):
+        for line in lines:
+            program = f"import time; start = time.perf_counter(); {line}; print(time.perf_counter() - start)"
+            done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603
+            if round_number:
+                found[line].append(float(done.stdout))
+    medians = {line: statistics.median(values) for line, values in found.items()}
+    for line, seconds in medians.items():
+        print(f"{line:40s} {seconds:.3f} s, {seconds / medians['import torch']:.2f}")
+    return {"seconds": medians, "rounds": found}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dataset", choices=("cifar10", "gtsrb"), default="cifar10")
+    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+
+    torch.set_num_threads(1)
+    datasets.disable_caching()  # else every round but the first would read what that one wrote
+    datasets.disable_progress_bars()
+    warnings.simplefilter("ignore", ThinEvidenceWarning)
+    register(
+        MethodInfo(
+            name="every", run=restore_some, preset=lambda _: None, config_class=type(None), on_poison="restore",
+            source="none",
+        )
+    )  # fmt: skip
+    facts = machine_facts(torch.device("cpu"))
+    with tempfile.TemporaryDirectory() as scratch:
+        os.environ["UNPOISON_CACHE"] = f"{scratch}/cache"
+        (Path(scratch) / "images").mkdir()
+        folder = write_folder(arguments.dataset, arguments.images, Path(scratch) / "images")
+        result = {
+            "dataset": arguments.dataset, "images": len(folder), "map": measure_map(folder),
+            "access": measure_access(folder), "import": measure_import(), "machine": facts,
+        }  # fmt: skip
+    if arguments.out:
+        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
