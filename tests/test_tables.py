@@ -157,7 +157,7 @@ def test_splits_of_streams():
 
 
 def test_what_cannot_be_cleaned():
-    with pytest.raises(DatasetError, match="got list: SanitizedDataset"):
+    with pytest.raises(DatasetError, match="got list: use SanitizedDataset"):
         unpoison.sanitize([1, 2], "corner")
     rows = datasets.Features({"a": datasets.Value("int64"), "b": datasets.Value("int64")})
     stream = datasets.Dataset.from_dict({"a": [1], "b": [2]}, features=rows).to_iterable_dataset()

@@ -44,7 +44,9 @@ def sanitize(
     if isinstance(dataset, datasets.IterableDataset):
         return _sanitize_stream(dataset, Sanitizer(method, **options))
     if not isinstance(dataset, datasets.Dataset):
-        raise DatasetError(f"sanitize takes datasets of Hugging Face, got {type(dataset).__name__}: SanitizedDataset")
+        raise DatasetError(
+            f"sanitize takes datasets of Hugging Face, got {type(dataset).__name__}: use SanitizedDataset"
+        )
     sanitizer = Sanitizer(method, **options)
     plain = dataset.with_format(None)
     sanitizer.fit(plain)
