@@ -35,7 +35,7 @@ class Encoded:
         max_pixels: larger images are not decoded.
 
     Attributes:
-        pixels: uint8 [H,W,C]; what `decode` gives, where it is known: then nothing is decoded.
+        pixels: uint8 [H,W,C]; what `decode` gives, where it is known: converted images are then made from it.
     """
 
     def __init__(
@@ -65,12 +65,13 @@ class Encoded:
 
     @property
     def is_only_pixels(self) -> bool:
-        """Whether `decode` gives a plain "RGB" image, about which nothing else is known than its pixels."""
-        return self._mode == "RGB" and not self.rotate and self._header[3] <= _DULL
+        """Whether `decode` gives an "RGB" image about which nothing else is known than its pixels."""
+        return self.mode == "RGB" and self._header[3] <= _DULL
 
     def decode(self) -> Image.Image:
         """The image; raises what PIL raises for a damaged file, and DatasetError for one that is too large."""
-        if self.pixels is not None:
+        # Without a mode to convert to, the image is to be one that knows its file.
+        if self.pixels is not None and self._mode is not None:
             return _to_pil(self.pixels)
         image: Image.Image = Image.open(io.BytesIO(self.data), formats=_FORMATS)
         if self._max_pixels is not None and image.width * image.height > self._max_pixels:
