@@ -35,6 +35,7 @@ from torchvision.datasets import ImageFolder
 from unpoison import Report, SanitizedDataset, Sanitizer
 from unpoison.bench.data import images_file
 from unpoison.bench.machine import machine_facts
+from unpoison.data.pixels import Encoded
 from unpoison.errors import ThinEvidenceWarning
 from unpoison.methods.base import MethodInfo, Outcome, register
 
@@ -59,7 +60,8 @@ def write_folder(name: str, count: int, folder: Path) -> ImageFolder:
     for number, row in enumerate(table.select(["image", "label"]).to_pylist()):
         place = folder / f"{row['label']:02}"
         place.mkdir(exist_ok=True)
-        (place / f"{number:06}.png").write_bytes(row["image"]["bytes"])
+        data = row["image"]["bytes"]
+        (place / f"{number:06}.{Encoded(data).extension}").write_bytes(data)
     return ImageFolder(folder)
 
 
