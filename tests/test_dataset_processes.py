@@ -106,7 +106,7 @@ class Stage:
         self.calls += 1
         if self.calls == 2:
             os.kill(os.getpid(), signal.SIGKILL)
-sanitizer.write_shards = lambda *args, stage: write_shards(*args, per_shard=5, stage=Stage())
+sanitizer.write_shards = lambda *args, facts, stage: write_shards(*args, facts=facts, per_shard=5, stage=Stage())
 served.prepare()
 """
 
@@ -131,7 +131,7 @@ def test_killed_and_resumed(extra, runs, tmp_path, cache, monkeypatch):
     assert not list(cache.glob("runs/*/manifest.json"))
     finished = {path: path.stat().st_mtime_ns for path in cache.glob("runs/*/shards/*.tar")}
     monkeypatch.setattr(
-        unpoison.sanitizer, "write_shards", lambda *args, stage: write_shards(*args, per_shard=5, stage=stage)
+        unpoison.sanitizer, "write_shards", lambda *args, **options: write_shards(*args, per_shard=5, **options)
     )
     served = SanitizedDataset(array_pairs(), "corner", config=corner.CornerConfig(log=str(log)))
     assert len(served) == 23
