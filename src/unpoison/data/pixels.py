@@ -79,11 +79,7 @@ class Encoded:
         image.load()
         if self.rotate and image.getexif().get(ExifTags.Base.Orientation) is not None:
             image = ImageOps.exif_transpose(image)
-        if self._mode is not None and self._mode == image.mode:
-            # What `convert` would return, an image that knows nothing of its file, without a copy of the pixels,
-            # which takes as long as reading the file.
-            image.__class__ = Image.Image
-        return image if self._mode is None or self._mode == image.mode else image.convert(self._mode)
+        return image if self._mode is None else image.convert(self._mode)
 
     @classmethod
     def read(cls, path: str | Path, mode: str | None = None, rotate: bool = False) -> "Encoded":

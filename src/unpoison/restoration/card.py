@@ -15,7 +15,7 @@ _UNDOES = {
     "periodic": "waves that were added",
 }
 _LIMITS = (
-    "It takes off the trigger that it was trained on. An attack of another kind, or another trigger, stays.",
+    "It takes off the kind of trigger that it was trained on. An attack of another kind stays.",
     "Restored pixels are an estimate, not the original ones.",
     "It takes images of one size and number of channels.",
     "It does not say which images are poisoned, and it gives no guarantee.",
