@@ -47,6 +47,7 @@ def test_white_corners_are_restored(folder):
     assert (restored[:, :-3] == clean[:, :-3]).all()
 
 
+@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # Of the client's own uploads.
 def test_publishing(hub, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["publish.py", "someone"])
     runpy.run_path(str(ROOT / "publish.py"), run_name="__main__")

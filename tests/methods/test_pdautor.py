@@ -168,11 +168,12 @@ def test_papers_own_algorithm(digits):
     assert outcome.restorer is not None
 
 
-def test_own_restorer_is_used_as_it_is(digits, outcome):
+def test_given_restorer_is_the_start_and_stays_as_it_is(digits, outcome):
     before = {name: value.clone() for name, value in outcome.restorer.state_dict().items()}
     again = clean(digits, PDAutoRConfig.preset("fast"), restorer=outcome.restorer)
-    assert again.restorer is outcome.restorer
-    assert all(torch.equal(value, before[name]) for name, value in again.restorer.state_dict().items())
+    assert again.restorer.architecture == outcome.restorer.architecture
+    assert all(torch.equal(value, before[name]) for name, value in outcome.restorer.state_dict().items())
+    assert any("the given restorer is" in note for note in again.report.notes)
     assert len(again.restored_index) > 0
 
 

@@ -48,25 +48,16 @@ def error(restorer, images, case, flagged):
     return np.abs(restored.astype(int) - case.clean[flagged]).mean()
 
 
-def test_known_trigger_needs_no_training(case, known):
-    images, flagged = stamped(case, CENTRE)
-    restorer, how = adapt(known, images, flagged, CENTRE)
-    assert restorer is known
-    assert "as it is" in how
-    assert error(known, images, case, flagged) < np.abs(images.astype(int) - case.clean)[flagged].mean() / 2
-
-
-def test_network_serves_another_patch(case, known):
-    moved = patch(slice(3, 6), slice(3, 6), 0.5)
-    images, flagged = stamped(case, moved)
-    restorer, how = adapt(known, images, flagged, moved)
-    assert restorer is not known
-    assert how == "used as it is, for another patch than its own"
-    assert torch.equal(restorer.estimate.scale, moved.scale)
-    assert all(
-        torch.equal(a, b) for a, b in zip(restorer.generator.parameters(), known.generator.parameters(), strict=True)
-    )
-    assert error(restorer, images, case, flagged) < error(known, images, case, flagged)
+def test_network_that_knows_enough_is_not_trained(case, known):
+    # Found anew, it lies a little elsewhere in grey levels.
+    estimate = patch(slice(2, 5), slice(3, 6), 0.98)
+    images, flagged = stamped(case, estimate)
+    restorer, how = adapt(known, images, flagged, estimate)
+    assert how == "used as it is, with the patch that was found here"
+    assert torch.equal(restorer.estimate.shift, estimate.shift)
+    pairs = zip(restorer.generator.parameters(), known.generator.parameters(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+    assert error(restorer, images, case, flagged) < 0.7 * np.abs(images.astype(int) - case.clean)[flagged].mean()
 
 
 def test_network_that_is_no_help_is_fine_tuned(case, known):
@@ -94,6 +85,26 @@ def test_other_kinds_of_triggers(case, known):
         assert adapt(known, case.clean, flagged, nothing)[0] is known
     unexplained = train_restorer(case.images, case.flagged, None, FAST)
     assert adapt(unexplained, case.clean, flagged, CENTRE)[0] is unexplained
+
+
+def test_pattern_that_is_known(case):
+    stripes = torch.zeros(1, 8, 8)
+    stripes[:, ::2] = 0.2
+    known = train_restorer(
+        case.images,
+        case.flagged,
+        Estimate("blend", (8, 8, 1)).set(
+            scale=torch.full((1, 8, 8), 0.8),
+            shift=stripes,
+            direction=stripes,
+            calibration=torch.tensor([1.0, 0.5, 4.0, 0.5]),
+        ),
+        CONFIG,
+    )
+    flagged = np.arange(len(case.clean)) % 10 == 0
+    images = case.clean.copy()
+    images[flagged, ::2] = 250
+    assert adapt(known, images, flagged, known.estimate) == (known, "used as it is; it knows this trigger")
 
 
 def test_other_size_is_refused(case, known):

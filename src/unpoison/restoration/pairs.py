@@ -78,10 +78,10 @@ class Pairs:
 
     @torch.inference_mode()
     def gain(self, restorer: Restorer) -> float:
-        """How much nearer the generator comes to held-out images than the inverted estimate alone."""
+        """How much nearer the generator comes to held-out images than the inverted estimate alone, of its error."""
         stamped, x = self._pair(restorer, self._held_out)
         inverted = _error(restorer, restorer.estimate.invert(stamped), x)
-        return float(inverted - _error(restorer, restorer.correct(stamped), x))
+        return 1 - float(_error(restorer, restorer.correct(stamped), x) / inverted.clamp_min(1e-9))
 
     def _pair(self, restorer: Restorer, index: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         x = as_input(torch.from_numpy(self._images[np.sort(index)]).to(self._device))
