@@ -30,6 +30,9 @@ def digits():
 ORDER = np.random.default_rng(0).permutation(1797)
 
 
+PARTS = ((np.arange(30), 0), (np.flatnonzero(np.arange(30) % 3), 1))
+
+
 def save(dataset, folder):
     """One sub-folder of PNG files per class."""
     for number, (image, label) in enumerate(dataset):
@@ -91,8 +94,22 @@ def test_classes_with_names_are_matched_by_name():
 
     found = verify(rows([0, 1, 2]), rows([0, 1, 2]), rows([1, 2]), train=train, seeds=(0,))
     assert (found.before.accuracy, seen) == ([1.0], [20, 20])
+    # Numbers that another folder gives to the same names mean the same classes.
+    before, test = (LabelledImages(images[part], np.arange(30)[part] % 3 - less) for part, less in PARTS)
+    before.classes, test.classes = names.tolist(), names[1:].tolist()
+    assert verify(before, before, test, train=train, seeds=(0,)).before.accuracy == [1.0]
     with pytest.raises(DatasetError, match="owl"):
         verify(rows([0, 1]), rows([0, 1]), rows([1, 2]), train=train)
+
+
+def test_own_classifier_sees_images_of_their_own_size():
+    images = np.random.default_rng(0).integers(0, 256, (8, 100, 80, 3), np.uint8)
+    items = [(image, number % 2) for number, image in enumerate(images)]
+
+    def train(dataset, seed):
+        return lambda batch: pytest.fail("scaled") if batch.shape != images.shape else np.arange(8) % 2
+
+    assert verify(items, items, items, train=train, seeds=(0,)).after.accuracy == [1.0]
 
 
 def test_mistakes(digits):

@@ -3,28 +3,24 @@
 import dataclasses
 import statistics
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from .attacks import Attack
-from .attacks.targets import Target, wanted_labels
+from .attacks.targets import Target
 from .bench.data import LabelledImages
-from .bench.evaluate import train_model
+from .bench.evaluate import Predict, measure_predictions, predictions, train_model
 from .config import PDAutoRConfig
 from .data.access import RawView
-from .data.store import read_images, survey
+from .data.store import Survey, read_images, survey
 from .detection.choice import Choice, choose
 from .errors import ConfigError, DatasetError
-from .metrics import accuracy, attack_success_rate
 from .progress import Progress
 from .training.devices import best_device, checked_device
-from .training.loop import on_device, predict
 
-Predict = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.int64]]
-"""Maps raw images, uint8 [N,H,W,C], to class numbers, int64 [N]."""
 Train = Callable[[Any, int], Predict]
 """Trains a classifier on a dataset, from a seed."""
 
@@ -94,7 +90,8 @@ def verify(
         after: the same after cleaning: a `SanitizedDataset`, or its shards as a dataset.
         test: held-out data that is trusted.
         train: trains your classifier on either dataset from a seed, and returns a function from raw test images,
-            uint8 [N,H,W,C], to class numbers, int64 [N]. A small network of unpoison's when None.
+            uint8 [N,H,W,C] (of their own size, where all agree), to class numbers, int64 [N]. A small network of
+            unpoison's when None.
         attack: stamps the trigger on test images, to measure the attack success rate.
         target: the class number that the trigger's author wants, or "all-to-all".
         seeds: one training of each kind for each.
@@ -109,56 +106,61 @@ def verify(
         raise ConfigError("no seed is given: give at least one")
     if attack is not None and not attack.fitted:
         raise ConfigError(f"{attack.name} learns from data: fit it, or take that of the PoisonedDataset")
-    first, names, size = _read(before)
-    held_out, _, _ = _read(test, names, size if train is None else None)
-    if not np.isin(held_out.labels, first.labels).all():
-        unknown = np.setdiff1d(held_out.labels, first.labels).tolist()
+    given = _look(before)
+    trusted = _look(test, given.found.names)
+    if not np.isin(trusted.labels, given.labels).all():
+        unknown = np.setdiff1d(trusted.labels, given.labels).tolist()
         raise DatasetError(f"the test set has classes {unknown} that the data have not: leave them out")
     arms: tuple[Any, Any] = before, after
     if train is None:
-        arms = first, _read(after, names, size)[0]
-        train = _small_network(first, best_device() if device is None else checked_device(device))
+        size, channels = given.found.working_size(), given.found.channels
+        cleaned = _look(after, given.found.names)
+        arms = given.images(size, channels), cleaned.images(size, channels)
+        held_out = trusted.images(size, channels)
+        train = _small_network(arms[0], best_device() if device is None else checked_device(device))
+    else:
+        sizes = trusted.found.sizes
+        held_out = trusted.images(trusted.found.working_size(int(sizes.max())), trusted.found.channels)
     found: list[Arm] = []
     for name, arm in zip(("train on the data as they came", "train on the cleaned data"), arms, strict=True):
         found.append(Arm(accuracy=[], asr=[]))
         with Progress(progress).stage(name) as stage:
             for number, seed in enumerate(seeds, 1):
-                _measure(train(arm, seed), held_out, attack, target, found[-1])
+                attacks = [] if attack is None else [attack]
+                measured = measure_predictions(train(arm, seed), held_out, attacks, [target] * len(attacks))
+                assert measured.accuracy is not None
+                found[-1].accuracy.append(measured.accuracy)
+                if attack is not None:
+                    if measured.attack_success_rate is None:
+                        raise DatasetError(f"the test set has no image that {attack.name} attacks: add other classes")
+                    found[-1].asr.append(measured.attack_success_rate)
                 stage.update(number / len(seeds))
     return Improvement(seeds=list(seeds), before=found[0], after=found[1])
 
 
-def _measure(predicted: Predict, test: LabelledImages, attack: Attack | None, target: Target, arm: Arm) -> None:
-    correct = accuracy(predicted(test.images), test.labels)
-    assert correct is not None
-    arm.accuracy.append(correct)
-    if attack is not None:
-        wanted = wanted_labels(target, test.labels)
-        victims = attack.victims(test.labels, wanted)
-        stamped = attack.at_test(test.images, test.labels)(test.images[victims])
-        rate = attack_success_rate(predicted(stamped), wanted[victims])
-        if rate is None:
-            raise DatasetError(f"the test set has no image that {attack.name} could attack: add other classes")
-        arm.asr.append(rate)
+class _Seen(NamedTuple):
+    """A dataset of which nothing is decoded yet."""
+
+    view: RawView
+    found: Survey
+    labels: npt.NDArray[np.int64]
+    """int64 [N]; class numbers, where both name their classes those of the data as they came."""
+
+    def images(self, size: tuple[int, int], channels: int) -> LabelledImages:
+        """All of it, decoded into memory."""
+        found = dataclasses.replace(self.found, channels=channels)
+        return LabelledImages(read_images(self.view, found, range(len(self.view)), size), self.labels)
 
 
-def _read(
-    dataset: Any, names: list[str] | None = None, size: tuple[int, int] | None = None
-) -> tuple[LabelledImages, list[str] | None, tuple[int, int]]:
-    """Images at one size (their own where it is small and all agree), names of text labels, and the size."""
+def _look(dataset: Any, names: list[str] | None = None) -> _Seen:
     view = RawView(dataset)
     found = survey(view)
-    labels = found.labels
-    if found.text_labels:
-        assert found.names is not None
-        unknown = sorted(set(found.names) - set(names or found.names))
-        if unknown:
-            raise DatasetError(f"classes {', '.join(unknown)} are not among those of the data as they came")
-        numbers = [(names or found.names).index(name) for name in found.names]
-        labels = np.array(numbers, np.int64)[labels]
-    size = size or found.working_size()
-    images = read_images(view, found, range(len(view)), size)
-    return LabelledImages(images, labels), found.names if found.text_labels else None, size
+    if found.names is None or names is None:
+        return _Seen(view, found, found.labels)
+    unknown = sorted(set(found.names) - set(names))
+    if unknown:
+        raise DatasetError(f"classes {', '.join(unknown)} are not among those of the data as they came")
+    return _Seen(view, found, np.array([names.index(name) for name in found.names], np.int64)[found.labels])
 
 
 def _small_network(data: LabelledImages, device: torch.device) -> Train:
@@ -171,6 +173,6 @@ def _small_network(data: LabelledImages, device: torch.device) -> Train:
         model = train_model(
             given, num_classes, choice.training, backbone=choice.backbone, width=choice.width, seed=seed, device=device
         )
-        return lambda images: predict(model, on_device(images, device)).logits.argmax(1).cpu().numpy()
+        return predictions(model, device)
 
     return train

@@ -1,6 +1,6 @@
 """What a downstream user sees: accuracy and attack success rate of a small network trained on some images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,9 @@ from ..metrics import accuracy, attack_success_rate
 from ..training.backbones import Backbone, create_backbone
 from ..training.loop import TrainingConfig, on_device, predict, train
 from .data import LabelledImages
+
+Predict = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.int64]]
+"""Maps raw images, uint8 [N,H,W,C], to class numbers, int64 [N]."""
 
 
 class Downstream(NamedTuple):
@@ -88,11 +91,23 @@ def measure_model(
     Raises:
         ConfigError: an attack learns from data and was not fitted.
     """
+    return measure_predictions(predictions(model, device), test, attacks, target)
+
+
+def predictions(model: Backbone, device: torch.device) -> Predict:
+    """What a network on `device` says."""
 
     def predicted(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
         classes: npt.NDArray[np.int64] = predict(model, on_device(images, device)).logits.argmax(1).cpu().numpy()
         return classes
 
+    return predicted
+
+
+def measure_predictions(
+    predicted: Predict, test: LabelledImages, attacks: Sequence[Attack], target: Target | Sequence[Target]
+) -> Downstream:
+    """Measures any classifier, see `measure_model`."""
     correct = accuracy(predicted(test.images), test.labels)
     rates = []
     for attack, aim in zip(attacks, split_targets(target, len(attacks)), strict=True):

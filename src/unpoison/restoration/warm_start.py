@@ -16,11 +16,11 @@ from .training import train_restorer
 SHOWN = 0.7
 """A restorer that inverts a pattern knows it if it sees it in this fraction of the flagged images."""
 ENOUGH = 0.25
-"""A network is taken as it is if it errs less by this fraction than filling from around the patch. One that knows many
-patches saved .125 under a black square, and erred by 7 % more than one that was trained for that square."""
+"""A network is taken as it is if it errs less by this fraction than filling from around the patch. Few do; below it, a
+short training pays."""
 FINE_TUNING = 1 / 4
-"""Of the steps that a new restorer takes. From a network that knows many patches this ends nearer to the originals than
-all steps from the start: .0412 against .0416, .0506 against .0510 and .0717 against .0724 (the same patches)."""
+"""Of the steps that a new restorer takes. Measured from the published networks, three patches each: the error is .95 to
+.97 of that after all steps from the start on CIFAR-10, and .99 to 1.06 of it on GTSRB."""
 
 
 class Adapted(NamedTuple):
