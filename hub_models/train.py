@@ -89,8 +89,9 @@ def train(name, steps, seed, device):
         )
     ).to(device)  # fmt: skip
     restorer.estimate.load_state_dict(white_corner(few).state_dict())
+    # Training asks a patch only where it is and what it shows, not how often clean images match it.
     Pairs(images, np.arange(len(images)), CONFIG, device=device, seed=seed).train(
-        restorer, steps, others=lambda: random_patch(FAMILIES[rng.integers(len(FAMILIES))], few, rng)
+        restorer, steps, others=lambda: random_patch(FAMILIES[rng.integers(len(FAMILIES))], few[:1], rng)
     )
     restorer = restorer.cpu().eval()
     test = test[np.sort(rng.permutation(len(test))[:TEST_IMAGES])]
