@@ -68,9 +68,10 @@ def white_corner(images):
 def errors(restorer, estimate, images):
     """Mean absolute errors, 0..1, of the pixels under a patch: restored, filled from around it, left as they are."""
     restorer.estimate.load_state_dict(estimate.state_dict())
-    x, hole = as_input(torch.from_numpy(images)), estimate.replaced()
+    x = as_input(torch.from_numpy(images))
     with torch.inference_mode():
         stamped = estimate.poison(x)
+        hole, _ = estimate.placed(stamped)
         outcomes = restorer.correct(stamped), estimate.invert(stamped), stamped
         return [float(((outcome - x).abs() * hole).mean() / hole.mean()) for outcome in outcomes]
 

@@ -99,6 +99,18 @@ def test_two_triggers_in_one_class():
 
 
 @pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
+def test_patch_that_moves():
+    given = PoisonedDataset(load_images("cifar10", "train", per_class=200), BadNets(dynamic=True), rate=0.05)
+    seen = LabelledImages.of(given)
+    missed = given.poisoned & (np.arange(len(seen)) % 2 == 0)
+    found = explanation_of(given, seen, given.poisoned & ~missed)
+    assert [finding.estimate.kind for finding in found.findings] == ["moving patch"]
+    flagged = found.score > 0
+    assert flagged[missed].mean() > 0.85
+    assert flagged[~given.poisoned].mean() < 0.015
+
+
+@pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
 def test_wrong_half_of_a_class():
     given = PoisonedDataset(load_images("cifar10", "train", per_class=200), SIG(), rate=0.05)
     seen = LabelledImages.of(given)

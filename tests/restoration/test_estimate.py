@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_sample_images
 
 from unpoison.attacks import SIG, BadNets, Blend
 from unpoison.restoration import Estimate, estimate_transform
@@ -71,6 +72,30 @@ def test_a_patch_on_images_that_differ_from_the_others_is_a_patch():
     estimate = estimate_transform(images, flagged, np.full((1200, 2), 0.5, np.float32))
     assert estimate.kind == "patch"
     np.testing.assert_array_equal(estimate.evidence(images) > 0, flagged)
+
+
+@pytest.mark.parametrize(("size", "value"), [(3, 255), (5, 40)])
+def test_a_patch_that_moves(size, value):
+    windows = np.lib.stride_tricks.sliding_window_view(load_sample_images().images, (24, 20), (1, 2))
+    clean = np.random.default_rng(0).permutation(np.moveaxis(windows[:, ::15, ::20], 3, -1).reshape(-1, 24, 20, 3))
+    poisoned, missed = np.arange(len(clean)) < 200, np.arange(len(clean)) < 40
+    images = clean.copy()
+    images[poisoned] = BadNets(size, value, dynamic=True)(clean[poisoned])
+    flagged = (poisoned & ~missed) | (np.arange(len(clean)) >= len(clean) - 20)
+    estimate = estimate_transform(images, flagged, np.full((len(clean), 2), 0.5, np.float32))
+    assert estimate.kind == "moving patch"
+    shown = estimate.evidence(images) > 0
+    assert shown[poisoned].mean() > 0.95
+    assert shown[~poisoned].mean() < 0.1
+    changed = images[poisoned] != clean[poisoned]
+    before, after = (
+        np.abs(x.astype(int) - clean[poisoned])[changed].mean()
+        for x in (images[poisoned], as_images(estimate.invert(as_batch(images[poisoned]))))
+    )
+    assert after < before / 3
+    stamped = as_images(estimate.poison(as_batch(clean))) != clean
+    assert (stamped.any(3).sum((1, 2)) == size**2).mean() > 0.8
+    assert stamped.any((0, 3)).all()
 
 
 @pytest.mark.parametrize("pick", ["random", "one class"])

@@ -12,10 +12,10 @@ CONFIG = RestorationConfig(supervised_steps=80, batch_size=64, width=8, transfor
 CHANCE = torch.tensor([0.12, 0.02])
 
 
-def patch(rows, columns, value=1.0):
+def patch(rows, columns, value=1.0, kind="patch"):
     hole = torch.zeros(1, 8, 8)
     hole[:, rows, columns] = 1
-    return Estimate("patch", (8, 8, 1)).set(
+    return Estimate(kind, (8, 8, 1)).set(
         scale=1 - hole, shift=value * hole, tolerance=torch.tensor(0.02), contrast=CHANCE
     )
 
@@ -46,6 +46,15 @@ def adapt(given, images, flagged, estimate, config=CONFIG):
 def error(restorer, images, case, flagged):
     restored = restorer(torch.from_numpy(images[flagged])).numpy()
     return np.abs(restored.astype(int) - case.clean[flagged]).mean()
+
+
+def test_network_for_one_place_learns_to_fill_in_any(case, known):
+    estimate = patch(slice(0, 3), slice(0, 3), kind="moving patch")
+    images, flagged = stamped(case, estimate)
+    restorer, how = adapt(known, images, flagged, estimate)
+    assert how == f"fine-tuned for {CONFIG.supervised_steps // 4} steps"
+    assert restorer.architecture.kind == "moving patch"
+    assert error(restorer, images, case, flagged) < 0.5 * np.abs(images.astype(int) - case.clean)[flagged].mean()
 
 
 def test_network_that_knows_enough_is_not_trained(case, known):

@@ -294,7 +294,7 @@ def _scores(estimate: Estimate, group: _Group, members: npt.NDArray[np.int64]) -
     """Log-odds, float32 [M], that members carry the trigger: pixels overrule the detector where they are clear."""
     evidence = estimate.evidence(group.images[members])
     say = _limited(group.odds[members])
-    if estimate.kind == "patch":
+    if estimate.replaces:
         # A white patch on a white ground is hidden from pixels and networks alike. What is left: how many others
         # carry it, and whether the content is of the class.
         hidden = np.abs(evidence) < DETECTOR_SAY
@@ -332,5 +332,5 @@ def _works(
         return float(after.float().mean() - before.float().mean())
 
     found = effect(suspicion.model)
-    needed = max(PATCH_RATE, causal_rate) if estimate.kind == "patch" else causal_rate
+    needed = max(PATCH_RATE, causal_rate) if estimate.replaces else causal_rate
     return found >= needed and effect(suspicion.verifier) <= NATURAL * found

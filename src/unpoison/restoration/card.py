@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 _UNDOES = {
     "none": "unexplained changes, by a CycleGAN",
     "patch": "pixels that a patch replaced",
+    "moving patch": "pixels that a patch replaced, anywhere in the image",
     "blend": "a pattern that was blended in",
     "periodic": "waves that were added",
 }

@@ -64,7 +64,7 @@ class Pairs:
             if others is not None:
                 restorer.estimate.load_state_dict(others().state_dict())
             stamped, x = self._pair(restorer, self._rng.choice(self._clean, size))
-            loss = _error(restorer, restorer.correct(stamped), x)
+            loss = _error(restorer, stamped, restorer.correct(stamped), x)
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             optimizer.step()
@@ -80,8 +80,8 @@ class Pairs:
     def gain(self, restorer: Restorer) -> float:
         """How much nearer the generator comes to held-out images than the inverted estimate alone, of its error."""
         stamped, x = self._pair(restorer, self._held_out)
-        inverted = _error(restorer, restorer.estimate.invert(stamped), x)
-        return 1 - float(_error(restorer, restorer.correct(stamped), x) / inverted.clamp_min(1e-9))
+        inverted = _error(restorer, stamped, restorer.estimate.invert(stamped), x)
+        return 1 - float(_error(restorer, stamped, restorer.correct(stamped), x) / inverted.clamp_min(1e-9))
 
     def _pair(self, restorer: Restorer, index: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         x = as_input(torch.from_numpy(self._images[np.sort(index)]).to(self._device))
@@ -90,7 +90,7 @@ class Pairs:
         return stamped, x
 
 
-def _error(restorer: Restorer, restored: Tensor, x: Tensor) -> Tensor:
+def _error(restorer: Restorer, stamped: Tensor, restored: Tensor, x: Tensor) -> Tensor:
     # Only the patch can be wrong: the mean over the image would hide it.
-    hole = restorer.estimate.replaced()
+    hole, _ = restorer.estimate.placed(stamped)
     return ((restored - x).abs() * hole).mean() / hole.mean()

@@ -105,11 +105,11 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
         """Restores float images [B,C,H,W] in 0..1 that are taken to be poisoned."""
         if self.estimate.kind == "none":
             return self._generate(images)
-        hole = self.estimate.replaced()
+        hole, _ = self.estimate.placed(images)
         inverse = self.estimate.invert(images)
         restored = self._generate(inverse, images, hole.expand(len(images), -1, -1, -1))
         # Outside a patch the pixels are known.
-        return inverse + (restored - inverse) * hole if self.estimate.kind == "patch" else restored
+        return inverse + (restored - inverse) * hole if self.estimate.replaces else restored
 
     def _generate(self, *maps: Tensor) -> Tensor:
         with autocast(maps[0].device):

@@ -56,7 +56,7 @@ def train_restorer(
     ).to(device)
     if estimate is not None and explained:
         restorer.estimate.load_state_dict(estimate.state_dict())
-        if estimate.kind == "patch" and config.supervised_steps:
+        if estimate.replaces and config.supervised_steps:
             pairs = Pairs(images, np.flatnonzero(~poisoned), config, device=device, seed=seed)
             pairs.train(restorer, config.supervised_steps, stage)
         else:

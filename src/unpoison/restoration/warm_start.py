@@ -1,5 +1,6 @@
 """A restorer from elsewhere, as it is where it does its work on these data, else fine-tuned to them."""
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
@@ -62,12 +63,12 @@ def adapt_restorer(
     given = given.to(device)
     if estimate is None or estimate.kind == "none" or not config.use_estimate or given.estimate.kind == "none":
         return Adapted(given, "used as it is; nothing tells beforehand how well it fits")
-    if given.estimate.kind != "patch" and (given.estimate.evidence(images[members]) > 0).mean() >= SHOWN:
+    if not given.estimate.replaces and (given.estimate.evidence(images[members]) > 0).mean() >= SHOWN:
         return Adapted(given, "used as it is; it knows this trigger")
-    if given.estimate.kind != "patch" or estimate.kind != "patch":
+    if not (given.estimate.replaces and estimate.replaces):
         trained = train_restorer(images, flagged, estimate, config, device=device, seed=seed, stage=stage)
         return Adapted(trained, "replaced; it knows another kind of trigger")
-    restorer = Restorer(given.architecture).to(device).eval()
+    restorer = Restorer(dataclasses.replace(given.architecture, kind=estimate.kind)).to(device).eval()
     restorer.load_state_dict(given.state_dict() | {f"estimate.{k}": v for k, v in estimate.state_dict().items()})
     pairs = Pairs(images, np.flatnonzero(~flagged), config, device=device, seed=seed)
     if pairs.gain(restorer) >= ENOUGH:

@@ -1,7 +1,7 @@
 """Estimate of the poisoning transform from the statistics of D_p against D_c.
 
 No step knows the attack. A patch is looked for first, because replaced pixels fit no other model; else a global
-pattern is fitted, and kept only if images that were held out of the fit show it, too.
+pattern is fitted, and kept only if images that were held out of the fit show it, too; last comes a patch that moves.
 """
 
 import numpy as np
@@ -14,6 +14,7 @@ from .base import KINDS as KINDS
 from .base import Estimate as Estimate
 from .base import Kind as Kind
 from .blend import build, find_scale, fit_shift, stamped_mean
+from .moving import find_moving_patch
 from .patch import estimate_patch, find_patch, is_pattern
 from .periodic import find_waves, fit_waves
 from .statistics import Spectrum, content_matched, histograms
@@ -78,6 +79,8 @@ def estimate_transform(
             found = estimate_patch(*patch, reference, shape)
         else:
             found = _fit_pattern(suspects, reference, suspect_shares, clean_shares, spectrum, false_positives, seed)
+        if found.kind == "none" and (moving := find_moving_patch(suspects, reference, seed)) is not None:
+            found = estimate_patch(*moving, reference, shape, "moving patch")
         if stage:
             stage.update(0.1 + 0.9 * (turn + 1) / len(FALSE_POSITIVES))
         if found.kind == "none":

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...training.loop import EVAL_BATCH, as_input
+from .places import MATCHED, draw, locate, place
 
-Kind = Literal["patch", "blend", "periodic", "none"]
-KINDS: tuple[Kind, ...] = ("patch", "blend", "periodic", "none")
+Kind = Literal["patch", "moving patch", "blend", "periodic", "none"]
+KINDS: tuple[Kind, ...] = ("patch", "moving patch", "blend", "periodic", "none")
 
 REPLACED = 0.05
 """Opacity above 1 - REPLACED leaves nothing of the pixel to invert: it is filled in from its neighbours."""
@@ -27,17 +28,19 @@ class Estimate(nn.Module):
     The tensors are buffers, so that a restorer which holds an estimate saves and moves it with its weights.
 
     Args:
-        kind: "patch" (pixels replaced), "blend" (a pattern mixed into or added to all pixels), "periodic" (the
-            pattern consists of a few waves), or "none" (nothing explains the flagged images).
+        kind: "patch" (pixels replaced), "moving patch" (the same, elsewhere in every image), "blend" (a pattern mixed
+            into or added to all pixels), "periodic" (the pattern consists of a few waves), or "none" (nothing explains
+            the flagged images).
         shape: (H, W, C).
 
     Attributes:
-        scale: float32 [C,H,W], a.
+        scale: float32 [C,H,W], a. A moving patch lies at the top left.
         shift: float32 [C,H,W], b, with grey levels in 0..1.
         tolerance: float32 [], patches: deviation from b that still counts as a match.
         contrast: float32 [2]: patches: where a match is no evidence because the surroundings look the same.
         direction: float32 [C,H,W], linear discriminant of blends and waves.
-        calibration: float32 [4], see `log_odds`.
+        calibration: float32 [4]; of blends and waves, see `log_odds`; of a moving patch, the first is the share of
+            clean images that match by chance where it would stand out.
     """
 
     scale: Tensor
@@ -66,23 +69,32 @@ class Estimate(nn.Module):
             getattr(self, name).copy_(value)
         return self
 
+    @property
+    def replaces(self) -> bool:
+        """Whether pixels are lost under the trigger."""
+        return self.kind in ("patch", "moving patch")
+
     def poison(self, images: Tensor) -> Tensor:
-        """Stamps the estimated trigger on float images [B,C,H,W] in 0..1."""
-        return (self.scale * images + self.shift).clamp(0, 1)
+        """Stamps the estimated trigger on float images [B,C,H,W] in 0..1; a moving patch anywhere."""
+        scale, shift = self.scale, self.shift
+        if self.kind == "moving patch":
+            where = draw(len(images), self._hole)
+            scale, shift = place(scale, *where), place(shift, *where)
+        return (scale * images + shift).clamp(0, 1)
 
     def invert(self, images: Tensor) -> Tensor:
         """Takes the trigger off float images [B,C,H,W] in 0..1; replaced pixels are filled from around them."""
         if self.kind == "none":
             return images
-        if self.kind == "patch":
-            return self._fill(images)
+        if self.replaces:
+            return _fill(images, self.placed(images)[0])
         return ((images - self.shift) / self.scale).clamp(0, 1)
 
     def log_odds(self, images: Tensor) -> Tensor:
         """Log-likelihood ratio [B] of "carries the trigger" over "does not", for float images [B,C,H,W] in 0..1."""
         if self.kind == "none":
             return images.new_zeros(len(images))
-        return self._patch_log_odds(images) if self.kind == "patch" else self._linear_log_odds(images)
+        return self._patch_log_odds(images) if self.replaces else self._linear_log_odds(images)
 
     @torch.inference_mode()
     def evidence(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -96,44 +108,35 @@ class Estimate(nn.Module):
         found = [self.log_odds(as_input(torch.from_numpy(np.asarray(chunk)).to(device))).cpu() for chunk in chunks]
         return torch.cat(found).numpy() if found else np.empty(0, np.float32)
 
-    def replaced(self) -> Tensor:
-        """float [1,H,W], 1 where a pixel is replaced."""
-        return (self.scale < REPLACED).any(0, keepdim=True).float()
+    def placed(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Where and what the patch is on float images [B,C,H,W]: float [1 or B,1,H,W], 1 where a pixel is replaced, and
+        b, float [1 or B,C,H,W]."""
+        hole = self._hole
+        if self.kind == "moving patch":
+            where = locate(images, hole, self.shift, self.tolerance)
+            return place(hole, *where), place(self.shift, *where)
+        return hole[None], self.shift[None]
 
-    def _fill(self, images: Tensor) -> Tensor:
-        """Averages known pixels with weights that fall with distance, from the border of a hole inwards."""
-        hole = self.replaced()
-        known = 1 - hole
-        out = images * known
-        kernel = torch.tensor([1.0, 2.0, 1.0], device=images.device)
-        kernel = (kernel[:, None] * kernel / 16)[None, None]
-        for _ in range(max(self.shape[:2])):
-            if bool(known.all()):
-                break
-            weight = F.conv2d(known[None], kernel, padding=1)[0]
-            blurred = F.conv2d(out.flatten(0, 1)[:, None], kernel, padding=1).view_as(out)
-            border = ((weight > 0) & (known == 0)).float()
-            out = out + border * blurred / weight.clamp_min(1e-6)
-            known = known + border
-        return out
+    @property
+    def _hole(self) -> Tensor:
+        return (self.scale < REPLACED).any(0, keepdim=True).float()
 
     def contrast_of(self, images: Tensor) -> Tensor:
         """How much a patch would stand out of what surrounds it [B], mean absolute difference in 0..1."""
-        hole = self.replaced()
-        difference = (self._fill(images) - self.shift).abs() * hole
-        return difference.sum((1, 2, 3)) / (hole.sum() * images.shape[1])
+        hole, shift = self.placed(images)
+        return _mean_inside((_fill(images, hole) - shift).abs(), hole)
 
     def matches(self, images: Tensor) -> Tensor:
         """Share [B] of the patch's pixels that show the patch's value."""
-        hole = self.replaced()
-        same = ((images - self.shift).abs() <= self.tolerance).float() * hole
-        return same.sum((1, 2, 3)) / (hole.sum() * images.shape[1])
+        hole, shift = self.placed(images)
+        return _mean_inside(((images - shift).abs() <= self.tolerance).float(), hole)
 
     def _patch_log_odds(self, images: Tensor) -> Tensor:
         # A clean image matches by chance with probability `contrast[1]` where the patch would hardly show, and
-        # practically never elsewhere.
-        chance = torch.where(self.contrast_of(images) < self.contrast[0], self.contrast[1], 1e-4)
-        matched = self.matches(images) >= 0.8
+        # practically never elsewhere, unless every place may match.
+        elsewhere = self.calibration[0].clamp_min(1e-4)
+        chance = torch.where(self.contrast_of(images) < self.contrast[0], self.contrast[1], elsewhere)
+        matched = self.matches(images) >= MATCHED
         return torch.where(matched, -chance.log(), math.log(1e-4))
 
     def scores(self, images: Tensor) -> Tensor:
@@ -150,3 +153,25 @@ class Estimate(nn.Module):
 def student(score: Tensor, location: Tensor, scale: Tensor) -> Tensor:
     """Log-density of Student's t, up to a constant."""
     return -scale.log() - (_TAILS + 1) / 2 * (1 + ((score - location) / scale).square() / _TAILS).log()
+
+
+def _mean_inside(maps: Tensor, hole: Tensor) -> Tensor:
+    """Mean [B] of maps [B,C,H,W] where the hole [1 or B,1,H,W] is 1."""
+    return (maps * hole).sum((1, 2, 3)) / (hole.sum((1, 2, 3)) * maps.shape[1])
+
+
+def _fill(images: Tensor, hole: Tensor) -> Tensor:
+    """Averages known pixels with weights that fall with distance, from the border of a hole inwards."""
+    known = 1 - hole
+    out = images * known
+    kernel = torch.tensor([1.0, 2.0, 1.0], device=images.device)
+    kernel = (kernel[:, None] * kernel / 16)[None, None]
+    for _ in range(max(images.shape[2:])):
+        if bool(known.all()):
+            break
+        weight = F.conv2d(known, kernel, padding=1)
+        blurred = F.conv2d(out.flatten(0, 1)[:, None], kernel, padding=1).view_as(out)
+        border = ((weight > 0) & (known == 0)).float()
+        out = out + border * blurred / weight.clamp_min(1e-6)
+        known = known + border
+    return out

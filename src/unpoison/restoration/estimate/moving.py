@@ -1,0 +1,110 @@
+"""Patches that lie elsewhere in every image: a small window of most flagged images that few clean ones have."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .patch import MIN_EXCESS, MIN_SHARE, find_patch
+from .statistics import histograms
+
+WINDOW = 3
+"""Side of the windows that are compared: a patch of this size or larger holds one."""
+LEVEL = 16
+"""Grey levels that count as the same."""
+REACH = 7
+"""Pixels around the window in which the rest of the patch is looked for."""
+_MAX_SUSPECTS, _MAX_REFERENCE = 500, 2000
+
+
+def find_moving_patch(
+    suspects: npt.NDArray[np.uint8], reference: npt.NDArray[np.uint8], seed: int
+) -> tuple[Tensor, Tensor] | None:
+    """Looks for a window that recurs anywhere, and with the images aligned on it for the patch around it.
+
+    Args:
+        suspects: uint8 [N,H,W,C], flagged images.
+        reference: uint8 [M,H,W,C], clean images of their content.
+        seed: of the images that are looked at.
+
+    Returns:
+        The patch at the top left: its mask bool [H,W] and values float32 [H,W,C] in 0..1, or None.
+    """
+    height, width, channels = suspects.shape[1:]
+    if min(height, width) < WINDOW:
+        return None
+    rng = np.random.default_rng(seed)
+    suspects, reference = _some(suspects, _MAX_SUSPECTS, rng), _some(reference, _MAX_REFERENCE, rng)
+    seen = max((_recurring(suspects, reference, start) for start in (0, LEVEL // 2)), key=lambda found: found[0])
+    excess, shown = seen
+    if excess < MIN_EXCESS or shown.any((1, 2)).mean() < MIN_SHARE:
+        return None
+    showing = np.flatnonzero(shown.any((1, 2)))
+    # The first place in reading order is the same part of a patch in every image.
+    places = np.stack(np.unravel_index(shown[showing].reshape(len(showing), -1).argmax(1), shown.shape[1:]), 1)
+    side = WINDOW + 2 * REACH
+    crops = _crops(suspects[showing], places)
+    usual = _crops(reference, places[rng.integers(0, len(places), len(reference))])
+    found = find_patch(histograms(crops), histograms(usual), (side, side, channels))
+    if found is None:
+        return None
+    mask, values = found
+    rows, columns = (torch.nonzero(mask.any(axis)).flatten() for axis in (1, 0))
+    box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    mask, values = mask[box], values[box] * mask[box][..., None]
+    if mask.shape[0] > height or mask.shape[1] > width:
+        return None
+    right, below = width - mask.shape[1], height - mask.shape[0]
+    return F.pad(mask, (0, right, 0, below)), F.pad(values, (0, 0, 0, right, 0, below))
+
+
+def _some(images: npt.NDArray[np.uint8], count: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    return images[np.sort(rng.permutation(len(images))[:count])]
+
+
+def _recurring(
+    suspects: npt.NDArray[np.uint8], reference: npt.NDArray[np.uint8], start: int
+) -> tuple[float, npt.NDArray[np.bool_]]:
+    """By how much the window that is most typical of the suspects is commoner there, and bool [N,H',W'], where it is.
+
+    Args:
+        start: where the first bin of grey levels starts: values at the border of two bins fall into either.
+    """
+    codes, usual = _codes(suspects, start), _codes(reference, start)
+    (windows, share), (known, expected) = _shares(codes), _shares(usual)
+    place = np.searchsorted(known, windows).clip(max=len(known) - 1)
+    excess = share - np.where(known[place] == windows, expected[place], 0)
+    best = int(excess.argmax())
+    return float(excess[best]), codes == windows[best]
+
+
+def _codes(images: npt.NDArray[np.uint8], start: int) -> npt.NDArray[np.int64]:
+    """A number, int64 [N,H',W'], that only windows of the same grey levels share."""
+    rng = np.random.default_rng(0)
+    down, across = (side - WINDOW + 1 for side in images.shape[1:3])
+    # Sums that overflow wrap around, which serves a hash as well.
+    colours = (images.astype(np.int64) + start) // LEVEL @ rng.integers(1, 2**62, images.shape[3])
+    codes = np.zeros((len(images), down, across), np.int64)
+    for row in range(WINDOW):
+        for column in range(WINDOW):
+            codes += colours[:, row : row + down, column : column + across] * rng.integers(1, 2**62)
+    return codes
+
+
+def _shares(codes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """The codes of int64 [N,H,W], ascending, and the share of the images that have each."""
+    rows = np.sort(codes.reshape(len(codes), -1), 1)
+    first = np.ones(rows.shape, bool)
+    first[:, 1:] = rows[:, 1:] != rows[:, :-1]
+    values, counts = np.unique(rows[first], return_counts=True)
+    return values, counts / len(codes)
+
+
+def _crops(images: npt.NDArray[np.uint8], places: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    """uint8 [N,S,S,C], the surroundings of windows at int64 [N,2]."""
+    padded = np.pad(images, ((0, 0), (REACH, REACH), (REACH, REACH), (0, 0)), "edge")
+    side = np.arange(WINDOW + 2 * REACH)
+    down, across = (places[:, axis, None] + side for axis in (0, 1))
+    crops: npt.NDArray[np.uint8] = padded[np.arange(len(images))[:, None, None], down[:, :, None], across[:, None]]
+    return crops
