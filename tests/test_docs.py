@@ -16,11 +16,12 @@ from PIL import Image
 from sybil import Document
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
-import unpoison
 from restorers import make_restorer
+from unpoison import cli, restoration
 from unpoison.attacks import BadNets, PoisonedDataset
-from unpoison.cli import _parser, main
 from unpoison.demo import load_digits
+from unpoison.detection import config as detection
+from unpoison.verification import config as verification
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -34,6 +35,8 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::unpoison.errors.ThinEvidenceWarning",
     "ignore:Use 'content=:DeprecationWarning",  # By the Hub's client, of its HTTP library.
     "ignore:This DataLoader will create:UserWarning",  # On machines with fewer cores than workers.
+    "ignore:.*unclosed file:pytest.PytestUnraisableExceptionWarning",  # By webdataset, which leaves tars open.
+    "ignore:unclosed file:ResourceWarning",
 )
 
 
@@ -70,15 +73,11 @@ def at_place(place, hub, monkeypatch, tmp_path):
     """The page runs there, with the settings of "fast", and with a restorer on the Hub."""
     monkeypatch.chdir(place)
     monkeypatch.setenv("UNPOISON_CACHE", str(place / "cache"))
-    for name in ("detection.config", "verification.config", "restoration"):
-        monkeypatch.setattr(f"unpoison.{name}.DEFAULT", getattr(_module(name), "FAST"))
+    for settings in (detection, verification, restoration):
+        monkeypatch.setattr(settings, "DEFAULT", settings.FAST)
     folder = make_restorer().save_pretrained(tmp_path / "restorer")
     hub.add("user/restorer", {path.name: path.read_bytes() for path in folder.iterdir()})
     return place
-
-
-def _module(name):
-    return __import__(f"unpoison.{name}", fromlist=["DEFAULT"])
 
 
 def run_shell(example) -> None:
@@ -89,11 +88,11 @@ def run_shell(example) -> None:
 
 
 def run_unpoison(command, *arguments) -> None:
-    if command in COMING and f"_{command}" not in vars(unpoison.cli):
+    if command in COMING and f"_{command}" not in vars(cli):
         return
-    _parser().parse_args([command, *arguments])
+    cli._parser().parse_args([command, *arguments])
     if not {command, *arguments} & set(PARSED_ONLY):
-        assert main([command, *arguments]) == 0
+        assert cli.main([command, *arguments]) == 0
 
 
 def check_make(target) -> None:
@@ -103,7 +102,7 @@ def check_make(target) -> None:
 def check_pip(command, what) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert command == "install"
-    name, extra = re.fullmatch(r"(\.|unpoison)(?:\[(\w+)\])?", what).groups()
+    extra = re.fullmatch(r"(?:\.|unpoison)(?:\[(\w+)\])?", what)[1]
     assert extra is None or extra in extras
 
 

@@ -59,7 +59,9 @@ class EnsembleConfig:
     """Settings of method "ensemble"."""
 
     pdautor: PDAutoRConfig = PDAutoRConfig()
+    """Also says how flagged samples are restored."""
     bab: BaBConfig = BaBConfig()
+    """Its `restoration` is not used."""
 
     @property
     def restoration(self) -> RestorationConfig:

@@ -40,6 +40,7 @@ class Improvement:
     """What cleaning did to a classifier."""
 
     seeds: list[int]
+    """One training of each arm for each."""
     before: Arm
     """Trained on the data as they came."""
     after: Arm

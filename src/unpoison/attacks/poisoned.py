@@ -34,6 +34,7 @@ class PoisonedDataset(Replacement):
             can, in the order given. If not, their images are disjoint.
 
     Attributes:
+        attacks: the attacks, fitted.
         poisoned: bool [N].
         covered: bool [N]; stamped images that keep their right labels, for attacks that use such covers. They are not
             `poisoned`, and no two attacks share one.

@@ -18,6 +18,7 @@ class Replacement(Dataset[Any], ABC):
     transform: Any = KEEP
     """Applied to the raw image in place of the dataset's own transforms."""
     target_transform: Any = KEEP
+    """Applied to the label in place of the dataset's own."""
 
     @abstractmethod
     def __len__(self) -> int: ...

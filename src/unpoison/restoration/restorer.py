@@ -76,6 +76,7 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
     Attributes:
         architecture: what the network is built from.
         estimate: the explained transform; kind "none" where the CycleGAN alone restores.
+        generator: the network, a ViT-aided U-Net.
         origin: "user/name@commit" where it came from the Hub.
     """
 

@@ -27,7 +27,9 @@ class TrainingConfig:
     epochs: int = 15
     """Passes over the data."""
     optimizer: Literal["sgd", "adam"] = "sgd"
+    """SGD has Nesterov's momentum, Adam its published defaults."""
     batch_size: int = 128
+    """Images per step."""
     learning_rate: float = 0.05
     """Peak rate of the one-cycle schedule; initial rate of the multistep schedule."""
     schedule: Literal["onecycle", "multistep", "constant"] = "onecycle"
@@ -35,6 +37,7 @@ class TrainingConfig:
     momentum: float = 0.9
     """Of SGD; Adam keeps its own."""
     weight_decay: float = 5e-4
+    """L2 penalty on all parameters."""
     flip: bool = False
     """Mirror half of the images at random: right for photographs, wrong for digits and signs."""
 

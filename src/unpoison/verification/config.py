@@ -43,9 +43,11 @@ class VerificationConfig:
     trigger_size: int | None = None
     """Side of our square trigger in pixels; None takes 5 for each 32 of the image's shorter side."""
     backbone: str = "conv5"
+    """Name of the verification models' network."""
     width: int = 32
     """Channels of the network's first stage."""
     training: TrainingConfig = TRAINING
+    """How each of them is trained."""
     evidence: float = 4.0
     """A class counts as poisoned when the samples that resist our trigger stand out this far, in standard
     deviations."""
