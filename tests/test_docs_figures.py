@@ -35,7 +35,7 @@ def tables(page: str, header: str) -> list[dict[str, str]]:
 
 
 def cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.strip("|\n ").split("|")]
+    return [cell.strip() for cell in line.strip().removeprefix("|").removesuffix("|").split("|")]
 
 
 def row_name(poison: str) -> str:
@@ -121,15 +121,30 @@ def test_all_detectors():
 
 
 def test_stages():
-    found = tables("docs/scale.md", "| `benchmarks/results/`")
-    assert len(found) == 7
-    for row in found:
-        facts = json.loads((RESULTS / row.pop("`benchmarks/results/`").strip("`")).read_text())
-        assert row.pop("images") == f"{facts['samples']:,}"
-        assert row.pop("all") == number(facts["prepare_seconds"], 0)
-        assert row.pop("peak MB") == f"{facts['peak_memory_mb']:,.0f}"
-        assert row == {stage: number(facts["timings"].get(stage), 0) for stage in row}
-        assert set(facts["timings"]) <= set(row)
+    text = (ROOT / "docs" / "scale.md").read_text()
+    sources = dict(re.findall(r"^(\d)\. `benchmarks/results/(\S+)`", text, re.M))
+    found = {row.pop(""): row for row in tables("docs/scale.md", "| | 1 | 2 |")}
+    columns = {column: json.loads((RESULTS / source).read_text()) for column, source in sources.items()}
+    assert len(columns) == 7
+    assert found.pop("images") == {column: f"{facts['samples']:,}" for column, facts in columns.items()}
+    assert found.pop("all, s") == {column: number(facts["prepare_seconds"], 0) for column, facts in columns.items()}
+    peaks = {column: f"{facts['peak_memory_mb']:,.0f}" for column, facts in columns.items()}
+    assert found.pop("peak memory, MB") == peaks
+    for stage, row in found.items():
+        assert row == {column: number(facts["timings"].get(stage), 0) for column, facts in columns.items()}, stage
+    assert {stage for facts in columns.values() for stage in facts["timings"]} == set(found)
+    before = [facts["peak_memory_before_mb"] for facts in columns.values()]
+    assert f"{min(before):.0f} to {max(before):.0f} MB" in text
+
+
+def test_cost_in_the_readme():
+    text = (ROOT / "README.md").read_text()
+    idle = json.loads((RESULTS / "core-cpu-seed0-again" / "cifar10-blend-1.json").read_text())
+    assert idle["machine"]["torch_threads"] == 2
+    assert f"took {idle['prepare_seconds']:.0f} s on the two cores" in text
+    files = [path for path in (RESULTS / "core-cpu-seed0").glob("cifar10-*.json") if "paper" not in path.stem]
+    seconds = [json.loads(path.read_text())["prepare_seconds"] for path in files]
+    assert f"{min(seconds):.0f} to {max(seconds):.0f} s on one busy core" in text
 
 
 def test_serving():

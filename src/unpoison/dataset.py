@@ -35,7 +35,7 @@ class SanitizedDataset(Replacement):
         dataset: any map-style dataset with items (image, label, ...), mappings or namedtuples. Images are PIL images,
             or arrays or tensors [H,W], [H,W,C] or [C,H,W]: uint8, floats in 0..1 (or 0..255 if any pixel of the
             dataset exceeds 1), integers in 0..255 (or 0..65535).
-        method: a registered method, "pdautor" or "bab".
+        method: a registered method, "pdautor", "bab" or "ensemble".
         config: a preset's name ("paper", "default", "fast") or the method's configuration.
         on_poison: what happens to flagged samples: "restore", "drop" or "keep"; the method's own when None.
         restorer: a `Restorer`, a local folder or a Hub id ("user/name" or "user/name@revision").

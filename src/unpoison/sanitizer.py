@@ -68,7 +68,7 @@ class Sanitizer:
     """Detects poisoned samples in a dataset and restores or drops them.
 
     Args:
-        method: a registered method, "pdautor" or "bab".
+        method: a registered method, "pdautor", "bab" or "ensemble".
         config: a preset's name ("paper", "default", "fast") or the method's configuration; "default" when None.
         on_poison: what happens to flagged samples: "restore", "drop" or "keep"; the method's own when None.
         restorer: a `Restorer`, a local folder or a Hub id ("user/name" or "user/name@revision") to start from. It is
