@@ -171,3 +171,37 @@ def test_warm_start():
     for data, after in (("cifar10", "of the trained one's on CIFAR-10"), ("gtsrb", "of it on GTSRB")):
         errors = [row["error_ratio"] for row in rows[data]]
         assert f"{min(errors):.2f} to {max(errors):.2f} {after}" in text
+
+
+def test_prose():
+    def facts(name):
+        return json.loads((RESULTS / f"{name}.json").read_text())
+
+    def words(page):
+        return " ".join((ROOT / "docs" / page).read_text().split())
+
+    core = {name: facts(f"core-cpu-seed0/cifar10-{name}") for name in ("badnets-1", "blend-1", "blend-0.3")}
+    paper = {name: facts(f"core-cpu-seed0/cifar10-{name}-paper") for name in ("badnets-1", "blend-1")}
+    precision = [f"{rows[name]['average_precision']:.3f}" for rows in (paper, core) for name in paper]
+    assert "{} for BadNets and {} for Blend, the default {} and {}".format(*precision) in words("pdautor.md")
+    error = [f"{rows[name]['error_changed']:.4f}" for rows in (paper, core) for name in paper]
+    text = "of {} (BadNets) and {} (Blend) with a small one, against {} and {}"
+    assert text.format(*error) in words("pdautor.md")
+    alone = paper["blend-1"]["error_changed_nothing"]
+    assert f"leaving Blend alone would have been {alone:.4f}" in words("pdautor.md")
+
+    kept = {
+        preset: [
+            100 * facts(f"bab-cpu-seed0/cifar10-{name}{preset}")["pdr"] for name in ("badnets-5", "blend-10", "sig-5")
+        ]
+        for preset in ("", "-paper")
+    }
+    assert f"keep {min(kept['-paper']):.1f} to {max(kept['-paper']):.1f} % of the poison" in words("bab.md")
+    assert f"the default {min(kept['']):.1f} to {max(kept['']):.1f} % of the same" in words("bab.md")
+
+    assert f"{percent(core['badnets-1']['lra'])} right for the row BadNets, 1 %" in words("limits.md")
+    assert core["badnets-1"]["lra"] == core["badnets-1"]["lra_ceiling"]
+    assert (core["blend-0.3"]["poisoned"], core["blend-0.3"]["tpr"]) == (30, 0)
+    lines = json.loads((RESULTS / "cpu-cpu" / "ours.json").read_text())["lines"]
+    moving = next(line for line in lines if (line["row"], line["group"]) == ("badnets_dynamic 1 %", "pdautor"))
+    assert f"{100 * moving['values']['TPR']['0']:.0f} % of such images were found" in words("limits.md")
