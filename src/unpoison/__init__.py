@@ -1,5 +1,6 @@
 """Clean data for existing training scripts: detect poisoned images, restore them, serve the cleaned set."""
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from .tables import sanitize as sanitize
 
 __version__ = "0.1.0.dev0"
+
+# Who wants the log configures it, as the command line does with --verbose.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 # Resolved on first use: importing the package stays as cheap as importing torch.
 _HOMES = {

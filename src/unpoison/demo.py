@@ -10,6 +10,7 @@ import torch
 from .attacks import BadNets, PoisonedDataset
 from .bench.data import LabelledImages
 from .bench.evaluate import Downstream, train_and_test
+from .data.cache import telling_what_is_kept
 from .dataset import SanitizedDataset
 from .training.loop import TrainingConfig
 
@@ -80,10 +81,12 @@ def run_demo(out: Path, *, device: str | None = None, seed: int = 0, progress: b
     ).prepare()
     report = clean.report
     computing_on = torch.device(report.config["device"])
-    before, after = (
-        train_and_test(LabelledImages.of(data), test, [attack], TARGET, _TRAINING, seed=seed, device=computing_on)
-        for data in (poisoned, clean)
-    )
+    run = clean.shards[0].parent.parent
+    with telling_what_is_kept(run):
+        before, after = (
+            train_and_test(LabelledImages.of(data), test, [attack], TARGET, _TRAINING, seed=seed, device=computing_on)
+            for data in (poisoned, clean)
+        )
     return DemoResult(
         samples=len(train),
         poisoned=int(poisoned.poisoned.sum()),
@@ -93,6 +96,6 @@ def run_demo(out: Path, *, device: str | None = None, seed: int = 0, progress: b
         dropped=int((report.action == "drop").sum()),
         before=before,
         after=after,
-        report=clean.shards[0].parent.parent / "outcome",
+        report=run / "outcome",
         shards=clean.shards[0].parent,
     )

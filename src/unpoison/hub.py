@@ -8,6 +8,7 @@ expected, and what arrives is checked. Without a connection, files that were fet
 
 import errno
 import hashlib
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ from huggingface_hub.errors import HTTPError as TransportError  # type: ignore[a
 
 from .errors import HubError
 
+_logger = logging.getLogger(__name__)
 TIMEOUT = 10.0
 """Seconds that the Hub may take to answer the first question."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -136,7 +138,9 @@ def open_snapshot(source: Source, first: str, max_bytes: int) -> Snapshot:
             cached = Path(_download(source, first, local=True))
         except (LocalEntryNotFoundError, OSError, ValueError):
             raise error from error.__cause__
-        return Snapshot(source._replace(revision=cached.parent.name), None)
+        snapshot = Snapshot(source._replace(revision=cached.parent.name), None)
+        _logger.info("no connection to the Hub: using the copy of %s", snapshot.source)
+        return snapshot
     if info.sha is None or not _COMMIT.fullmatch(info.sha):
         raise HubError(f"the Hub names no commit for {source}: check HF_ENDPOINT")
     listed = {
@@ -149,6 +153,7 @@ def open_snapshot(source: Source, first: str, max_bytes: int) -> Snapshot:
         # By name, so that the cache notes which commit the name stands for; the content is there already.
         with explaining(source, f"download {first} of"):
             _download(source, first, local=False)
+    _logger.info("using %s from the Hub", snapshot.source)
     return snapshot
 
 

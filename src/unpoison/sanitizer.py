@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import importlib.metadata
+import logging
 import multiprocessing
 import os
 import shutil
@@ -25,6 +26,7 @@ from .data.cache import (
     cache_key,
     default_root,
     is_complete,
+    telling_what_is_kept,
     write_manifest,
 )
 from .data.files import publishing_folder, remove_leftovers, writing
@@ -42,6 +44,7 @@ from .training.threads import free_cores
 if TYPE_CHECKING:
     from .restoration import Restorer
 
+_logger = logging.getLogger(__name__)
 _THIN = 50
 _CARD = """---
 configs:
@@ -126,13 +129,14 @@ class Sanitizer:
         """
         folder, report = Path(folder), self.fit(dataset)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for path in (self.cleaned.folder / "shards").iterdir():
-                shutil.copyfile(path, folder / path.name)
-            if (restorer := self.cleaned.folder / "outcome" / "restorer").is_dir():
-                shutil.copytree(restorer, folder / "restorer", dirs_exist_ok=True)
-            report.save(folder)
-            (folder / "README.md").write_text(_CARD)
+            with telling_what_is_kept(self.cleaned.folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                for path in (self.cleaned.folder / "shards").iterdir():
+                    shutil.copyfile(path, folder / path.name)
+                if (restorer := self.cleaned.folder / "outcome" / "restorer").is_dir():
+                    shutil.copytree(restorer, folder / "restorer", dirs_exist_ok=True)
+                report.save(folder)
+                (folder / "README.md").write_text(_CARD)
         except OSError as error:
             raise ConfigError(f"cannot write to {folder} ({error}): choose another folder") from error
         return report
@@ -182,7 +186,9 @@ class Sanitizer:
         workers = 0 if in_worker else None
         with progress.stage("read") as stage:
             found = survey(view, num_workers=workers, stage=stage)
-        smallest = int(np.unique(found.labels, return_counts=True)[1].min())
+        classes, counts = np.unique(found.labels, return_counts=True)
+        _logger.info("%d images of %d classes, %s", len(view), len(classes), "x".join(map(str, found.working_size())))
+        smallest = int(counts.min())
         if smallest < _THIN:
             warnings.warn(
                 f"the smallest class has {smallest} images: with fewer than {_THIN} the evidence is thin",
@@ -203,6 +209,8 @@ class Sanitizer:
             version=importlib.metadata.version("unpoison"),
         )
         folder = self.cache_dir / "runs" / key
+        if is_complete(folder):
+            _logger.info("this was cleaned before: %s", folder)
 
         def build() -> None:
             if in_worker:
@@ -220,13 +228,17 @@ class Sanitizer:
                 device = torch.device("cpu") if in_worker else self.device or best_device()
                 self._run(folder, store, found, restorer, device, progress)
             self._publish(folder, view, store, found, progress)
+            _logger.info("the result lies in %s", folder)
 
-        build_once(self.cache_dir, key, lambda: is_complete(folder), build)
+        with telling_what_is_kept(folder, self._store_folder(found)):
+            build_once(self.cache_dir, key, lambda: is_complete(folder), build)
         return Cleaned(folder)
 
+    def _store_folder(self, found: Survey) -> Path:
+        return self.cache_dir / "stores" / cache_key(content=found.digest, max_size=MAX_SIZE, format=FORMAT)
+
     def _store(self, view: RawView, found: Survey, workers: int | None, progress: Progress) -> ImageStore:
-        key = cache_key(content=found.digest, max_size=MAX_SIZE, format=FORMAT)
-        folder = self.cache_dir / "stores" / key
+        folder = self._store_folder(found)
 
         def build() -> None:
             with (
@@ -236,7 +248,7 @@ class Sanitizer:
             ):
                 ImageStore.build(view, found, temporary, num_workers=workers, stage=stage)
 
-        build_once(self.cache_dir, f"store-{key}", folder.is_dir, build)
+        build_once(self.cache_dir, f"store-{folder.name}", folder.is_dir, build)
         return ImageStore.open(folder)
 
     def _run(
@@ -249,6 +261,7 @@ class Sanitizer:
         progress: Progress,
     ) -> None:
         """Detection and restoration, saved in one step: a later call never repeats them."""
+        _logger.info("method %s on %s, flagged images: %s", self.method, device, self.on_poison)
         with free_cores():
             outcome = get_method(self.method).run(
                 store.images,
@@ -262,6 +275,7 @@ class Sanitizer:
                 progress=progress,
             )
         report = _with_own_labels(outcome, store.class_ids)
+        _log_decisions(report)
         report = dataclasses.replace(report, timings={**progress.timings, **report.timings})
         if restorer is not None and restorer.origin is not None:
             report.config["restorer"] = restorer.origin
@@ -363,6 +377,15 @@ def apply_change(original: EightBit, before: Pixels, after: Pixels) -> EightBit:
         pixels = original.colour.astype(np.float32) + change[0].permute(1, 2, 0).numpy()
         colour = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
     return EightBit(colour, original.alpha)
+
+
+def _log_decisions(report: Report) -> None:
+    for entry in report.classes:
+        level = logging.INFO if entry.poisoned else logging.DEBUG
+        verdict = "poisoned" if entry.poisoned else "clean"
+        _logger.log(level, "class %d looks %s: evidence %.1f", entry.label, verdict, entry.evidence)
+    counts = [int((report.action == action).sum()) for action in ("keep", "restore", "drop")]
+    _logger.info("%d of %d flagged; kept %d, restored %d, dropped %d", report.flagged.sum(), len(report), *counts)
 
 
 def _with_own_labels(outcome: Outcome, class_ids: npt.NDArray[np.int64]) -> Report:

@@ -12,6 +12,7 @@ from ..data.files import publish_bytes
 from ..errors import UnpoisonError
 
 Say = Callable[[str], None]
+_GRACE_SECONDS = 5
 
 
 class Task(NamedTuple):
@@ -42,7 +43,13 @@ def measure_each(tasks: Sequence[Task], unit: str, say: Say) -> list[str]:
             target=_measure_into, args=(task.name, task.measure, task.prepare(), task.path)
         )
         process.start()
-        process.join()
+        try:
+            process.join()
+        except KeyboardInterrupt:
+            # A terminal has interrupted it, too: it has a moment to remove what is temporary.
+            process.join(_GRACE_SECONDS)
+            process.terminate()
+            raise
         if process.exitcode:
             failed.append(task.name)
         now = time.perf_counter()
@@ -61,6 +68,8 @@ def _measure_into(name: str, measure: Callable[[Any], dict[str, Any]], prepared:
         result = measure(prepared)
     except UnpoisonError as error:
         sys.exit(f"{name}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)  # the first process says what is kept
     write_json(path, result)
 
 

@@ -14,7 +14,8 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,33 @@ def is_complete(folder: Path) -> bool:
     if written > FORMAT:
         raise CacheError(f"{folder} was written by a newer unpoison: upgrade the package or set another cache_dir=")
     return True
+
+
+@contextmanager
+def telling_what_is_kept(run: Path, store: Path | None = None) -> Iterator[None]:
+    """Adds a note to a KeyboardInterrupt: what of a run, and of its working copy, is finished and will not be repeated.
+
+    Args:
+        run: the run's folder.
+        store: the folder of the working copy.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        shards = len(list((run / "records").glob("*.json")))
+        steps = {
+            "the working copy of the images": store is not None and store.is_dir(),
+            "what was detected and restored": (run / "outcome").is_dir(),
+            f"{shards} finished shard{'s' * (shards != 1)}": shards > 0,
+        }
+        kept = ["the whole result"] if is_complete(run) else [name for name, done in steps.items() if done]
+        place = f"the cache folder {run.parents[1]}"
+        interrupt.add_note(
+            f"{place} keeps {', '.join(kept)}: run the same again to go on from there"
+            if kept
+            else f"{place} keeps nothing of this run yet: the same again starts anew"
+        )
+        raise
 
 
 class Cleaned:

@@ -1,6 +1,7 @@
 """Chooses network and training by the device and the data, where the configuration leaves it open."""
 
 import dataclasses
+import logging
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from .config import DetectionConfig
 
 SAME_WHEN_MIRRORED = 0.85
 _PROBE_IMAGES = 6_000
+_logger = logging.getLogger(__name__)
 
 
 class Choice(NamedTuple):
@@ -54,6 +56,8 @@ def choose(
             f"training: {epochs} epochs for {n} samples on a {device.type}; mirroring {'on' if flip else 'off'}: a "
             f"network that never saw mirrored images keeps {ratio:.2f} of its accuracy on them"
         )
+    for note in notes:
+        _logger.info("%s", note)
     return Choice(backbone, width, training, notes)
 
 

@@ -1,6 +1,7 @@
 """From what a method finds to what is handed back: the steps that all methods share."""
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,8 @@ from ..training.backbones import Backbone
 from .base import OnPoison, Outcome, Run
 from .explain import Explanation
 from .repair import repair
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,6 +65,9 @@ def cleaning(name: str, find: Find) -> Run:
         """See `unpoison.methods.base.Run`."""
         found = find(images, labels, num_classes, config, device=device, seed=seed, progress=progress)
         flagged, findings, choice = found.flagged, found.explanation.findings, found.choice
+        _logger.info("%d of %d images are suspicious", flagged.sum(), len(flagged))
+        for finding in findings:
+            _logger.info("%s", finding.describe())
         if choice is None and on_poison == "restore" and flagged.any():
             with progress.stage("choose"):
                 choice = choose(DEFAULT, images, labels, num_classes, device, seed)
@@ -69,6 +75,8 @@ def cleaning(name: str, find: Find) -> Run:
             images, labels, num_classes, flagged, findings, found.model, choice, config.restoration,
             on_poison=on_poison, restorer=restorer, device=device, seed=seed, progress=progress,
         )  # fmt: skip
+        for note in repaired.notes:
+            _logger.info("%s", note)
         poisoned = {label for finding in findings for label in finding.classes}
         report = Report(
             score=found.explanation.score.astype(np.float32),
