@@ -39,6 +39,7 @@ class PoisonedDataset(Replacement):
         covered: bool [N]; stamped images that keep their right labels, for attacks that use such covers. They are not
             `poisoned`, and no two attacks share one.
         clean_label: int64 [N], original class numbers.
+        levels: the value of white in images that are not uint8.
         target: as given.
 
     Raises:
@@ -67,7 +68,7 @@ class PoisonedDataset(Replacement):
         self._view = RawView(dataset)
         found = survey(self._view)
         self.clean_label: Labels = found.labels
-        self._levels, self._names = found.levels, found.names
+        self.levels, self._names = found.levels, found.names
         self._texts = found.names if found.text_labels else None
         wanted = [self._wanted(attack, target) for attack, target in zip(self.attacks, targets, strict=True)]
         stamped = _choose(self.attacks, found.labels, wanted, rate, seed, overlap)
@@ -111,7 +112,7 @@ class PoisonedDataset(Replacement):
         record = self._view.read(position)
         if not self._stamped[:, position].any():
             return record, KEEP, KEEP
-        pixels = to_eight_bit(record.image, self._levels).colour
+        pixels = to_eight_bit(record.image, self.levels).colour
         for attack, stamped in zip(self.attacks, self._stamped, strict=True):
             if stamped[position]:
                 pixels = attack(pixels[None])[0]
@@ -119,7 +120,7 @@ class PoisonedDataset(Replacement):
         if self._label[position] != self.clean_label[position]:
             number = int(self._label[position])
             label = label_like(number if self._texts is None else self._texts[number], record.label)
-        return record, from_eight_bit(pixels, record.image, self._levels), label
+        return record, from_eight_bit(pixels, record.image, self.levels), label
 
     def _wanted(self, attack: Attack, target: Target) -> Labels:
         """int64 [N]: the labels that an attack gives to the images it poisons."""
