@@ -1,0 +1,54 @@
+"""The command line, one file per command. Exit codes: 0 done, 1 failed, 2 misused, 130 interrupted.
+
+Results go to stdout, everything else to stderr. Heavy libraries are imported by the command that runs, not before.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import shtab
+
+from .. import __version__
+from ..errors import ConfigError, UnpoisonError
+from . import attack, bench, clean, demo, pull, push, report, verify
+from .options import add_shared
+from .streams import logging_to_stderr, quiet_when_unread
+
+_COMMANDS = (demo, clean, report, verify, attack, bench, push, pull)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command in `argv` (the process's own arguments when None); returns the exit code."""
+    with quiet_when_unread():
+        arguments = _parser().parse_args(argv)
+    with logging_to_stderr(arguments.verbose):
+        try:
+            arguments.run(arguments)
+        except UnpoisonError as error:
+            _complain(str(error))
+            return 2 if isinstance(error, ConfigError) else 1
+        except KeyboardInterrupt as interrupt:
+            _complain("; ".join(["interrupted", *getattr(interrupt, "__notes__", [])]))
+            return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="unpoison", description="Clean poisoned image datasets.")
+    parser.add_argument("--version", action="version", version=f"unpoison {__version__}")
+    shtab.add_argument_to(parser, help="print a script that completes commands, options and files in this shell")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for module in _COMMANDS:
+        command = module.COMMAND
+        inner = commands.add_parser(
+            command.name, help=command.help, description=command.description, epilog=f"example: {command.example}"
+        )
+        command.add_arguments(inner)
+        add_shared(inner, "json", "verbose")
+        inner.set_defaults(run=command.run)
+    return parser
+
+
+def _complain(message: str) -> None:
+    print(f"unpoison: {message}", file=sys.stderr)

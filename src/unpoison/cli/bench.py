@@ -1,0 +1,124 @@
+"""`unpoison bench`: the benchmarks again."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import shtab
+
+from ..bench.names import EXPERIMENT_NAMES, SCALE_NAMES, SUITE_NAMES
+from ..errors import ConfigError
+from .options import Command, add, add_shared
+from .streams import show
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "name",
+        choices=(*SUITE_NAMES, *EXPERIMENT_NAMES, "all"),
+        metavar="NAME",
+        help=f"{', '.join(SUITE_NAMES)} or one of {', '.join(EXPERIMENT_NAMES)}; all stands for the latter",
+    )
+    parser.add_argument(
+        "--scale",
+        choices=SCALE_NAMES,
+        help="smoke (does it run?), cpu (hours) or full (all images, for a GPU); not for core and bab (default: cpu)",
+    )
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        metavar="ROW",
+        help='measure only these rows (default: all); in tables and figures * stands for anything: "* 1 %%"',
+    )
+    add(
+        parser,
+        "--out",
+        type=Path,
+        default=Path("benchmarks/results"),
+        complete=shtab.DIRECTORY,
+        help="folder of the results (default: %(default)s)",
+    )
+    parser.add_argument("--preset", help="of core and bab: paper, default or fast (default: default)")
+    parser.add_argument("--force", action="store_true", help="measure again what is there already")
+    parser.add_argument(
+        "--downstream",
+        action=argparse.BooleanOptionalAction,
+        help="of core and bab: train a small network on the input and on the output (default: yes)",
+    )
+    add_shared(parser, "seed", nargs="+", default=None, help="of everything random (default: the benchmark's own)")
+    add_shared(parser, "device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    add_shared(parser, "quiet")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    by_rows = arguments.name in SUITE_NAMES
+    for option in ("scale",) if by_rows else ("preset", "downstream"):
+        if getattr(arguments, option) is not None:
+            raise ConfigError(f"--{option} is not for {arguments.name}: leave it out")
+    try:
+        (_run_rows if by_rows else _run_experiments)(arguments)
+    except KeyboardInterrupt as interrupt:
+        again = "the same command without --force" if arguments.force else "the same command"
+        interrupt.add_note(f"what was measured is kept in {arguments.out}, {again} goes on from there")
+        raise
+
+
+def _run_rows(arguments: argparse.Namespace) -> None:
+    from ..bench.suite import read_rows, run_suite, table_file
+
+    folders = [
+        run_suite(
+            arguments.name,
+            arguments.rows,
+            arguments.out,
+            device=arguments.device,
+            seed=seed,
+            preset=arguments.preset or "default",
+            downstream=arguments.downstream is not False,
+            force=arguments.force,
+            say=_say(arguments),
+        )
+        for seed in arguments.seed or [0]
+    ]
+    show(
+        arguments,
+        "\n".join(table_file(folder).read_text() for folder in folders),
+        [row for folder in folders for row in read_rows(folder)],
+    )
+
+
+def _run_experiments(arguments: argparse.Namespace) -> None:
+    from ..bench.runner import run_experiment
+
+    for name in EXPERIMENT_NAMES if arguments.name == "all" else [arguments.name]:
+        path = run_experiment(
+            name,
+            arguments.scale or "cpu",
+            arguments.out,
+            device=arguments.device,
+            seeds=arguments.seed,
+            rows=arguments.rows,
+            force=arguments.force,
+            say=_say(arguments),
+        )
+        show(arguments, path.read_text(), json.loads(path.with_suffix(".json").read_text()))
+
+
+def _say(arguments: argparse.Namespace) -> Callable[[str], None]:
+    """Takes lines of progress."""
+    return lambda line: None if arguments.quiet else print(line, file=sys.stderr, flush=True)
+
+
+COMMAND = Command(
+    name="bench",
+    help="reproduce the benchmarks",
+    description="Measures a benchmark and makes a table of it: core (method pdautor) and bab by rows; the tables and "
+    "figures of both papers, and ours, by scale. Every run has a process and a JSON file of its own; those that are "
+    "there already are skipped. The images are found through UNPOISON_DATA. Of all, --json prints one document after "
+    "the other.",
+    example="unpoison bench pdautor-table1 --scale smoke --rows BadNets",
+    add_arguments=add_arguments,
+    run=run,
+)

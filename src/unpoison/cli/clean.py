@@ -1,0 +1,56 @@
+"""`unpoison clean`: a dataset into WebDataset shards."""
+
+import argparse
+from pathlib import Path
+
+import shtab
+
+from .facts import report_facts
+from .options import Command, add, add_shared, add_source
+from .streams import show
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_source(parser)
+    add(parser, "out", metavar="OUT", type=Path, complete=shtab.DIRECTORY, help="folder to write to")
+    parser.add_argument("--method", default="pdautor", help="pdautor, bab or ensemble (default: %(default)s)")
+    parser.add_argument("--preset", default="default", help="paper, default or fast (default: %(default)s)")
+    parser.add_argument(
+        "--on-poison",
+        choices=("restore", "drop", "keep"),
+        help="what to do with flagged images (default: the method's own; bab drops, the others restore)",
+    )
+    add_shared(parser, "device", "seed", "quiet")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from ..data.sources import open_source
+    from ..sanitizer import Sanitizer
+
+    sanitizer = Sanitizer(
+        arguments.method,
+        config=arguments.preset,
+        on_poison=arguments.on_poison,
+        device=arguments.device,
+        seed=arguments.seed,
+        progress=False if arguments.quiet else None,
+    )
+    dataset = open_source(arguments.source, root=arguments.root, download=arguments.download)
+    report = sanitizer.export(dataset, arguments.out)
+    page = arguments.out / "report.html"
+    lines, facts = [report.summary(), f"shards and report: {arguments.out}"], {"out": str(arguments.out)}
+    if page.is_file():
+        lines.append(f"report to look at: {page}")
+        facts["html"] = str(page)
+    show(arguments, "\n".join(lines), {**facts, **report_facts(report)})
+
+
+COMMAND = Command(
+    name="clean",
+    help="clean a dataset into WebDataset shards",
+    description="Cleans SRC and writes shard-*.tar, manifest and report into OUT. After an interruption the same "
+    "command goes on.",
+    example="unpoison clean photos/ cleaned/ --method pdautor",
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -1,0 +1,17 @@
+"""The numbers of a report that `clean` and `report` print as JSON."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..report import Report
+
+
+def report_facts(report: "Report") -> dict[str, Any]:
+    """Counts, poisoned classes and seconds."""
+    return {
+        "samples": len(report),
+        "flagged": int(report.flagged.sum()),
+        **{action: int((report.action == action).sum()) for action in ("keep", "restore", "drop")},
+        "poisoned_classes": [entry.label for entry in report.classes if entry.poisoned],
+        "seconds": round(sum(report.timings.values()), 1),
+    }
