@@ -13,14 +13,25 @@ def run(code):
 
 
 def test_import_loads_nothing_heavy():
-    heavy = {"datasets", "webdataset", "torchvision", "sklearn", "huggingface_hub", "pyarrow", "ray", "fastapi"}
+    heavy = {
+        "torch",
+        "datasets",
+        "webdataset",
+        "torchvision",
+        "sklearn",
+        "huggingface_hub",
+        "pyarrow",
+        "ray",
+        "fastapi",
+    }
+    heavy |= {"numpy", "rich", "shtab"}
     assert not heavy & set(run("import sys, unpoison; print(*sys.modules)"))
 
 
 def test_main_names_do_not_load_datasets():
     loaded = set(run("import sys; from unpoison import SanitizedDataset, Sanitizer, Report; print(*sys.modules)"))
     assert "unpoison.dataset" in loaded
-    assert not {"datasets", "webdataset", "ray", "fastapi"} & loaded
+    assert not {"datasets", "webdataset", "ray", "fastapi", "rich", "shtab"} & loaded
 
 
 @pytest.mark.parametrize("name", unpoison.__all__)

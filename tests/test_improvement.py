@@ -123,5 +123,7 @@ def test_mistakes(digits):
 
 
 def test_unknown_trigger(capsys):
-    assert main(["verify", "a", "b", "--test", "c", "--trigger", "magic"]) == 2
-    assert "choose one of badnets" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as caught:
+        main(["verify", "a", "b", "--test", "c", "--trigger", "magic"])
+    assert caught.value.code == 2
+    assert "badnets" in capsys.readouterr().err

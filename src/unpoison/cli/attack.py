@@ -85,7 +85,7 @@ COMMAND = Command(
     description="Writes SRC with some of its images poisoned into OUT, as PNG files in one folder per class, which the "
     "other commands read. poison.json in OUT says which ones, and what their classes were. Numbers of "
     "classes are those of SRC; the attacks have their published settings.",
-    example="unpoison attack photos/ poisoned/ --attack badnets --rate 0.01 --target 0",
+    example="unpoison attack photos/ poisoned/ --attack badnets --rate 0.05",
     add_arguments=add_arguments,
     run=run,
 )

@@ -118,7 +118,7 @@ COMMAND = Command(
     "figures of both papers, and ours, by scale. Every run has a process and a JSON file of its own; those that are "
     "there already are skipped. The images are found through UNPOISON_DATA. Of all, --json prints one document after "
     "the other.",
-    example="unpoison bench pdautor-table1 --scale smoke --rows BadNets",
+    example="unpoison bench pdautor-table1 --scale smoke --rows cifar10",
     add_arguments=add_arguments,
     run=run,
 )

@@ -61,7 +61,7 @@ COMMAND = Command(
     help="measure what cleaning did to a model",
     description="Trains a small network on SRC and on CLEANED, in the same way for each seed, and compares them on "
     "TEST, which must be trusted. With --trigger, test images are stamped with it, too.",
-    example="unpoison verify photos/ cleaned/ --test held-out/ --trigger badnets --target 3",
+    example="unpoison verify photos/ cleaned/ --test held-out/ --trigger badnets",
     add_arguments=add_arguments,
     run=run,
 )

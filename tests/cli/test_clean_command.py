@@ -1,0 +1,154 @@
+"""`unpoison clean`: every kind of source, and its mistakes."""
+
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import corner
+from unpoison import Report
+from unpoison.cli import main
+
+COUNT = 1200
+
+
+@pytest.fixture
+def clean_fast(command):
+    def call(source, out, *arguments):
+        return command("clean", source, out, "--preset", "fast", "--device", "cpu", *arguments)
+
+    return call
+
+
+def members(out):
+    names = []
+    for path in sorted(out.glob("shard-*.tar")):
+        with tarfile.open(path) as tar:
+            names += tar.getnames()
+    return names
+
+
+def check(facts, out):
+    """What the command says is what lies in the folder."""
+    report = Report.load(out)
+    assert facts["out"] == str(out)
+    assert facts["samples"] == len(report) == COUNT
+    assert facts["flagged"] == report.flagged.sum()
+    assert facts["keep"] + facts["restore"] + facts["drop"] == COUNT
+    assert facts["poisoned_classes"] == [entry.label for entry in report.classes if entry.poisoned]
+    assert sum(name.endswith(".cls") for name in members(out)) == COUNT - facts["drop"]
+
+
+def test_a_folder_of_images(folder, clean_fast, tmp_path):
+    facts, errors = clean_fast(folder, tmp_path / "out")
+    check(facts, tmp_path / "out")
+    assert facts["poisoned_classes"] == [0]
+    assert 45 <= facts["flagged"] <= 75
+    # stderr is no terminal here.
+    assert errors == ""
+
+
+def test_a_parquet_file(poisoned, clean_fast, tmp_path):
+    import datasets
+
+    images = [Image.fromarray(image[..., 0]) for image, _ in poisoned]
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(num_classes=10)})
+    table = datasets.Dataset.from_dict({"image": images, "label": poisoned.targets}, features=features)
+    table.to_parquet(tmp_path / "train.parquet")
+    facts, _ = clean_fast(tmp_path / "train.parquet", tmp_path / "out", "--on-poison", "drop", "--quiet")
+    check(facts, tmp_path / "out")
+    assert facts["drop"] == facts["flagged"] > 0
+    flagged = Report.load(tmp_path / "out").flagged
+    assert flagged[poisoned.poisoned].mean() > 0.7
+
+
+def test_shards(folder, clean_fast, tmp_path):
+    """The output of one run is a source of the next."""
+    clean_fast(folder, tmp_path / "first", "--on-poison", "keep", "--quiet")
+    facts, _ = clean_fast(tmp_path / "first" / "shard-00000.tar", tmp_path / "second", "--on-poison", "keep", "--quiet")
+    check(facts, tmp_path / "second")
+    first, second = (Report.load(tmp_path / name) for name in ("first", "second"))
+    np.testing.assert_array_equal(first.original_label, second.original_label)
+
+
+@pytest.fixture
+def small(images_and_labels, tmp_path):
+    """24 images, for the method that takes no time."""
+    return str(corner.image_folder(*images_and_labels, tmp_path / "small").root)
+
+
+@pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
+def test_text(small, tmp_path, capfd):
+    assert main(["clean", small, str(tmp_path / "out"), "--method", "corner"]) == 0
+    printed, errors = capfd.readouterr()
+    assert errors == ""
+    assert "of 24 samples flagged" in printed
+    assert f"shards and report: {tmp_path / 'out'}" in printed
+
+
+@pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
+def test_page_is_named_where_there_is_one(small, tmp_path, capfd, command):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "report.html").write_text("<html>")
+    assert main(["clean", small, str(out), "--method", "corner"]) == 0
+    assert f"report to look at: {out / 'report.html'}" in capfd.readouterr().out
+    assert command("clean", small, out, "--method", "corner")[0]["html"] == str(out / "report.html")
+
+
+@pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
+def test_verbose_tells_what_is_decided_on_stderr(small, tmp_path, capfd):
+    arguments = ["clean", small, str(tmp_path / "out"), "--method", "corner", "--json"]
+    assert main([*arguments, "-v"]) == 0
+    first = capfd.readouterr()
+    assert main([*arguments, "-vv"]) == 0
+    second = capfd.readouterr()
+    assert first.out == second.out
+    assert "unpoison.sanitizer: 24 images of 3 classes, 8x8" in first.err
+    assert "unpoison.sanitizer: 3 of 24 flagged" in first.err
+    assert "the result lies in" in first.err
+    assert "this was cleaned before" not in first.err
+    assert "this was cleaned before" in second.err
+    assert "unpoison.progress: read:" in second.err
+    assert "unpoison.progress" not in first.err
+    # The next command is silent again.
+    assert main(arguments) == 0
+    assert capfd.readouterr().err == ""
+
+
+def test_unknown_source(refused, tmp_path):
+    assert "neither a path nor a torchvision dataset" in refused(1, "clean", tmp_path / "nowhere", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_folder_without_classes(refused, tmp_path):
+    (tmp_path / "photos").mkdir()
+    assert "into a sub-folder" in refused(1, "clean", tmp_path / "photos", tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["broken.parquet", "broken.tar"])
+def test_damaged_file(tmp_path, capfd, name):
+    (tmp_path / name).write_bytes(b"this is no such file" * 100)
+    assert main(["clean", str(tmp_path / name), str(tmp_path / "out"), "--quiet"]) == 1
+    # The reader may log a line of its own before.
+    last = capfd.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("unpoison: ")
+    assert name in last
+
+
+def test_missing_torchvision_dataset(refused, tmp_path):
+    assert "CIFAR10" in refused(1, "clean", "CIFAR10", tmp_path / "out", "--root", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--preset", "slow"], "unknown preset 'slow': choose one of default, paper, fast"),
+        (["--method", "magic"], "unknown method 'magic': choose one of"),
+        (["--device", "gpu9"], "device 'gpu9' cannot be used"),
+    ],
+)
+def test_wrong_settings(refused, tmp_path, arguments, message):
+    # They are noticed before the data are read.
+    assert message in refused(2, "clean", tmp_path / "nowhere", tmp_path / "out", *arguments)
