@@ -1,5 +1,6 @@
 """What all commands have in common: exit codes, streams, help, a fast start."""
 
+import os
 import shlex
 import subprocess
 import sys
@@ -89,7 +90,8 @@ def test_help_loads_nothing_heavy():
 def test_nobody_reads_on(call):
     """As in `unpoison ... | head`: no traceback."""
     program = [sys.executable, "-c", f"import argparse, unpoison.cli; {call}"]
-    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 1
