@@ -82,7 +82,7 @@ def run_demo(out: Path, *, device: str | None = None, seed: int = 0, progress: b
     report = clean.report
     computing_on = torch.device(report.config["device"])
     run = clean.shards[0].parent.parent
-    with telling_what_is_kept(run):
+    with telling_what_is_kept(out, run):
         before, after = (
             train_and_test(LabelledImages.of(data), test, [attack], TARGET, _TRAINING, seed=seed, device=computing_on)
             for data in (poisoned, clean)

@@ -129,7 +129,7 @@ class Sanitizer:
         """
         folder, report = Path(folder), self.fit(dataset)
         try:
-            with telling_what_is_kept(self.cleaned.folder):
+            with telling_what_is_kept(self.cache_dir, self.cleaned.folder):
                 folder.mkdir(parents=True, exist_ok=True)
                 for path in (self.cleaned.folder / "shards").iterdir():
                     shutil.copyfile(path, folder / path.name)
@@ -184,7 +184,7 @@ class Sanitizer:
         progress = Progress(self.progress)
         in_worker = get_worker_info() is not None or multiprocessing.current_process().daemon
         workers = 0 if in_worker else None
-        with progress.stage("read") as stage:
+        with telling_what_is_kept(self.cache_dir), progress.stage("read") as stage:
             found = survey(view, num_workers=workers, stage=stage)
         classes, counts = np.unique(found.labels, return_counts=True)
         _logger.info("%d images of %d classes, %s", len(view), len(classes), "x".join(map(str, found.working_size())))
@@ -230,7 +230,7 @@ class Sanitizer:
             self._publish(folder, view, store, found, progress)
             _logger.info("the result lies in %s", folder)
 
-        with telling_what_is_kept(folder, self._store_folder(found)):
+        with telling_what_is_kept(self.cache_dir, folder, self._store_folder(found)):
             build_once(self.cache_dir, key, lambda: is_complete(folder), build)
         return Cleaned(folder)
 

@@ -30,7 +30,7 @@ sys.exit(main({arguments!r}))
 """
 
 MOMENTS = {
-    "read": ("sanitizer.survey = wait", "interrupted"),
+    "read": ("sanitizer.survey = wait", "keeps nothing of this run yet: the same again starts anew"),
     "store": (
         """
 def build(view, found, folder, **_):
@@ -83,9 +83,9 @@ def test_clean_goes_on(moment, images_and_labels, tmp_path, cache, monkeypatch):
     command = ["clean", source, str(tmp_path / "out"), "--method", "corner"]
     patch, kept = MOMENTS[moment]
     (line,) = interrupted(command, patch).splitlines()
-    assert line.startswith("unpoison: interrupted")
+    assert line.startswith("unpoison: interrupted; the cache folder ")
     assert kept in line
-    assert (str(cache) in line) == (moment != "read")
+    assert str(cache) in line
     assert not list(tmp_path.rglob("*.tmp"))
 
     detected = []
@@ -104,6 +104,22 @@ def test_clean_goes_on(moment, images_and_labels, tmp_path, cache, monkeypatch):
 
 def shards(folder):
     return {path.name: path.read_bytes() for path in folder.glob("shard-*.tar")}
+
+
+def test_demo_after_cleaning(tmp_path):
+    moment = """
+import unpoison.demo as demo
+class Cleaned:
+    shards = [Path(PLACE) / "runs" / "key" / "shards" / "shard-00000.tar"]
+    report = type("Report", (), {"config": {"device": "cpu"}})
+    prepare = lambda self: self
+demo.SanitizedDataset = lambda *_, **__: Cleaned()
+demo.train_and_test = wait
+(Cleaned.shards[0].parents[1] / "outcome").mkdir(parents=True)
+"""
+    moment = f"from pathlib import Path; PLACE = {str(tmp_path)!r}{moment}"
+    (line,) = interrupted(["demo", "--out", str(tmp_path)], moment).splitlines()
+    assert f"{tmp_path} keeps what was detected and restored: run" in line
 
 
 def test_bench_names_its_folder(tmp_path):

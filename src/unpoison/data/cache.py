@@ -105,28 +105,31 @@ def is_complete(folder: Path) -> bool:
 
 
 @contextmanager
-def telling_what_is_kept(run: Path, store: Path | None = None) -> Iterator[None]:
-    """Adds a note to a KeyboardInterrupt: what of a run, and of its working copy, is finished and will not be repeated.
+def telling_what_is_kept(root: Path, run: Path | None = None, store: Path | None = None) -> Iterator[None]:
+    """Adds a note to a KeyboardInterrupt: what is finished of a run and of its working copy, and will not be repeated.
 
     Args:
-        run: the run's folder.
+        root: the cache folder.
+        run: the run's folder in it; None while its key is not known.
         store: the folder of the working copy.
     """
     try:
         yield
     except KeyboardInterrupt as interrupt:
-        shards = len(list((run / "records").glob("*.json")))
-        steps = {
-            "the working copy of the images": store is not None and store.is_dir(),
-            "what was detected and restored": (run / "outcome").is_dir(),
-            f"{shards} finished shard{'s' * (shards != 1)}": shards > 0,
-        }
-        kept = ["the whole result"] if is_complete(run) else [name for name, done in steps.items() if done]
-        place = f"the cache folder {run.parents[1]}"
+        kept = []
+        if store is not None and store.is_dir():
+            kept.append("the working copy of the images")
+        if run is not None and is_complete(run):
+            kept = ["the whole result"]
+        elif run is not None:
+            if (run / "outcome").is_dir():
+                kept.append("what was detected and restored")
+            if shards := len(list((run / "records").glob("*.json"))):
+                kept.append(f"{shards} finished shard{'s' * (shards > 1)}")
         interrupt.add_note(
-            f"{place} keeps {', '.join(kept)}: run the same again to go on from there"
+            f"the cache folder {root} keeps {', '.join(kept)}: run the same again to go on from there"
             if kept
-            else f"{place} keeps nothing of this run yet: the same again starts anew"
+            else f"the cache folder {root} keeps nothing of this run yet: the same again starts anew"
         )
         raise
 
