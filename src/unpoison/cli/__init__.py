@@ -44,9 +44,10 @@ def _parser() -> argparse.ArgumentParser:
         inner = commands.add_parser(
             command.name, help=command.help, description=command.description, epilog=f"example: {command.example}"
         )
+        # Where nothing is logged there is no --verbose.
+        inner.set_defaults(run=command.run, verbose=0)
         command.add_arguments(inner)
-        add_shared(inner, "json", "verbose")
-        inner.set_defaults(run=command.run)
+        add_shared(inner, "json")
     return parser
 
 

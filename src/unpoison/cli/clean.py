@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("restore", "drop", "keep"),
         help="what to do with flagged images (default: the method's own; bab drops, the others restore)",
     )
-    add_shared(parser, "device", "seed", "quiet")
+    add_shared(parser, "device", "seed", "quiet", "verbose")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         complete=shtab.DIRECTORY,
         help="folder for shards and report (default: %(default)s)",
     )
-    add_shared(parser, "device", "seed", "quiet")
+    add_shared(parser, "device", "seed", "quiet", "verbose")
 
 
 def run(arguments: argparse.Namespace) -> None:

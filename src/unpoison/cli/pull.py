@@ -12,7 +12,7 @@ from .streams import show
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("repo", metavar="ID", help="user/name or user/name@revision on the Hub")
     add(parser, "folder", metavar="FOLDER", type=Path, complete=shtab.DIRECTORY, help="folder to write to")
-    add_shared(parser, "quiet")
+    add_shared(parser, "quiet", "verbose")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="class number that the attacker wants, or all-to-all (default: %(default)s)",
     )
     add_shared(parser, "seed", nargs="+", default=[0, 1, 2], help="of everything random (default: 0 1 2)")
-    add_shared(parser, "device", "quiet")
+    add_shared(parser, "device", "quiet", "verbose")
 
 
 def run(arguments: argparse.Namespace) -> None:
