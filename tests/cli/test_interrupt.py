@@ -16,14 +16,15 @@ from unpoison.cli import main
 pytestmark = pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
 
 PROGRAM = """
-import sys, time
+import sys
+from time import sleep
 sys.path.insert(0, {tests!r})
 import corner, unpoison.sanitizer as sanitizer
 from unpoison.cli import main
 
 def wait(*_, **__):
     print("now", flush=True)
-    time.sleep(60)
+    sleep(60)
 
 {moment}
 sys.exit(main({arguments!r}))
