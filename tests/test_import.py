@@ -24,14 +24,14 @@ def test_import_loads_nothing_heavy():
         "ray",
         "fastapi",
     }
-    heavy |= {"numpy", "rich", "shtab"}
+    heavy |= {"numpy", "rich", "argcomplete"}
     assert not heavy & set(run("import sys, unpoison; print(*sys.modules)"))
 
 
 def test_main_names_do_not_load_datasets():
     loaded = set(run("import sys; from unpoison import SanitizedDataset, Sanitizer, Report; print(*sys.modules)"))
     assert "unpoison.dataset" in loaded
-    assert not {"datasets", "webdataset", "ray", "fastapi", "rich", "shtab"} & loaded
+    assert not {"datasets", "webdataset", "ray", "fastapi", "rich", "argcomplete"} & loaded
 
 
 @pytest.mark.parametrize("name", unpoison.__all__)

@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-import shtab
+import argcomplete
 
 from .. import __version__
 from ..errors import ConfigError, UnpoisonError
@@ -20,8 +20,10 @@ _COMMANDS = (demo, clean, report, verify, attack, bench, push, pull)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command in `argv` (the process's own arguments when None); returns the exit code."""
+    parser = _parser()
+    argcomplete.autocomplete(parser)  # ends the process where a shell asks
     with quiet_when_unread():
-        arguments = _parser().parse_args(argv)
+        arguments = parser.parse_args(argv)
     with logging_to_stderr(arguments.verbose):
         try:
             arguments.run(arguments)
@@ -37,7 +39,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="unpoison", description="Clean poisoned image datasets.")
     parser.add_argument("--version", action="version", version=f"unpoison {__version__}")
-    shtab.add_argument_to(parser, help="print a script that completes commands, options and files in this shell")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in _COMMANDS:
         command = module.COMMAND

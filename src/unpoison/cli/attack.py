@@ -3,20 +3,16 @@
 import argparse
 from pathlib import Path
 
-import shtab
-
-from .options import ATTACK_NAMES, Command, add, add_shared, add_source, class_or_all
+from .options import ATTACK_NAMES, Command, add_shared, add_source, class_or_all
 from .streams import show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
-    add(
-        parser,
+    parser.add_argument(
         "out",
         metavar="OUT",
         type=Path,
-        complete=shtab.DIRECTORY,
         help="folder to write to; it must be new or empty",
     )
     parser.add_argument(

@@ -6,11 +6,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import shtab
-
 from ..bench.names import EXPERIMENT_NAMES, SCALE_NAMES, SUITE_NAMES
 from ..errors import ConfigError
-from .options import Command, add, add_shared
+from .options import Command, add_shared
 from .streams import show
 
 
@@ -32,12 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ROW",
         help='measure only these rows (default: all); in tables and figures * stands for anything: "* 1 %%"',
     )
-    add(
-        parser,
+    parser.add_argument(
         "--out",
         type=Path,
         default=Path("benchmarks/results"),
-        complete=shtab.DIRECTORY,
         help="folder of the results (default: %(default)s)",
     )
     parser.add_argument("--preset", help="of core and bab: paper, default or fast (default: default)")

@@ -3,16 +3,14 @@
 import argparse
 from pathlib import Path
 
-import shtab
-
 from .facts import report_facts
-from .options import Command, add, add_shared, add_source
+from .options import Command, add_shared, add_source
 from .streams import show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
-    add(parser, "out", metavar="OUT", type=Path, complete=shtab.DIRECTORY, help="folder to write to")
+    parser.add_argument("out", metavar="OUT", type=Path, help="folder to write to")
     parser.add_argument("--method", default="pdautor", help="pdautor, bab or ensemble (default: %(default)s)")
     parser.add_argument("--preset", default="default", help="paper, default or fast (default: %(default)s)")
     parser.add_argument(

@@ -3,19 +3,15 @@
 import argparse
 from pathlib import Path
 
-import shtab
-
-from .options import Command, add, add_shared
+from .options import Command, add_shared
 from .streams import show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add(
-        parser,
+    parser.add_argument(
         "--out",
         type=Path,
         default=Path("unpoison-demo"),
-        complete=shtab.DIRECTORY,
         help="folder for shards and report (default: %(default)s)",
     )
     add_shared(parser, "device", "seed", "quiet", "verbose")

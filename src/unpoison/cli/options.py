@@ -5,8 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import shtab
-
 ATTACK_NAMES = ("badnets", "blend", "sig", "wanet", "issba", "refool", "composite", "adaptive_blend")
 """Those of `unpoison.attacks.ATTACKS`, without its code."""
 
@@ -34,18 +32,10 @@ def class_or_all(text: str) -> int | Literal["all-to-all"]:
         raise argparse.ArgumentTypeError(f"{text!r} is neither a class number nor all-to-all") from error
 
 
-def add(parser: argparse.ArgumentParser, *flags: str, complete: Any = None, **settings: Any) -> None:
-    """What `parser.add_argument` does, for an argument that shells complete by `shtab.FILE` or `shtab.DIRECTORY`."""
-    action = parser.add_argument(*flags, **settings)
-    if complete is not None:
-        action.complete = complete  # type: ignore[attr-defined]
-
-
 _SHARED: dict[str, dict[str, Any]] = {
     "root": {
         "type": Path,
         "default": Path("data"),
-        "complete": shtab.DIRECTORY,
         "help": "folder of torchvision datasets (default: %(default)s)",
     },
     "download": {"action": "store_true", "help": "let torchvision download a missing dataset"},
@@ -61,16 +51,14 @@ def add_shared(parser: argparse.ArgumentParser, *names: str, **changes: Any) -> 
     """Adds options that mean the same in every command; `changes` are further settings of them."""
     for name in names:
         flags = ("-v", "--verbose") if name == "verbose" else (f"--{name}",)
-        add(parser, *flags, **{**_SHARED[name], **changes})
+        parser.add_argument(*flags, **{**_SHARED[name], **changes})
 
 
 def add_source(parser: argparse.ArgumentParser) -> None:
     """SRC, which `unpoison.data.sources.open_source` opens, and its options."""
-    add(
-        parser,
+    parser.add_argument(
         "source",
         metavar="SRC",
-        complete=shtab.FILE,
         help="folder with one sub-folder of images per class, .parquet or .tar file or a folder of such, or name of a "
         "torchvision dataset",
     )

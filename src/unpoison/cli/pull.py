@@ -3,15 +3,13 @@
 import argparse
 from pathlib import Path
 
-import shtab
-
-from .options import Command, add, add_shared
+from .options import Command, add_shared
 from .streams import show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("repo", metavar="ID", help="user/name or user/name@revision on the Hub")
-    add(parser, "folder", metavar="FOLDER", type=Path, complete=shtab.DIRECTORY, help="folder to write to")
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="folder to write to")
     add_shared(parser, "quiet", "verbose")
 
 

@@ -3,14 +3,12 @@
 import argparse
 from pathlib import Path
 
-import shtab
-
-from .options import Command, add, add_shared
+from .options import Command, add_shared
 from .streams import show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add(parser, "folder", metavar="FOLDER", type=Path, complete=shtab.DIRECTORY, help="what is uploaded")
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="what is uploaded")
     parser.add_argument("repo", metavar="ID", help="user/name on the Hub")
     parser.add_argument("--private", action="store_true", help="make a new repository private")
     add_shared(parser, "quiet")

@@ -3,27 +3,21 @@
 import argparse
 from pathlib import Path
 
-import shtab
-
 from .facts import report_facts
-from .options import Command, add
+from .options import Command
 from .streams import show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add(
-        parser,
+    parser.add_argument(
         "folder",
         metavar="FOLDER",
         type=Path,
-        complete=shtab.DIRECTORY,
         help="what `unpoison clean` wrote, or the folder of a run in the cache",
     )
-    add(
-        parser,
+    parser.add_argument(
         "--out",
         type=Path,
-        complete=shtab.FILE,
         help="file to write to (default: report.html in FOLDER)",
     )
 

@@ -2,22 +2,18 @@
 
 import argparse
 
-import shtab
-
-from .options import ATTACK_NAMES, Command, add, add_shared, add_source, class_or_all
+from .options import ATTACK_NAMES, Command, add_shared, add_source, class_or_all
 from .streams import show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
-    add(
-        parser,
+    parser.add_argument(
         "cleaned",
         metavar="CLEANED",
-        complete=shtab.FILE,
         help="what `unpoison clean` wrote, or any other cleaned set",
     )
-    add(parser, "--test", required=True, complete=shtab.FILE, help="held-out data of the same kinds")
+    parser.add_argument("--test", required=True, help="held-out data of the same kinds")
     parser.add_argument(
         "--trigger",
         choices=ATTACK_NAMES,
