@@ -48,8 +48,10 @@ def test_export(pairs, tmp_path):
         "README.md",
         "shard-00000.tar",
         "_info.json",
+        "report.html",
         "report.json",
         "report.npz",
+        "pictures.npz",
     }
     np.testing.assert_array_equal(Report.load(tmp_path / "out").action, report.action)
     (tmp_path / "file").touch()

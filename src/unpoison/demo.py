@@ -12,6 +12,7 @@ from .bench.data import LabelledImages
 from .bench.evaluate import Downstream, train_and_test
 from .data.cache import telling_what_is_kept
 from .dataset import SanitizedDataset
+from .sanitizer import HTML
 from .training.loop import TrainingConfig
 
 RATE, TARGET, TEST_SHARE = 0.05, 0, 0.25
@@ -34,6 +35,7 @@ class DemoResult:
     after: Downstream
     """The same model trained on the cleaned data."""
     report: Path
+    """The page for people."""
     shards: Path
 
     def as_dict(self) -> dict[str, Any]:
@@ -96,6 +98,6 @@ def run_demo(out: Path, *, device: str | None = None, seed: int = 0, progress: b
         dropped=int((report.action == "drop").sum()),
         before=before,
         after=after,
-        report=run / "outcome",
+        report=report.to_html(out / HTML),
         shards=clean.shards[0].parent,
     )

@@ -1,9 +1,11 @@
 """The report of one run: what was found, why, what was done, how long it took."""
 
 import dataclasses
+import html
 import importlib.metadata
 import io
 import json
+import math
 import platform
 import zipfile
 import zlib
@@ -13,13 +15,20 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from .errors import CacheError
+from .errors import CacheError, ConfigError
+from .pictures import FILE as PICTURES
+from .pictures import Pictures
 
-FORMAT = 1
+FORMAT = 2
+"""2 added the reasons, the names of the classes, the digest of the content and the pictures."""
 _JSON, _ARRAYS = "report.json", "report.npz"
 _MAX_BYTES = 1 << 32
 """Of the unpacked arrays: those of ten million samples are smaller."""
-_FIELDS = ("score", "flagged", "kind", "action", "label", "original_label", "quality", "votes")
+_FIELDS = ("score", "flagged", "kind", "action", "label", "original_label", "quality", "votes", "reason")
+_NOTEBOOK_BYTES = 1 << 20
+_FRAME = 'style="width:100%;height:48rem;border:0"'
+_ADDED = ("reason",)
+"""Arrays that reports of format 1 lack."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,7 +45,7 @@ class ClassEvidence:
     poisoned: bool
     """Whether the class gate is open: only then are samples of the class flagged as backdoored."""
     details: dict[str, float] = dataclasses.field(default_factory=dict)
-    """Further statistics that led to the decision, by name."""
+    """Further statistics that led to the decision, by name; "needed" is the evidence that opens the gate."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,6 +82,16 @@ class Report:
     votes: npt.NDArray[np.bool_] = dataclasses.field(default_factory=lambda: np.zeros((0, 0), np.bool_))
     """bool [N,M], "bab" only: which of M models call the sample ours once it carries our trigger. Clean samples have
     all votes."""
+    reason: npt.NDArray[np.str_] = dataclasses.field(default_factory=lambda: np.zeros(0, np.str_))
+    """str [N]; why a sample was dropped: "asked" (what is flagged was to be dropped), "unclear" (the classifier of the
+    unflagged part is not sure of its class), "pulled" (the suspicious network still leans to the old label), else "".
+    Empty in reports of older versions."""
+    class_names: list[str] | None = None
+    """By class number, where the dataset names its classes."""
+    content: str = ""
+    """sha256 of the images and labels that were cleaned, in hexadecimal."""
+    pictures: Pictures | None = dataclasses.field(default=None, repr=False)
+    """The most suspicious images; None in reports of older versions."""
 
     def __len__(self) -> int:
         return len(self.score)
@@ -94,16 +113,45 @@ class Report:
         ]
         return "\n".join(lines + self.notes)
 
+    def to_html(self, path: str | Path) -> Path:
+        """Writes one self-contained page for a browser, with the most suspicious images; returns its path.
+
+        Raises:
+            ConfigError: the file cannot be written.
+        """
+        from .html.page import render
+
+        path = Path(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(render(self), encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"cannot write {path} ({error}): choose another path") from error
+        return path
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the page with a few images, in a frame of its own."""
+        from .html.page import render
+
+        page = html.escape(render(self, max_bytes=_NOTEBOOK_BYTES))
+        return f'<iframe sandbox="allow-scripts" srcdoc="{page}" title="unpoison report" {_FRAME}></iframe>'
+
     def save(self, folder: str | Path) -> Path:
-        """Writes `report.json` and `report.npz` into a folder, which is created; returns the folder."""
+        """Writes `report.json`, `report.npz` and, with pictures, `pictures.npz` into a folder, which is created;
+        returns the folder."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(folder / _ARRAYS, allow_pickle=False, **{name: getattr(self, name) for name in _FIELDS})
         facts = {
-            field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name not in _FIELDS
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name not in (*_FIELDS, "pictures")
         }
         facts["classes"] = [dataclasses.asdict(entry) for entry in self.classes]
         (folder / _JSON).write_text(json.dumps({"format": FORMAT, **facts}, indent=1))
+        (folder / PICTURES).unlink(missing_ok=True)
+        if self.pictures is not None:
+            self.pictures.save(folder)
         return folder
 
     @classmethod
@@ -123,10 +171,12 @@ class Report:
                 if sum(entry.file_size for entry in packed.infolist()) > _MAX_BYTES:
                     raise CacheError(f"the report in {folder} unpacks to more than {_MAX_BYTES} bytes: get it anew")
             with np.load(content, allow_pickle=False) as arrays:
-                values = {name: arrays[name] for name in _FIELDS}
+                values = {name: arrays[name] for name in _FIELDS if name in arrays or name not in _ADDED}
             _check(values)
             facts["classes"] = [ClassEvidence(**entry) for entry in facts["classes"]]
-            return cls(**values, **facts)
+            report = cls(**values, **facts, pictures=Pictures.load(folder, len(values["score"])))
+            _check_facts(report)
+            return report
         except (
             OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, RecursionError, MemoryError, zlib.error,
             zipfile.BadZipFile,
@@ -147,6 +197,27 @@ def _check(values: dict[str, npt.NDArray[Any]]) -> None:
     for name, kind in kinds.items():
         if values[name].dtype.kind != kind or values[name].shape != length or len(length) != 1:
             raise ValueError(f"{name} is not an array of the right type and length")
+    reason, votes = values.get("reason", np.zeros(0, np.str_)), values["votes"]
+    if reason.dtype.kind != "U" or reason.shape not in ((0,), length):
+        raise ValueError("reason is not an array of the right type and length")
+    if votes.dtype != np.bool_ or votes.ndim != 2 or len(votes) not in (0, *length):
+        raise ValueError("votes is not an array of the right type and length")
+
+
+def _check_facts(report: Report) -> None:
+    """What a file says may be of any type.
+
+    Raises:
+        ValueError: it is not what a report says.
+    """
+    numbers, names = [*report.timings.values(), report.threshold], [*report.notes, *report.versions.values()]
+    for entry in report.classes:
+        numbers += [entry.label, entry.size, entry.evidence, *entry.details.values()]
+    names += report.class_names or []
+    if not all(isinstance(number, int | float) for number in numbers) or not math.isfinite(report.threshold):
+        raise ValueError("a number is missing")
+    if not all(isinstance(name, str) for name in [*names, report.content]) or not isinstance(report.config, dict):
+        raise ValueError("a name is missing")
 
 
 def versions() -> dict[str, str]:

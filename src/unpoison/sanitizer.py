@@ -36,6 +36,7 @@ from .data.shards import ShardSample, write_shards
 from .data.store import MAX_SIZE, ImageStore, Survey, survey
 from .errors import ConfigError, DatasetError, ThinEvidenceWarning, WorkerPreparationWarning
 from .methods.base import MethodInfo, OnPoison, Outcome, get_method
+from .pictures import Pictures
 from .progress import Progress
 from .report import Report
 from .training.devices import best_device, checked_device
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 _THIN = 50
+HTML = "report.html"
 _CARD = """---
 configs:
 - config_name: default
@@ -59,7 +61,7 @@ tags:
 
 # Cleaned images
 
-WebDataset shards of a dataset that [unpoison](https://pypi.org/project/unpoison/) cleaned. `report.json` says how.
+WebDataset shards of a dataset that [unpoison](https://pypi.org/project/unpoison/) cleaned. `report.html` says how.
 
 ```python
 train = unpoison.SanitizedDataset.from_shards("user/name")  # the id of this repository, or the folder
@@ -122,7 +124,8 @@ class Sanitizer:
         return self.clean(RawView(dataset)).report
 
     def export(self, dataset: Any, folder: str | Path) -> Report:
-        """Cleans a dataset and writes the shards, the report and the restorer, where there is one, into a folder.
+        """Cleans a dataset and writes the shards, the report (`report.html` for people) and the restorer, where
+        there is one, into a folder.
 
         Raises:
             ConfigError: the folder cannot be written.
@@ -135,7 +138,7 @@ class Sanitizer:
                     shutil.copyfile(path, folder / path.name)
                 if (restorer := self.cleaned.folder / "outcome" / "restorer").is_dir():
                     shutil.copytree(restorer, folder / "restorer", dirs_exist_ok=True)
-                report.save(folder)
+                report.to_html(report.save(folder) / HTML)
                 (folder / "README.md").write_text(_CARD)
         except OSError as error:
             raise ConfigError(f"cannot write to {folder} ({error}): choose another folder") from error
@@ -226,7 +229,7 @@ class Sanitizer:
             store = self._store(view, found, workers, progress)
             if not (folder / "outcome").is_dir():
                 device = torch.device("cpu") if in_worker else self.device or best_device()
-                self._run(folder, store, found, restorer, device, progress)
+                self._run(folder, view, store, found, restorer, device, progress)
             self._publish(folder, view, store, found, progress)
             _logger.info("the result lies in %s", folder)
 
@@ -254,6 +257,7 @@ class Sanitizer:
     def _run(
         self,
         folder: Path,
+        view: RawView,
         store: ImageStore,
         found: Survey,
         restorer: "Restorer | None",
@@ -274,9 +278,20 @@ class Sanitizer:
                 seed=self.seed,
                 progress=progress,
             )
-        report = _with_own_labels(outcome, store.class_ids)
+        report = dataclasses.replace(
+            _with_own_labels(outcome, store.class_ids),
+            timings={**progress.timings, **outcome.report.timings},
+            class_names=found.names,
+            content=found.digest,
+        )
         _log_decisions(report)
-        report = dataclasses.replace(report, timings={**progress.timings, **report.timings})
+        footprints = [
+            footprint._replace(classes=store.class_ids[footprint.classes].tolist()) for footprint in outcome.footprints
+        ]
+        pictures = Pictures.of(
+            report, store.images, outcome.restored_index, outcome.restored_images, footprints, view.file_name
+        )
+        report = dataclasses.replace(report, pictures=pictures)
         if restorer is not None and restorer.origin is not None:
             report.config["restorer"] = restorer.origin
         with writing(self.cache_dir), publishing_folder(folder / "outcome") as temporary:

@@ -203,7 +203,6 @@ def test_lookup_ends_where_the_path_does():
 
 @pytest.mark.parametrize("name", [name for name, experiment in EXPERIMENTS.items() if experiment.plot])
 def test_figures_are_drawn(name, tmp_path):
-    pytest.importorskip("matplotlib")
     path = runner.show(EXPERIMENTS[name], SCALES["smoke"], measured(name, SCALES["smoke"], (0, 1)), tmp_path)
     pixels = np.asarray(Image.open(path.with_suffix(".png")).convert("L"))
     assert min(pixels.shape) > 100
@@ -212,7 +211,6 @@ def test_figures_are_drawn(name, tmp_path):
 
 
 def test_plots_leave_out_what_was_not_measured(tmp_path):
-    pytest.importorskip("matplotlib")
     experiment = EXPERIMENTS["bab-fig6"]
     found = [Measured(line, {0: None}) for line in experiment.lines(SCALES["smoke"])]
     against("α")(tmp_path / "empty.png", experiment, found)

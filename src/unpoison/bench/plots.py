@@ -1,4 +1,4 @@
-"""Figures of the experiments, drawn with matplotlib (extra `bench`), which is imported on first use."""
+"""Figures of the experiments, drawn with matplotlib, which is imported on first use."""
 
 import base64
 import io
@@ -11,24 +11,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..errors import MissingExtraError
 from .experiment import Experiment, Measured, Plot
 
 LETTERS_PER_INCH = 10
 """Of a title."""
-
-
-def require_matplotlib() -> Any:
-    """The class `Figure`, whose default canvas, Agg, needs no display.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("figures need matplotlib: pip install 'unpoison[bench]'") from error
-    return Figure
 
 
 def pr_curves(path: Path, experiment: Experiment, measured: Sequence[Measured]) -> None:
@@ -97,11 +83,13 @@ def against(label: str) -> Plot:
 
 
 def _panels(experiment: Experiment, count: int, across: int = 3) -> tuple[Any, list[Any]]:
-    """A figure with so many panels."""
+    """A figure with so many panels, on matplotlib's default canvas, Agg, which needs no display."""
+    from matplotlib.figure import Figure
+
     columns = min(across, count)
     rows = -(-count // columns)
     wide = columns * (4 if across > 1 else 8)
-    figure = require_matplotlib()(figsize=(wide, 3.2 * rows + 0.6), layout="constrained", dpi=110)
+    figure = Figure(figsize=(wide, 3.2 * rows + 0.6), layout="constrained", dpi=110)
     figure.suptitle(textwrap.fill(experiment.title, LETTERS_PER_INCH * wide))
     grid = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
     for unused in grid[count:]:

@@ -21,7 +21,6 @@ from .experiments import get_experiment
 from .machine import MB, machine_facts, peak_memory_mb
 from .markdown import as_json, markdown
 from .measure import plain
-from .plots import require_matplotlib
 from .processes import Say, Task, measure_each, read_json, write_json
 from .runs import Run, plain_fields
 from .scales import Scale, get_scale
@@ -62,7 +61,6 @@ def run_experiment(
     Raises:
         ConfigError: name, scale or device is unknown, or no row matches.
         DatasetError: the images are missing.
-        MissingExtraError: the experiment draws and matplotlib is not installed.
         UnpoisonError: runs failed; the others are in the table.
     """
     experiment, size = get_experiment(name), get_scale(scale)
@@ -74,8 +72,6 @@ def run_experiment(
     runs = list(dict.fromkeys(line.run.with_seed(seed) for seed in chosen for line in wanted))
     for dataset in {run.dataset for run in runs}:
         images_file(dataset, "test")
-    if experiment.plot:
-        require_matplotlib()
     folder = Path(out) / f"{scale}-{device.replace(':', '')}"
     files = {run: folder / "runs" / run.file for run in runs}
     todo = [run for run in runs if force or not files[run].exists()]

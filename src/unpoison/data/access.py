@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import PurePath
 from typing import Any, Final
 
 import numpy as np
@@ -120,6 +121,11 @@ class RawView:
             DatasetError: the item cannot be read or is not (image, label, ...).
         """
         return _read(self._raw, index)
+
+    def file_name(self, index: int) -> str:
+        """The name of an item's image file and of the folder that it lies in; "" where that is not known."""
+        image = self.read(index).stored_image
+        return "/".join(PurePath(image.path).parts[-2:]) if isinstance(image, Encoded) else ""
 
     def names(self) -> list[str] | None:
         """The names of the classes by number, where the dataset knows them."""

@@ -95,7 +95,9 @@ def stored_image(value: Any, feature: Any, lazy: bool = True) -> Any:
     if data is None and value["path"] is not None and Path(value["path"]).is_file():
         data = Path(value["path"]).read_bytes()
     if data is not None and lazy:
-        return Encoded(data, mode=feature.mode, rotate=True)
+        encoded = Encoded(data, mode=feature.mode, rotate=True)
+        encoded.path = value["path"] or ""
+        return encoded
     from datasets import Image as ImageFeature
 
     return ImageFeature(mode=feature.mode).decode_example({"bytes": data, "path": value["path"]})

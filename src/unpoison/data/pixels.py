@@ -36,6 +36,7 @@ class Encoded:
 
     Attributes:
         pixels: uint8 [H,W,C]; what `decode` gives, where it is known: converted images are then made from it.
+        path: where the file lies, for people; "" where that is not known.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Encoded:
     ) -> None:
         self.data, self._mode, self.rotate, self._max_pixels = data, mode, rotate, max_pixels
         self.pixels: Pixels | None = None
+        self.path = ""
 
     @cached_property
     def _header(self) -> tuple[str, str, tuple[int, int], set[Any]]:
@@ -85,7 +87,9 @@ class Encoded:
     def read(cls, path: str | Path, mode: str | None = None, rotate: bool = False) -> "Encoded":
         # Path.read_bytes takes twice as long as this for small files.
         with io.FileIO(path) as file:
-            return cls(file.readall(), mode, rotate)
+            encoded = cls(file.readall(), mode, rotate)
+        encoded.path = str(path)
+        return encoded
 
 
 class Levels(NamedTuple):

@@ -132,6 +132,7 @@ def _detect_by_svd(
             size=int((y == label).sum()),
             evidence=float(score[y == label].max()),
             poisoned=bool(flagged[y == label].any()),
+            details={"needed": threshold},
         )
         for label in range(num_classes)
     ]
@@ -153,12 +154,16 @@ class Hypothesis:
     contradicted: float
     """Fraction of the inside that the verifying classifier puts into other classes."""
 
+    def needed(self, config: DetectionConfig) -> float:
+        """The least evidence with which the class counts as poisoned."""
+        return config.cluster_evidence if self.kind == "backdoor" else config.contradiction_evidence
+
     def accepted(self, config: DetectionConfig) -> bool:
         if self.contradicted < MOSTLY or self.split.share < least_share(len(self.split.log_ratio)):
             return False
         if self.kind == "mislabelled" and self.split.share > MOST_MISLABELLED:
             return False
-        return self.evidence >= (config.cluster_evidence if self.kind == "backdoor" else config.contradiction_evidence)
+        return self.evidence >= self.needed(config)
 
 
 def _detect_by_mixture(
@@ -225,6 +230,7 @@ def _detect_by_mixture(
                 evidence=shown.evidence,
                 poisoned=found is not None,
                 details={
+                    "needed": shown.needed(config),
                     "separation": shown.split.separation,
                     "share": shown.split.share,
                     "cluster separation": clusters[label].separation,

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from ..errors import ConfigError
+from ..pictures import Footprint
 from ..progress import Progress
 from ..report import Report
 from ..restoration import Restorer
@@ -27,6 +28,8 @@ class Outcome:
     """uint8 [M,H,W,C]; their restored pixels at working resolution."""
     restorer: Restorer | None = None
     """The restorer that did it, where one was trained or given."""
+    footprints: list[Footprint] = dataclasses.field(default_factory=list)
+    """Where the triggers that were found change the pixels."""
 
 
 class Run(Protocol):

@@ -11,6 +11,7 @@ import torch
 
 from ..detection.choice import Choice, choose
 from ..detection.config import DEFAULT
+from ..pictures import Footprint
 from ..progress import Progress
 from ..report import ClassEvidence, Report, versions
 from ..restoration import Restorer
@@ -19,6 +20,8 @@ from .base import OnPoison, Outcome, Run
 from .explain import Explanation
 from .repair import repair
 
+SHOWN_ON = 500
+"""Images on which a trigger is stamped to see which pixels it changes."""
 _logger = logging.getLogger(__name__)
 
 
@@ -86,6 +89,7 @@ def cleaning(name: str, find: Find) -> Run:
             label=repaired.label,
             original_label=labels.copy(),
             quality=repaired.quality,
+            reason=repaired.reason,
             threshold=found.threshold,
             classes=[
                 dataclasses.replace(entry, poisoned=entry.poisoned or entry.label in poisoned)
@@ -102,16 +106,27 @@ def cleaning(name: str, find: Find) -> Run:
             },
             notes=[*found.notes, *(finding.describe() for finding in findings), *repaired.notes],
             versions=versions(),
-            **({} if found.votes is None else {"votes": found.votes}),
+            votes=np.zeros((0, 0), np.bool_) if found.votes is None else found.votes,
         )
         return Outcome(
             report=report,
             restored_index=repaired.restored_index,
             restored_images=repaired.restored_images,
             restorer=repaired.restorer,
+            footprints=[
+                Footprint(finding.classes, finding.estimate.kind, 0, finding.estimate.footprint(_some(images, flagged)))
+                for finding in findings
+                if finding.estimate is not None
+            ],
         )
 
     return run
+
+
+def _some(images: npt.NDArray[np.uint8], flagged: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    """Up to `SHOWN_ON` images that were not flagged, from all over the dataset; any where all are."""
+    index = np.flatnonzero(~flagged) if not flagged.all() else np.arange(len(flagged))
+    return images[index[:: max(1, len(index) // SHOWN_ON)]]
 
 
 def _facts(choice: Choice) -> dict[str, Any]:

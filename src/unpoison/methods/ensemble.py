@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..config import EnsembleConfig
+from ..report import ClassEvidence
 from . import bab, pdautor
 from .base import MethodInfo, register
 from .cleaning import Found, cleaning
@@ -43,7 +44,9 @@ def combine(first: Found, second: Found, labels: npt.NDArray[np.int64]) -> Found
         ),
         classes=[
             dataclasses.replace(
-                one, poisoned=one.poisoned or other.poisoned, details={**one.details, "bab": other.evidence}
+                one,
+                poisoned=one.poisoned or other.poisoned,
+                details={**one.details, **_named(other)},
             )
             for one, other in zip(first.classes, second.classes, strict=True)
         ],
@@ -52,6 +55,12 @@ def combine(first: Found, second: Found, labels: npt.NDArray[np.int64]) -> Found
         votes=second.votes,
         notes=[f"pdautor: {note}" for note in first.notes] + [f"bab: {note}" for note in second.notes],
     )
+
+
+def _named(evidence: ClassEvidence) -> dict[str, float]:
+    """BaB's evidence as details of PD-AutoR's."""
+    needed = {"bab needed": evidence.details["needed"]} if "needed" in evidence.details else {}
+    return {"bab": evidence.evidence, **needed}
 
 
 def fuse(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -26,6 +26,8 @@ class Repair(NamedTuple):
     """int64 [N], -1 where dropped."""
     quality: npt.NDArray[np.float32]
     """float32 [N]."""
+    reason: npt.NDArray[np.str_]
+    """str [N], see `Report.reason`."""
     restored_index: npt.NDArray[np.int64]
     """int64 [M], ascending."""
     restored_images: npt.NDArray[np.uint8]
@@ -64,12 +66,14 @@ def repair(
     """
     action = np.full(len(labels), "keep", dtype="<U7")
     label, quality = labels.copy(), np.ones(len(labels), np.float32)
+    reason = np.full(len(labels), "", dtype="<U7")
     restored_index = np.empty(0, np.int64)
     restored_images = np.empty((0, *images.shape[1:]), np.uint8)
     if flagged.any() and on_poison != "keep":
         action[flagged], label[flagged], quality[flagged] = "drop", -1, 0
     if not flagged.any() or on_poison != "restore":
-        return Repair(action, label, quality, restored_index, restored_images, restorer, [])
+        reason[action == "drop"] = "asked"
+        return Repair(action, label, quality, reason, restored_index, restored_images, restorer, [])
 
     assert choice is not None
     with progress.stage("train on clean part") as stage:
@@ -100,12 +104,12 @@ def repair(
             )
         accepted = members[verdict.accepted]
         action[accepted], label[accepted] = "restore", verdict.labels[verdict.accepted]
-        quality[members] = verdict.quality
+        quality[members], reason[members] = verdict.quality, verdict.reason
         parts.append((accepted, pixels[verdict.accepted]))
     restored_index = np.concatenate([index for index, _ in parts])
     order = np.argsort(restored_index)
     restored_images = np.concatenate([pixels for _, pixels in parts])[order]
-    return Repair(action, label, quality, restored_index[order], restored_images, restorer, notes)
+    return Repair(action, label, quality, reason, restored_index[order], restored_images, restorer, notes)
 
 
 def train_classifier(

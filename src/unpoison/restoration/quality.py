@@ -27,6 +27,8 @@ class Quality(NamedTuple):
     """bool [M]; the rest is to be dropped."""
     labels: npt.NDArray[np.int64]
     """int64 [M], restored labels."""
+    reason: npt.NDArray[np.str_]
+    """str [M]: why an image is not accepted, "unclear" or "pulled", else ""; see `Report.reason`."""
 
 
 def check_quality(
@@ -53,7 +55,7 @@ def check_quality(
         suspicious: trained on everything, backdoor included; None skips the comparison.
     """
     if not len(restored):
-        return Quality(np.empty(0, np.float32), np.empty(0, np.bool_), np.empty(0, np.int64))
+        return Quality(np.empty(0, np.float32), np.empty(0, np.bool_), np.empty(0, np.int64), np.empty(0, np.str_))
     device = device or torch.device("cpu")
     x = torch.from_numpy(restored).to(device)
     probabilities = torch.softmax(predict(classifier, x).logits, 1)
@@ -64,7 +66,7 @@ def check_quality(
         if float((found[group] == label).float().mean()) >= CLEAN_LABEL_SHARE:
             # The attack left labels alone: where the classifier disagrees, it errs.
             found[group] = label
-    accepted = confidence >= config.min_confidence
+    accepted = clear = confidence >= config.min_confidence
     quality = confidence.clone()
     if suspicious is not None and len(clean):
         reference = torch.from_numpy(clean).to(device)
@@ -73,10 +75,11 @@ def check_quality(
         excess = _excess(answers, found, given, predict(suspicious, reference).logits, reference_class)
         # The backdoored model still sees the flagged label where the clean one sees another.
         stolen = (answers.argmax(1) == given) & (found != given)
-        accepted &= (excess <= config.max_pull) & ~stolen
+        accepted = clear & (excess <= config.max_pull) & ~stolen
         # A pull at the limit halves the quality.
         quality *= torch.sigmoid(2 * (config.max_pull - excess)) * 0.5 + 0.5 * (excess <= config.max_pull)
-    return Quality(quality.float().cpu().numpy(), accepted.cpu().numpy(), found.cpu().numpy())
+    reason = np.where(clear.cpu().numpy(), np.where(accepted.cpu().numpy(), "", "pulled"), "unclear")
+    return Quality(quality.float().cpu().numpy(), accepted.cpu().numpy(), found.cpu().numpy(), reason)
 
 
 def _excess(logits: Tensor, found: Tensor, given: Tensor, reference: Tensor, reference_class: Tensor) -> Tensor:

@@ -51,7 +51,13 @@ def unanimous(verdicts: list[Verdict], labels: Tensor, num_classes: int) -> Deci
     for label in range(num_classes):
         share = float((against[labels == label] > 0).float().mean())
         classes.append(
-            ClassEvidence(label=label, size=int((labels == label).sum()), evidence=share, poisoned=share > 0)
+            ClassEvidence(
+                label=label,
+                size=int((labels == label).sum()),
+                evidence=share,
+                poisoned=share > 0,
+                details={"needed": 0.0},
+            )
         )
     return Decision(score, classes, {}, score <= 0)
 

@@ -108,6 +108,13 @@ class Estimate(nn.Module):
         found = [self.log_odds(as_input(torch.from_numpy(np.asarray(chunk)).to(device))).cpu() for chunk in chunks]
         return torch.cat(found).numpy() if found else np.empty(0, np.float32)
 
+    @torch.inference_mode()
+    def footprint(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Mean absolute change in grey levels, float32 [H,W] in 0..255, that stamping makes to uint8 [N,H,W,C]."""
+        x = as_input(torch.from_numpy(np.asarray(images)).to(self.scale.device))
+        change: npt.NDArray[np.float32] = (self.poison(x) - x).abs().mean((0, 1)).mul(255).float().cpu().numpy()
+        return change
+
     def placed(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Where and what the patch is on float images [B,C,H,W]: float [1 or B,1,H,W], 1 where a pixel is replaced, and
         b, float [1 or B,C,H,W]."""

@@ -1,0 +1,183 @@
+"""What a report shows: the most suspicious images before and after, and where the images of each class changed.
+
+Saved beside the report's arrays, without pickle. The files may come from strangers: types, shapes and sizes are
+checked before anything is used.
+"""
+
+import dataclasses
+import io
+import math
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from .report import Report
+
+FILE = "pictures.npz"
+MAX_IMAGES, MAX_CLASSES = 500, 24
+MAX_BYTES = 1 << 23
+"""Of the images before and after; a page that shows them all stays below 10 MB."""
+_MAX_FILE, _MAX_SIDE, _MAX_NAME = 1 << 25, 256, 120
+
+
+class Footprint(NamedTuple):
+    """Where the poison of some classes changes the pixels."""
+
+    classes: list[int]
+    """The labels that the poisoned images came with."""
+    kind: str
+    """Of the explanation, "patch" or the like; "" where there is none."""
+    images: int
+    """Restored images whose change is averaged; 0 where the explanation was stamped on other images."""
+    change: npt.NDArray[np.float32]
+    """float32 [H,W]; mean absolute change in grey levels, 0..255."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pictures:
+    """The M most suspicious of the flagged images at working size, most suspicious first."""
+
+    index: npt.NDArray[np.int64]
+    """int64 [M]; positions in the dataset."""
+    before: npt.NDArray[np.uint8]
+    """uint8 [M,H,W,C]."""
+    after: npt.NDArray[np.uint8]
+    """uint8 [M,H,W,C]; zeros where the image was not restored."""
+    files: list[str]
+    """Name of each image's file with its folder; "" where it has none."""
+    footprints: list[Footprint]
+    """The classes with most restored images first."""
+
+    @classmethod
+    def of(
+        cls,
+        report: "Report",
+        images: npt.NDArray[np.uint8],
+        restored_index: npt.NDArray[np.int64],
+        restored_images: npt.NDArray[np.uint8],
+        explained: Sequence[Footprint] = (),
+        file_name: Callable[[int], str] = lambda _: "",
+    ) -> Self:
+        """Chooses them.
+
+        Args:
+            report: on the N samples.
+            images: uint8 [N,H,W,C], the working copy.
+            restored_index: int64 [M], ascending.
+            restored_images: uint8 [M,H,W,C].
+            explained: what the method's explanation says, in the report's class numbers.
+            file_name: of the image at a position.
+        """
+        order = np.argsort(-report.score, kind="stable")
+        each = 2 * math.prod(images.shape[1:])
+        index = order[report.flagged[order]][: max(1, min(MAX_IMAGES, MAX_BYTES // each))]
+        after = np.zeros((len(index), *images.shape[1:]), np.uint8)
+        restored = np.isin(index, restored_index)
+        after[restored] = restored_images[np.searchsorted(restored_index, index[restored])]
+        files = [file_name(position)[-_MAX_NAME:] for position in index.tolist()]
+        footprints = _footprints(report, images, restored_index, restored_images, explained)
+        return cls(index.astype(np.int64), np.asarray(images[index]), after, files, footprints)
+
+    def save(self, folder: Path) -> None:
+        """Writes `pictures.npz`."""
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "index": self.index,
+            "before": self.before,
+            "after": self.after,
+            "files": np.array(self.files, np.str_),
+            "kinds": np.array([footprint.kind for footprint in self.footprints], np.str_),
+            "images": np.array([footprint.images for footprint in self.footprints], np.int64),
+            "classes": np.concatenate([[0, 0], *([n, c] for n, f in enumerate(self.footprints) for c in f.classes)]),
+            "changes": np.array([footprint.change for footprint in self.footprints], np.float32),
+        }
+        np.savez_compressed(folder / FILE, allow_pickle=False, **arrays)
+
+    @classmethod
+    def load(cls, folder: Path, samples: int) -> Self | None:
+        """Reads what `save` wrote beside a report on so many samples; None where there is no such file.
+
+        Raises:
+            OSError, ValueError and the like: it is damaged, or not what `save` writes.
+        """
+        path = folder / FILE
+        if not path.is_file():
+            return None
+        if path.stat().st_size > _MAX_FILE:
+            raise ValueError(f"{FILE} is too large")
+        content = io.BytesIO(path.read_bytes())
+        with zipfile.ZipFile(content) as packed:
+            if sum(entry.file_size for entry in packed.infolist()) > _MAX_FILE:
+                raise ValueError(f"{FILE} unpacks to more than {_MAX_FILE} bytes")
+        with np.load(content, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in arrays.files}
+        _check(found, samples)
+        pairs = found["classes"].reshape(-1, 2)[1:].tolist()
+        footprints = [
+            Footprint([label for place, label in pairs if place == number], str(kind), int(count), change)
+            for number, (kind, count, change) in enumerate(
+                zip(found["kinds"], found["images"], found["changes"], strict=True)
+            )
+        ]
+        return cls(found["index"], found["before"], found["after"], found["files"].tolist(), footprints)
+
+
+def _footprints(
+    report: "Report",
+    images: npt.NDArray[np.uint8],
+    restored_index: npt.NDArray[np.int64],
+    restored_images: npt.NDArray[np.uint8],
+    explained: Sequence[Footprint],
+) -> list[Footprint]:
+    """One per class whose images were restored; for the others what the explanation says."""
+    labels = report.original_label[restored_index]
+    classes, counts = np.unique(labels, return_counts=True)
+    found = []
+    for label in classes[np.argsort(-counts, kind="stable")][:MAX_CLASSES].tolist():
+        change = np.zeros(images.shape[1:3])
+        members = np.flatnonzero(labels == label)
+        for member in members:
+            difference = restored_images[member].astype(np.int16) - images[restored_index[member]]
+            change += np.abs(difference).mean(2)
+        kind = next((footprint.kind for footprint in explained if label in footprint.classes), "")
+        found.append(Footprint([label], kind, len(members), (change / len(members)).astype(np.float32)))
+    for footprint in explained:
+        rest = [label for label in footprint.classes if label not in classes]
+        if rest:
+            found.append(footprint._replace(classes=rest))
+    return found[:MAX_CLASSES]
+
+
+def _check(found: dict[str, npt.NDArray[Any]], samples: int) -> None:
+    """Arrays from a file may be of any shape and type.
+
+    Raises:
+        ValueError, KeyError: these are not the ones of pictures.
+    """
+    types = {
+        "index": ("i", 1), "before": ("u", 4), "after": ("u", 4), "files": ("U", 1), "kinds": ("U", 1),
+        "images": ("i", 1), "classes": ("i", 1),
+    }  # fmt: skip
+    for name, (kind, dimensions) in types.items():
+        if found[name].dtype.kind != kind or found[name].ndim != dimensions:
+            raise ValueError(f"{name} of the pictures is not an array of the right type")
+    index, before, changes = found["index"], found["before"], found["changes"]
+    if before.dtype != np.uint8 or found["after"].dtype != np.uint8 or found["after"].shape != before.shape:
+        raise ValueError("the images before and after are not of one size")
+    if before.shape[3] not in (1, 3) or not all(0 < side <= _MAX_SIDE for side in before.shape[1:3]):
+        raise ValueError("the images are not of a size that a report shows")
+    if not len(index) == len(before) == len(found["files"]) <= MAX_IMAGES or len(np.unique(index)) != len(index):
+        raise ValueError("the pictures have the wrong number of images")
+    if len(index) and not 0 <= index.min() <= index.max() < samples:
+        raise ValueError("the pictures are of other samples")
+    count = len(found["kinds"])
+    if not count == len(found["images"]) == len(changes) <= MAX_CLASSES or len(found["classes"]) % 2:
+        raise ValueError("the classes' changes are not of one length")
+    if count and (changes.dtype != np.float32 or changes.shape[1:] != before.shape[1:3]):
+        raise ValueError("the classes' changes are not of the images' size")
+    if not np.isfinite(changes).all():
+        raise ValueError("the classes' changes are not numbers")
