@@ -116,14 +116,14 @@ def class_chart(report: Report, gate: Gate, name: str) -> Markup:
         colours = [_FLAGGED if entry.poisoned else _CLEAR for entry in entries]
         axes.barh(rows, values, 0.62, color=colours)
         for row, entry in enumerate(entries):
-            needed = entry.details.get(gate.needed)
+            text, end, needed = f"{values[row]:.3g}", max(values[row], 0), entry.details.get(gate.needed)
             if needed is not None and np.isfinite(needed):
                 axes.plot([needed, needed], [row - 0.42, row + 0.42], color=_INK, linewidth=1.6)
-            end = max(values[row], 0, needed or 0)
-            axes.annotate(f"{values[row]:.3g}", (end, row), (5, 0), textcoords="offset points", va="center")
+                text, end = f"{text} {'≥' if values[row] >= needed else '<'} {needed:.3g}", max(end, needed)
+            axes.annotate(text, (end, row), (5, 0), textcoords="offset points", va="center")
         axes.set_yticks(rows, [_short(class_name(report, entry.label)) for entry in entries])
         axes.set(xlabel=gate.axis, ylim=(len(entries) - 0.5, -0.5))
-        axes.margins(x=0.14)
+        axes.margins(x=0.25)
         axes.tick_params(axis="y", length=0)
         return drawing.svg(f"{gate.axis} of each class; the numbers follow as a table")
 

@@ -115,7 +115,7 @@ def _where(report: Report) -> str:
     if shown is None:
         return ""
     found = place(shown.change)
-    return f", with a trigger {found.words}" if found.small else f", with a change {found.words}"
+    return f", with a trigger {found.words}" if found.small else f", by a change {found.words}"
 
 
 def reproduce(report: Report) -> str:
