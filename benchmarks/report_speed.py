@@ -33,8 +33,8 @@ SIZES = (("cifar10", 32), ("gtsrb", 48), ("gtsrb", 64))
 DRAWN = 2000
 WRITE = (
     "import sys, time; start = time.perf_counter(); from unpoison import Report; report = Report.load(sys.argv[1]);"
-    "middle = time.perf_counter(); path = report.to_html(sys.argv[1] + '/report.html');"
-    "print(middle - start, time.perf_counter() - middle, path.stat().st_size)"
+    "middle, cpu = time.perf_counter(), time.process_time(); path = report.to_html(sys.argv[1] + '/report.html');"
+    "print(middle - start, time.perf_counter() - middle, time.process_time() - cpu, path.stat().st_size)"
 )
 
 
@@ -68,14 +68,14 @@ def make_report(images: np.ndarray, samples: int, count: int) -> Report:
 
 def measure(name: str, side: int, samples: int, count: int) -> dict:
     report = make_report(draw(name, side), samples, count)
-    found: dict[str, list[float]] = {"save_s": [], "load_s": [], "html_s": [], "html_bytes": []}
+    found: dict[str, list[float]] = {"save_s": [], "load_s": [], "html_s": [], "html_cpu_s": [], "html_bytes": []}
     for _ in range(ROUNDS):
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
             report.save(folder)
             found["save_s"].append(time.perf_counter() - start)
             done = subprocess.run([sys.executable, "-c", WRITE, folder], capture_output=True, text=True, check=True)  # noqa: S603
-            for key, value in zip(("load_s", "html_s", "html_bytes"), done.stdout.split(), strict=True):
+            for key, value in zip(("load_s", "html_s", "html_cpu_s", "html_bytes"), done.stdout.split(), strict=True):
                 found[key].append(float(value))
     medians = {key: statistics.median(values) for key, values in found.items()}
     print(f"{name} {side}: " + ", ".join(f"{key} {value:.3g}" for key, value in medians.items()))

@@ -101,6 +101,8 @@ def test_wrong_json(report, tmp_path, text):
         {"label": np.zeros((4, 1), np.int64)},
         {"action": np.zeros(4, np.int64)},
         {"quality": np.array(["high"] * 4)},
+        {"reason": np.array(["asked"])},
+        {"votes": np.zeros((3, 2), bool)},
     ],
 )
 def test_arrays_of_another_kind(report, tmp_path, changes):
@@ -125,6 +127,38 @@ def test_arrays_that_claim_to_be_huge(report, tmp_path, monkeypatch):
                 packed.writestr(name, content)
         with pytest.raises(CacheError):
             Report.load(tmp_path)
+
+
+def test_reports_of_the_first_format(report, tmp_path):
+    """They have no reasons, names or pictures."""
+    report.save(tmp_path)
+    facts = json.loads((tmp_path / "report.json").read_text())
+    facts = {name: value for name, value in facts.items() if name not in ("class_names", "content")}
+    (tmp_path / "report.json").write_text(json.dumps({**facts, "format": 1}))
+    with np.load(tmp_path / "report.npz") as arrays:
+        np.savez(tmp_path / "report.npz", **{name: arrays[name] for name in arrays if name != "reason"})
+    again = Report.load(tmp_path)
+    assert (len(again.reason), again.class_names, again.pictures) == (0, None, None)
+    assert again.to_html(tmp_path / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"timings": {"read": "long"}},
+        {"notes": [1]},
+        {"class_names": [None]},
+        {"config": []},
+        {"threshold": float("inf")},
+        {"versions": {"a": 1}},
+    ],
+)
+def test_facts_of_another_kind(report, tmp_path, changes):
+    report.save(tmp_path)
+    facts = json.loads((tmp_path / "report.json").read_text())
+    (tmp_path / "report.json").write_text(json.dumps({**facts, **changes}))
+    with pytest.raises(CacheError, match="no readable report"):
+        Report.load(tmp_path)
 
 
 def test_newer_format(report, tmp_path):

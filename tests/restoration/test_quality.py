@@ -34,7 +34,9 @@ def test_images_whose_trigger_still_works_are_dropped(case, classifier, backdoor
 def test_unclear_images_are_dropped(case, classifier):
     noise = np.full((20, 8, 8, 1), 128, np.uint8)
     strict = FAST.__class__(min_confidence=1.0)
-    assert not check_quality(noise, np.zeros(20, np.int64), case.images, classifier, None, strict).accepted.any()
+    found = check_quality(noise, np.zeros(20, np.int64), case.images, classifier, None, strict)
+    assert not found.accepted.any()
+    assert set(found.reason) == {"unclear"}
 
 
 def test_nothing_to_check(case, classifier, backdoored):

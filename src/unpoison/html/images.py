@@ -29,7 +29,7 @@ class Shown(NamedTuple):
 def png(pixels: npt.NDArray[np.uint8]) -> str:
     """uint8 [H,W,C] as a data URI."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "png", compress_level=9)
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "png", compress_level=6)
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
