@@ -116,10 +116,12 @@ def class_chart(report: Report, gate: Gate, name: str) -> Markup:
         colours = [_FLAGGED if entry.poisoned else _CLEAR for entry in entries]
         axes.barh(rows, values, 0.62, color=colours)
         for row, entry in enumerate(entries):
-            text, end, needed = f"{values[row]:.3g}", max(values[row], 0), entry.details.get(gate.needed)
+            value, needed = values[row], entry.details.get(gate.needed)
+            text, end = _number(value), max(value, 0)
             if needed is not None and np.isfinite(needed):
                 axes.plot([needed, needed], [row - 0.42, row + 0.42], color=_INK, linewidth=1.6)
-                text, end = f"{text} {'≥' if values[row] >= needed else '<'} {needed:.3g}", max(end, needed)
+                sign = ">" if value > needed else "<" if value < needed else "="
+                text, end = f"{text} {sign} {_number(needed)}", max(end, needed)
             axes.annotate(text, (end, row), (5, 0), textcoords="offset points", va="center")
         axes.set_yticks(rows, [_short(class_name(report, entry.label)) for entry in entries])
         axes.set(xlabel=gate.axis, ylim=(len(entries) - 0.5, -0.5))
@@ -155,6 +157,10 @@ def _edges(score: npt.NDArray[np.float64], threshold: float) -> npt.NDArray[np.f
     width = max((high - low) / BINS, 1e-6, 1e-6 * abs(threshold))
     below, above = (max(1, int(np.ceil(part / width))) for part in (threshold - low, high - threshold))
     return np.asarray(threshold + width * np.arange(-below, above + 1.0))
+
+
+def _number(value: float) -> str:
+    return f"{round(value, 2):.4g}"
 
 
 def _short(name: str) -> str:

@@ -43,9 +43,9 @@ def heat(footprint: Footprint) -> str:
 
 
 def amplification(pictures: Pictures, restored: npt.NDArray[np.bool_]) -> int:
-    """How many times differences are amplified, so that faint ones are seen."""
+    """How many times differences are amplified, so that faint ones are seen; 0 where there are none."""
     if not restored.any():
-        return 1
+        return 0
     difference = _difference(pictures.before[restored], pictures.after[restored])
     large = max(float(np.quantile(difference, 0.999)), 1.0)
     return 1 << int(np.log2(np.clip(FULL / large, 1, MOST)))

@@ -124,7 +124,7 @@ def _findings(report: Report) -> list[dict[str, Any]]:
 def _gallery(report: Report, max_bytes: int) -> dict[str, Any]:
     pictures = report.pictures
     if pictures is None:
-        return {"pictures": None, "gain": 1, "working": ""}
+        return {"pictures": None, "gain": 0, "working": ""}
     restored = report.action[pictures.index] == "restore"
     gain = images.amplification(pictures, restored)
     found = [

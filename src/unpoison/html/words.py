@@ -13,7 +13,7 @@ from ..pictures import Footprint
 from ..report import Report
 
 REASONS = {
-    "asked": "flagged, and flagged images were to be dropped",
+    "asked": "flagged images were to be dropped",
     "unclear": "after restoring, a network trained on the unflagged images is not sure what it shows",
     "pulled": "after restoring, the network that learned the poison still leans to the old label",
     "": "the reason was not recorded",
