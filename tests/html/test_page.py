@@ -120,6 +120,7 @@ def test_letters_that_the_charts_font_lacks_and_signs_of_formulas():
     text = render(make(class_names=["$x$ \x07", "飛行機", "c" * 100]))
     assert "飛行機 (1)" in text
     assert "$x$ ?" in text
+    assert f"{'c' * 19}… (2)" in text
 
 
 def test_what_a_reader_looks_for():

@@ -123,7 +123,7 @@ def class_chart(report: Report, gate: Gate, name: str) -> Markup:
                 sign = ">" if value > needed else "<" if value < needed else "="
                 text, end = f"{text} {sign} {_number(needed)}", max(end, needed)
             axes.annotate(text, (end, row), (5, 0), textcoords="offset points", va="center")
-        axes.set_yticks(rows, [_short(class_name(report, entry.label)) for entry in entries])
+        axes.set_yticks(rows, [_short(class_name(report, entry.label), f" ({entry.label})") for entry in entries])
         axes.set(xlabel=gate.axis, ylim=(len(entries) - 0.5, -0.5))
         axes.margins(x=0.25)
         axes.tick_params(axis="y", length=0)
@@ -163,10 +163,10 @@ def _number(value: float) -> str:
     return f"{round(value, 2):.4g}"
 
 
-def _short(name: str) -> str:
-    """A name that fits beside a chart, without characters that SVG cannot hold."""
+def _short(name: str, end: str) -> str:
+    """A name that fits beside a chart, with its end, and without characters that SVG cannot hold."""
     plain = "".join(letter if letter.isprintable() else "?" for letter in name)
-    return plain if len(plain) <= _LONGEST else f"{plain[: _LONGEST - 1]}…"
+    return plain if len(plain) <= _LONGEST else f"{plain[: _LONGEST - len(end) - 1]}…{end}"
 
 
 class _drawing:
