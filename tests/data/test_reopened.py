@@ -12,6 +12,7 @@ import datasets
 import numpy as np
 import pytest
 import webdataset
+from huggingface_hub import hf_hub_download
 from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
@@ -97,6 +98,9 @@ def test_through_the_hub(hub, folder, served, tmp_path):
     again = SanitizedDataset.from_shards("user/clean")
     assert all(_same(a, b) for a, b in zip(again, served, strict=True))
     np.testing.assert_array_equal(again.report.action, served.report.action)
+    np.testing.assert_array_equal(again.report.pictures.after, served.report.pictures.after)
+    page = hf_hub_download("user/clean", "report.html", repo_type="dataset")
+    assert Path(page).read_bytes() == (folder / "report.html").read_bytes()
     with hub.down():
         assert len(SanitizedDataset.from_shards("user/clean")) == 23
     rows = datasets.load_dataset("user/clean", split="train", cache_dir=str(tmp_path / "hf"))

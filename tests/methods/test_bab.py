@@ -40,6 +40,10 @@ def test_poison_is_dropped(digits, outcome):
     assert report.flagged[digits.poisoned].mean() > 0.9
     assert report.flagged[~digits.poisoned].mean() < 0.02
     assert (report.action[report.flagged] == "drop").all()
+    np.testing.assert_array_equal(report.reason, np.where(report.flagged, "asked", ""))
+    assert [entry.classes for entry in outcome.footprints] == [[0]]
+    change = outcome.footprints[0].change
+    assert change[-2:, -2:].min() > 5 * change[:-2].max()
     assert [entry.label for entry in report.classes if entry.poisoned] == [0]
     assert any("success rates of our own backdoor" in note for note in report.notes)
 

@@ -104,6 +104,7 @@ def test_labels_are_restored(digits, outcome):
     assert (report.label[index] == digits.clean.labels[index]).mean() > 0.9
     assert (report.action[outcome.restored_index] == "restore").all()
     assert (report.label[report.action == "drop"] == -1).all()
+    np.testing.assert_array_equal(report.reason != "", report.action == "drop")
     assert ((report.quality >= 0) & (report.quality <= 1)).all()
     kept = report.action == "keep"
     np.testing.assert_array_equal(report.label[kept], digits.labels[kept])
