@@ -21,7 +21,6 @@ from unpoison import cli, restoration
 from unpoison.attacks import BadNets, PoisonedDataset
 from unpoison.demo import load_digits
 from unpoison.detection import config as detection
-from unpoison.report import Report
 from unpoison.verification import config as verification
 
 ROOT = Path(__file__).parents[1]
@@ -29,8 +28,6 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TRAIN, RATE = 1000, 0.05
 PARSED_ONLY = ("demo", "CIFAR10")
 """Lines with these words do not run: the demo has its own test, and nothing is downloaded."""
-COMING = {".to_html(": hasattr(Report, "to_html")}
-"""Python blocks with these words are left out until what they need exists."""
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::unpoison.errors.ThinEvidenceWarning",
@@ -88,8 +85,6 @@ def run_shell(example) -> None:
 
 
 def run_unpoison(command, *arguments) -> None:
-    if command in ("report", "attack") and not hasattr(cli, command):
-        return  # Not there yet.
     cli._parser().parse_args([command, *arguments])
     if not {command, *arguments} & set(PARSED_ONLY):
         assert cli.main([command, *arguments]) == 0
@@ -116,8 +111,7 @@ def blocks_of(page: Path) -> list:
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks_of(page)], ids=lambda page: page.stem)
 def test_blocks_run(page, at_place):
     for example in blocks_of(page):
-        if all(there or words not in example.parsed for words, there in COMING.items()):
-            example.evaluate()
+        example.evaluate()
 
 
 def test_no_block_is_of_another_language():

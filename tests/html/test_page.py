@@ -161,6 +161,15 @@ def test_the_explanation_shows_the_place_where_nothing_is_restored():
     assert "Nothing was restored here" in page
 
 
+def test_a_patch_that_moves_has_no_place():
+    report = make()
+    found = Footprint([1], "moving patch", 0, np.full((8, 8), 9, np.float32))
+    pictures = dataclasses.replace(report.pictures, footprints=[found])
+    page = Loads(render(dataclasses.replace(report, pictures=pictures))).text
+    assert "with a patch that lies elsewhere in every image" in page
+    assert "with a trigger at" not in page
+
+
 def test_votes():
     votes = np.ones((60, 3), bool)
     votes[:10, 1:] = False

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from ..data.sources import open_source
-    from ..sanitizer import Sanitizer
+    from ..sanitizer import HTML, Sanitizer
 
     sanitizer = Sanitizer(
         arguments.method,
@@ -35,12 +35,9 @@ def run(arguments: argparse.Namespace) -> None:
     )
     dataset = open_source(arguments.source, root=arguments.root, download=arguments.download)
     report = sanitizer.export(dataset, arguments.out)
-    page = arguments.out / "report.html"
-    lines, facts = [report.summary(), f"shards and report: {arguments.out}"], {"out": str(arguments.out)}
-    if page.is_file():
-        lines.append(f"report to look at: {page}")
-        facts["html"] = str(page)
-    show(arguments, "\n".join(lines), {**facts, **report_facts(report)})
+    page = arguments.out / HTML
+    text = f"{report.summary()}\nshards and report: {arguments.out}\nreport to look at: {page}"
+    show(arguments, text, {"out": str(arguments.out), "html": str(page), **report_facts(report)})
 
 
 COMMAND = Command(

@@ -20,6 +20,7 @@ REASONS = {
 }
 KINDS = {
     "patch": "a patch, which replaces pixels",
+    "moving patch": "a patch, which replaces pixels, elsewhere in every image",
     "blend": "a pattern, mixed into the image",
     "periodic": "waves, added to the image",
 }
@@ -114,6 +115,8 @@ def _where(report: Report) -> str:
     shown = main_footprint(report)
     if shown is None:
         return ""
+    if shown.kind == "moving patch":
+        return ", with a patch that lies elsewhere in every image"
     found = place(shown.change)
     return f", with a trigger {found.words}" if found.small else f", by a change {found.words}"
 
