@@ -1,6 +1,6 @@
 """Trains the restorers that are published: each fills in patches of any place, size and content on its dataset.
 
-    UNPOISON_DATA=/path/to/data python hub_models/train.py [cifar10 gtsrb] [--steps 3000] [--device cuda]
+    UNPOISON_DATA=/path/to/data python hub_models/train.py [cifar10 gtsrb] [--steps 5000] [--device cuda]
 
 A restorer learns from clean training images, with another patch on every batch. Its card says how well it does on test
 images under patches that it has not seen, of the families that it learned from.
@@ -126,7 +126,7 @@ def card(name, steps, measured):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("datasets", nargs="*", default=list(DATASETS), metavar="DATASET")
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=FOLDER)
@@ -134,7 +134,9 @@ def main():
     for name in arguments.datasets:
         machine = machine_facts(torch.device(arguments.device))
         restorer, measured = train(name, arguments.steps, arguments.seed, torch.device(arguments.device))
-        folder = restorer.save_pretrained(arguments.out / f"patches-{name}", card=card(name, arguments.steps, measured))
+        folder = arguments.out / f"patches-{name}"
+        (folder / "README.md").unlink(missing_ok=True)  # that of an earlier training would stay
+        restorer.save_pretrained(folder, card=card(name, arguments.steps, measured))
         facts = {"errors": measured, "steps": arguments.steps, "seed": arguments.seed, "machine": machine}
         (folder / "measured.json").write_text(json.dumps(facts, indent=1) + "\n")
         print(folder, measured, flush=True)
