@@ -102,6 +102,8 @@ class Sanitizer:
         info = get_method(method)
         if on_poison is not None and on_poison not in get_args(OnPoison):
             raise ConfigError(f"unknown on_poison {on_poison!r}: choose one of {', '.join(get_args(OnPoison))}")
+        config = config or "default"
+        self._preset = config if isinstance(config, str) else None
         self.method, self.config = method, _resolve_config(info, config)
         self.on_poison: OnPoison = info.on_poison if on_poison is None else on_poison
         self.restorer, self.seed, self.progress = restorer, seed, progress
@@ -292,6 +294,8 @@ class Sanitizer:
             report, store.images, outcome.restored_index, outcome.restored_images, footprints, view.file_name
         )
         report = dataclasses.replace(report, pictures=pictures)
+        if self._preset is not None:
+            report.config["preset"] = self._preset
         if restorer is not None and restorer.origin is not None:
             report.config["restorer"] = restorer.origin
         with writing(self.cache_dir), publishing_folder(folder / "outcome") as temporary:
@@ -416,8 +420,8 @@ def _with_own_labels(outcome: Outcome, class_ids: npt.NDArray[np.int64]) -> Repo
 
 
 def _resolve_config(info: MethodInfo, config: Any) -> Any:
-    if config is None or isinstance(config, str):
-        return info.preset(config or "default")
+    if isinstance(config, str):
+        return info.preset(config)
     if not isinstance(config, info.config_class):
         raise ConfigError(
             f"config of method {info.name!r} is a preset's name or a {info.config_class.__name__}, "

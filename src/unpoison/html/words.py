@@ -1,14 +1,11 @@
 """A report's facts in plain English."""
 
-import dataclasses
-import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ConfigError
 from ..pictures import Footprint
 from ..report import Report
 
@@ -124,21 +121,7 @@ def _where(report: Report) -> str:
 def reproduce(report: Report) -> str:
     """The call that gives this report again."""
     config = report.config
-    arguments = [repr(config.get("method", "")), f"config={_preset(config)}"]
+    # Your own configuration stands whole beside the call.
+    arguments = [repr(config.get("method", "")), f"config={config['preset']!r}" if "preset" in config else "config=..."]
     arguments += [f"{name}={config[name]!r}" for name in ("on_poison", "restorer", "device", "seed") if name in config]
     return f"unpoison.Sanitizer({', '.join(arguments)}).fit(dataset)"
-
-
-def _preset(config: dict[str, Any]) -> str:
-    """The preset that a configuration is, as Python."""
-    from ..methods import get_method
-
-    try:
-        info = get_method(config.get("method", ""))
-    except ConfigError:
-        return "..."
-    for name in ("default", "fast", "paper"):
-        values = json.loads(json.dumps(dataclasses.asdict(info.preset(name))))
-        if values.items() <= json.loads(json.dumps(config)).items():
-            return repr(name)
-    return f"unpoison.{info.config_class.__name__}(...)"
