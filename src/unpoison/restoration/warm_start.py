@@ -20,8 +20,8 @@ ENOUGH = 0.25
 """A network is taken as it is if it errs less by this fraction than filling from around the patch; below it, a short
 training pays."""
 FINE_TUNING = 1 / 4
-"""Of the steps that a new restorer takes. Measured from the published networks, five patches: the error is .89 to .98 of
-that after all steps from the start."""
+"""Of the steps that a new restorer takes. Measured from the published networks, five patches: the error is .89 to .98
+of that after all steps from the start."""
 
 
 class Adapted(NamedTuple):
