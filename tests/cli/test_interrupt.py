@@ -16,8 +16,12 @@ from unpoison.cli import main
 pytestmark = pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
 
 PROGRAM = """
+import signal
 import sys
 from time import sleep
+
+# Shells start jobs in the background with this signal ignored, and processes inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {tests!r})
 import corner, unpoison.sanitizer as sanitizer
 from unpoison.cli import main
