@@ -10,7 +10,9 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 ATTACKS = {
     "BadNets": "badnets", "Blend": "blend", "SIG (clean label)": "sig", "WaNet": "wanet", "ISSBA": "issba",
-    "Refool (clean label)": "refool", "BadNets, moving patch": "badnets_dynamic", "BadNets and Blend": "badnets+blend",
+    "Refool (clean label)": "refool", "Composite": "composite", "AdaptiveBlend": "adaptive_blend",
+    "BadNets, moving patch": "badnets_dynamic", "BadNets, all-to-all": "badnets, all to all",
+    "BadNets and Blend": "badnets+blend",
 }  # fmt: skip
 DETECTORS = {
     "SPECTRE": "spectre", "Activation Clustering": "activation_clustering", "SCAn": "scan", "ART": "art",
@@ -205,4 +207,6 @@ def test_prose():
     assert (core["blend-0.3"]["poisoned"], core["blend-0.3"]["tpr"]) == (30, 0)
     lines = json.loads((RESULTS / "cpu-cpu" / "ours.json").read_text())["lines"]
     moving = next(line for line in lines if (line["row"], line["group"]) == ("badnets_dynamic 1 %", "pdautor"))
-    assert f"{100 * moving['values']['TPR']['0']:.0f} % of such images were found" in words("limits.md")
+    assert moving["values"]["TPR"]["0"] > 0.9
+    joined = next(line for line in lines if (line["row"], line["group"]) == ("composite 1 %", "pdautor"))
+    assert joined["values"]["TPR"]["0"] == 0
