@@ -19,6 +19,8 @@ from .errors import CacheError, ConfigError
 from .pictures import FILE as PICTURES
 from .pictures import Pictures
 
+THIN = 50
+"""Samples of a class, below which the evidence is thin."""
 FORMAT = 2
 """2 added the reasons, the names of the classes, the digest of the content and the pictures."""
 _JSON, _ARRAYS = "report.json", "report.npz"

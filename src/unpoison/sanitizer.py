@@ -38,7 +38,7 @@ from .errors import ConfigError, DatasetError, ThinEvidenceWarning, WorkerPrepar
 from .methods.base import MethodInfo, OnPoison, Outcome, get_method
 from .pictures import Pictures
 from .progress import Progress
-from .report import Report
+from .report import THIN, Report
 from .training.devices import best_device, checked_device
 from .training.threads import free_cores
 
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from .restoration import Restorer
 
 _logger = logging.getLogger(__name__)
-_THIN = 50
 HTML = "report.html"
 _CARD = """---
 configs:
@@ -194,9 +193,9 @@ class Sanitizer:
         classes, counts = np.unique(found.labels, return_counts=True)
         _logger.info("%d images of %d classes, %s", len(view), len(classes), "x".join(map(str, found.working_size())))
         smallest = int(counts.min())
-        if smallest < _THIN:
+        if smallest < THIN:
             warnings.warn(
-                f"the smallest class has {smallest} images: with fewer than {_THIN} the evidence is thin",
+                f"the smallest class has {smallest} images: with fewer than {THIN} the evidence is thin",
                 ThinEvidenceWarning,
                 stacklevel=5,
             )

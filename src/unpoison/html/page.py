@@ -11,15 +11,13 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ..report import Report
+from ..report import THIN, Report
 from . import charts, images, words
 
 PAGE = 24
 """Images that are shown at a time."""
 MAX_BYTES = 8_500_000
 """Of the images on a page; all else is small."""
-THIN = 50
-"""Images of a class, below which the evidence is thin."""
 
 
 def render(report: Report, max_bytes: int = MAX_BYTES) -> str:
@@ -53,6 +51,7 @@ def render(report: Report, max_bytes: int = MAX_BYTES) -> str:
         findings=findings,
         hero=findings[0] if words.main_footprint(report) is not None else None,
         thin=sum(entry.size < THIN for entry in report.classes),
+        few=THIN,
         call=words.reproduce(report),
         config=json.dumps(report.config, indent=1, default=str),
         name=lambda label: words.class_name(report, int(label)),

@@ -128,22 +128,23 @@ class Estimate(nn.Module):
     def _hole(self) -> Tensor:
         return (self.scale < REPLACED).any(0, keepdim=True).float()
 
-    def contrast_of(self, images: Tensor) -> Tensor:
-        """How much a patch would stand out of what surrounds it [B], mean absolute difference in 0..1."""
-        hole, shift = self.placed(images)
-        return _mean_inside((_fill(images, hole) - shift).abs(), hole)
+    def compare(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """How float images [B,C,H,W] look where the patch is.
 
-    def matches(self, images: Tensor) -> Tensor:
-        """Share [B] of the patch's pixels that show the patch's value."""
+        Returns:
+            Whether they show it, bool [B], and how much it would stand out of what surrounds it, float [B], a mean
+            absolute difference in 0..1.
+        """
         hole, shift = self.placed(images)
-        return _mean_inside(((images - shift).abs() <= self.tolerance).float(), hole)
+        shown = _mean_inside(((images - shift).abs() <= self.tolerance).float(), hole)
+        return shown >= MATCHED, _mean_inside((_fill(images, hole) - shift).abs(), hole)
 
     def _patch_log_odds(self, images: Tensor) -> Tensor:
         # A clean image matches by chance with probability `contrast[1]` where the patch would hardly show, and
         # practically never elsewhere, unless every place may match.
         elsewhere = self.calibration[0].clamp_min(1e-4)
-        chance = torch.where(self.contrast_of(images) < self.contrast[0], self.contrast[1], elsewhere)
-        matched = self.matches(images) >= MATCHED
+        matched, contrast = self.compare(images)
+        chance = torch.where(contrast < self.contrast[0], self.contrast[1], elsewhere)
         return torch.where(matched, -chance.log(), math.log(1e-4))
 
     def scores(self, images: Tensor) -> Tensor:

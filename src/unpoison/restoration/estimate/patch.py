@@ -8,7 +8,6 @@ from torch import Tensor
 
 from ...training.loop import EVAL_BATCH, as_input
 from .base import Estimate, Kind
-from .places import MATCHED
 from .statistics import LEVELS
 
 WINDOW = 4
@@ -102,8 +101,7 @@ def estimate_patch(
         tolerance=torch.tensor((WINDOW + 0.5) / 255),
     )
     chunks = torch.split(torch.from_numpy(reference), EVAL_BATCH)
-    matched = torch.cat([estimate.matches(as_input(x)) for x in chunks]) >= MATCHED
-    contrast = torch.cat([estimate.contrast_of(as_input(x)) for x in chunks])
+    matched, contrast = map(torch.cat, zip(*(estimate.compare(as_input(x)) for x in chunks), strict=True))
     # Half of the clean images that match by chance would do so on even ground.
     border = torch.tensor(BORDER[kind])
     flat = contrast < border
