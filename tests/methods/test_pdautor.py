@@ -13,6 +13,7 @@ from unpoison.bench.data import LabelledImages, load_images
 from unpoison.bench.evaluate import train_and_test
 from unpoison.demo import load_digits
 from unpoison.methods.pdautor import run
+from unpoison.metrics import average_precision
 from unpoison.progress import Progress
 from unpoison.training.loop import TrainingConfig
 
@@ -129,6 +130,18 @@ def test_clean_data_stays_as_it_is(digits, preset, part):
     report = clean(case, PDAutoRConfig.preset(preset)).report
     assert report.flagged.mean() < 0.003
     assert (report.action == "keep").mean() > 0.997
+
+
+def test_unlearned_poison_comes_first_among_the_unflagged(digits):
+    labels = digits.clean.labels.copy()
+    wrong = np.zeros(len(labels), bool)
+    wrong[np.random.default_rng(0).permutation(len(labels))[:20]] = True
+    labels[wrong] = (labels[wrong] + 1) % 10
+    case = dataclasses.replace(digits, images=digits.clean.images, labels=labels)
+    report = clean(case, PDAutoRConfig.preset("fast"), "keep").report
+    assert report.flagged.mean() < 0.02
+    # By log-ratios within the classes it would be below .1.
+    assert average_precision(report.score, wrong) > 0.5
 
 
 @pytest.mark.parametrize("on_poison", ["drop", "keep"])

@@ -202,7 +202,7 @@ def _detect_by_mixture(
             split = fit_split(contradiction[members[label]], (found.split.log_ratio > 0)[None])
             best[label] = dataclasses.replace(found, split=split)
 
-    score = torch.empty(len(y), device=y.device)
+    score, doubt = torch.empty(len(y), device=y.device), _doubt(record, probabilities, y)
     kind = np.full(len(y), "backdoor", dtype="<U11")
     classes: list[ClassEvidence] = []
     suspects: dict[int, Tensor] = {}
@@ -214,8 +214,9 @@ def _detect_by_mixture(
     for label, (member, found) in enumerate(zip(members, best, strict=True)):
         shown = found or max(hypotheses[label], key=lambda option: option.evidence)
         if found is None:
-            # Below every flagged sample, in the order of suspicion within the class.
-            score[member] = -MAX_LOG_ODDS + shown.split.log_ratio.tanh()
+            # No part of the class stands out, so its log-ratios mean nothing; samples of an attack that was not learned
+            # are mislabelled ones. At half the weight they stay below all that is flagged.
+            score[member] = -MAX_LOG_ODDS + doubt[member] / 2
         else:
             score[member] = calibrate(found.split.log_ratio)
             if found.kind == "mislabelled":
@@ -301,15 +302,29 @@ def verify(
 
 
 def _contradictions(record: TrainingRecord, activations: Tensor, probabilities: Tensor, y: Tensor) -> Tensor:
-    """E1 ‖ loss trajectory ‖ log-odds against the label, each block scaled by its own spread.
-
-    The trajectory enters as log-odds of the label: raw losses have tails that a few outliers would dominate.
-    """
-    trajectory = log_odds_against(torch.exp(-record.losses))
-    verdict = log_odds_against(probabilities.gather(1, y[:, None]))
+    """E1 ‖ loss trajectory ‖ log-odds against the label, each block scaled by its own spread."""
+    trajectory, verdict = _against_label(record, probabilities, y)
     return torch.cat(
         [activations, trajectory / trajectory.std(0).clamp_min(1e-3), CONTRADICTION_WEIGHT * whiten(verdict, y)], 1
     )
+
+
+def _doubt(record: TrainingRecord, probabilities: Tensor, y: Tensor) -> Tensor:
+    """How little a sample's label is believed, float32 [N] within ±`MAX_LOG_ODDS`, comparable between classes.
+
+    The log-odds against it, half from the verifier and half from M, over whose epochs they are averaged: wrong labels
+    are learned last.
+    """
+    trajectory, verdict = _against_label(record, probabilities, y)
+    return (trajectory.mean(1) + verdict[:, 0]) / 2
+
+
+def _against_label(record: TrainingRecord, probabilities: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-odds against every label: M's after each epoch, float32 [N,d2], and the verifier's, [N,1].
+
+    Not raw losses: those have tails that a few outliers would dominate.
+    """
+    return log_odds_against(torch.exp(-record.losses)), log_odds_against(probabilities.gather(1, y[:, None]))
 
 
 def log_odds_against(probability: Tensor) -> Tensor:
