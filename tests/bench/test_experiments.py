@@ -20,7 +20,6 @@ from unpoison.bench.experiments.ours import rates
 from unpoison.bench.flags import false_flags
 from unpoison.bench.markdown import as_json, markdown
 from unpoison.bench.names import EXPERIMENT_NAMES, SCALE_NAMES, SUITE_NAMES
-from unpoison.bench.plots import against
 from unpoison.bench.published import PUBLISHED
 from unpoison.bench.rows import SUITES
 from unpoison.bench.runs import VARIANTS, Run
@@ -210,11 +209,24 @@ def test_figures_are_drawn(name, tmp_path):
     assert (pixels < 128).sum() > 500
 
 
-def test_plots_leave_out_what_was_not_measured(tmp_path):
-    experiment = EXPERIMENTS["bab-fig6"]
-    found = [Measured(line, {0: None}) for line in experiment.lines(SCALES["smoke"])]
-    against("α")(tmp_path / "empty.png", experiment, found)
-    assert (tmp_path / "empty.png").exists()
+def test_figures_leave_out_what_was_not_measured(tmp_path):
+    name, scale = "pdautor-table2", SCALES["smoke"]
+    whole = measured(name, scale)
+    part = [whole[0], *(entry._replace(results={0: None}) for entry in whole[1:])]
+    heights = []
+    for found in (whole, part):
+        path = runner.show(EXPERIMENTS[name], scale, found, tmp_path)
+        with Image.open(path.with_suffix(".png")) as figure:
+            heights.append(figure.height)
+    assert heights[1] < heights[0]
+
+
+def test_nothing_measured_has_no_figure(tmp_path):
+    name, scale = "bab-fig6", SCALES["smoke"]
+    nothing = [Measured(line, {0: None}) for line in EXPERIMENTS[name].lines(scale)]
+    path = runner.show(EXPERIMENTS[name], scale, nothing, tmp_path)
+    assert not path.with_suffix(".png").exists()
+    assert ".png" not in path.read_text()
 
 
 def test_curve_is_short_and_keeps_the_area():

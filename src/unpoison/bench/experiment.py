@@ -38,6 +38,11 @@ class Measured(NamedTuple):
     results: Mapping[int, Result | None]
     """By seed; None where the run failed or was not made."""
 
+    @property
+    def done(self) -> bool:
+        """Whether any seed was measured."""
+        return any(self.results.values())
+
     def values(self, key: str) -> dict[int, float]:
         """By seed, without what was not measured."""
         found = {seed: lookup(result, self.line.part, key) for seed, result in self.results.items()}

@@ -23,7 +23,7 @@ def markdown(experiment: Experiment, scale: Scale, measured: Sequence[Measured])
             parts += [f"## {column.heading}", _pivoted(column, measured)]
     else:
         parts.append(_table(experiment, measured))
-    if experiment.plot:
+    if experiment.plot and any(entry.done for entry in measured):
         parts.append(f"![{experiment.title}]({experiment.name}.png)")
     remarks = [*experiment.remarks, *_missing(measured), *_machines(measured)]
     parts.append("\n".join(f"- {remark}" for remark in remarks))

@@ -93,12 +93,13 @@ def run_experiment(
 
 
 def show(experiment: Experiment, scale: Scale, measured: Sequence[Measured], folder: Path) -> Path:
-    """Writes table, JSON and figure into a folder; returns the table's file."""
+    """Writes table, JSON and a figure of what was measured into a folder; returns the table's file."""
     path = folder / f"{experiment.name}.md"
     write_json(path.with_suffix(".json"), as_json(experiment, scale, measured))
     publish_bytes(path, markdown(experiment, scale, measured).encode())
-    if experiment.plot:
-        experiment.plot(path.with_suffix(".png"), experiment, measured)
+    done = [entry for entry in measured if entry.done]
+    if experiment.plot and done:
+        experiment.plot(path.with_suffix(".png"), experiment, done)
     return path
 
 
