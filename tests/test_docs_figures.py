@@ -122,6 +122,17 @@ def test_all_detectors():
             assert value == number(max(scores.values()), 3), name
 
 
+def test_tables_beside_the_papers():
+    text = (ROOT / "benchmarks" / "README.md").read_text().partition("\n## Tables\n")[2].partition("\n## ")[0]
+    sections = text.split("\n### ")[1:]
+    assert len(sections) >= 2
+    for section in sections:
+        source = re.search(r"`(results/cpu-cpu/[\w-]+\.md)`", section).group(1)
+        shown = [line for line in section.splitlines() if line.startswith("|")]
+        assert len(shown) > 2, source
+        assert set(shown) <= set((ROOT / "benchmarks" / source).read_text().splitlines()), source
+
+
 def test_stages():
     text = (ROOT / "docs" / "scale.md").read_text()
     sources = dict(re.findall(r"^(\d)\. `benchmarks/results/(\S+)`", text, re.M))
