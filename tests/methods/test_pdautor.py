@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from unpoison import PDAutoRConfig
-from unpoison.attacks import BadNets, PoisonedDataset
+from unpoison.attacks import BadNets, Composite, PoisonedDataset
 from unpoison.bench.data import LabelledImages, load_images
 from unpoison.bench.evaluate import train_and_test
 from unpoison.demo import load_digits
@@ -201,3 +201,14 @@ def test_photographs():
     flagged = outcome.report.flagged
     assert flagged[case.poisoned].mean() > 0.8
     assert flagged[~case.poisoned].mean() < 0.02
+
+
+@pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
+def test_joined_photographs():
+    data = load_images("cifar10", "train", per_class=300)
+    poisoned = PoisonedDataset(data, Composite(sources=(1, 2)), rate=0.03, target=0)
+    seen = LabelledImages.of(poisoned)
+    case = Case(data, seen.images, seen.labels, poisoned.poisoned, data)
+    report = clean(case, PDAutoRConfig.preset("fast"), "drop").report
+    assert report.flagged[case.poisoned].mean() > 0.8
+    assert report.flagged[~case.poisoned & (seen.labels == 0)].mean() < 0.08

@@ -18,6 +18,7 @@ from .config import DetectionConfig
 from .features import TrainingRecord, fuse, record_training
 from .gate import contradicted, evidence
 from .mixture import Split, calibrate, clearly_outside, fit_split, least_share, minority_split, whiten
+from .seams import seam_splits
 from .svd import svd_scores, threshold_at
 
 KEPT_SHARE = 0.65
@@ -180,9 +181,10 @@ def _detect_by_mixture(
     members = [y == label for label in range(num_classes)]
     activations = whiten(record.activations, y)
     clusters = [minority_split(activations[member], record.losses[member]) for member in members]
-    verifier, probabilities = _verdicts(record, x, y, members, clusters, choice, seed, progress)
+    seams = seam_splits(x, members)
+    verifier, probabilities = _verdicts(record, x, y, members, clusters, seams, choice, seed, progress)
     contradiction = _contradictions(record, activations, probabilities, y)
-    hypotheses = _hypotheses(record, members, clusters, contradiction, probabilities)
+    hypotheses = _hypotheses(record, members, clusters, seams, contradiction, probabilities)
     best = [_best(options, config) for options in hypotheses]
 
     suspected = [label for label, found in enumerate(best) if found is not None and found.kind == "mislabelled"]
@@ -250,24 +252,29 @@ def _verdicts(
     y: Tensor,
     members: list[Tensor],
     clusters: list[Split],
+    seams: list[Split | None],
     choice: Choice,
     seed: int,
     progress: Progress,
 ) -> tuple[Backbone, Tensor]:
     """The verifier, and float32 [N,K]: for every class, the opinion of one that has not learned its suspicious side.
 
-    A first classifier leaves every minority out. Where a class is split about evenly there is no telling which side
-    is clean, so a second one learns the minority instead; the class is judged by the one that finds more foreign
-    content on the side that it has not seen.
+    No classifier learns joined images. A first one leaves every minority out. Where a class is split about evenly there
+    is no telling which side is clean, so a second one learns the minority instead; the class is judged by the one that
+    finds more foreign content on the side that it has not seen.
     """
+    whole = torch.ones_like(y, dtype=torch.bool)
+    for member, seam in zip(members, seams, strict=True):
+        if seam is not None:
+            whole[member] = seam.log_ratio <= 0
     with progress.stage("verify") as stage:
-        verifier, first = verify(x, y, _trusted(record, members, clusters), len(members), choice, seed, stage)
+        verifier, first = verify(x, y, whole & _trusted(record, members, clusters), len(members), choice, seed, stage)
     even = [cluster.share > CLEAR_MINORITY for cluster in clusters]
     if not any(even):
         return verifier, first
     turned = [split.swapped() if swap else split for split, swap in zip(clusters, even, strict=True)]
     with progress.stage("verify") as stage:
-        _, second = verify(x, y, _trusted(record, members, turned), len(members), choice, seed, stage)
+        _, second = verify(x, y, whole & _trusted(record, members, turned), len(members), choice, seed, stage)
     for label, (member, split, other, swap) in enumerate(zip(members, clusters, turned, even, strict=True)):
         if swap and evidence(other, second[member], label) > evidence(split, first[member], label):
             first[member] = second[member]
@@ -336,16 +343,19 @@ def _hypotheses(
     record: TrainingRecord,
     members: list[Tensor],
     clusters: list[Split],
+    seams: list[Split | None],
     contradiction: Tensor,
     probabilities: Tensor,
 ) -> list[list[Hypothesis]]:
-    """For each class: a learned minority (either side), and a part whose labels everything contradicts."""
+    """For each class: a learned minority (either side), a part whose labels everything contradicts, joined images."""
     total = record.losses.sum(1)
     found: list[list[tuple[Literal["backdoor", "mislabelled"], Split]]] = []
-    for member, cluster in zip(members, clusters, strict=True):
+    for member, cluster, seam in zip(members, clusters, seams, strict=True):
         hard = total[member] >= total[member].quantile(0.8)
         contradictory = fit_split(contradiction[member], hard[None])
         found.append([("backdoor", cluster), ("backdoor", cluster.swapped()), ("mislabelled", contradictory)])
+        if seam is not None:
+            found[-1].append(("backdoor", seam))
     return [
         [
             Hypothesis(
