@@ -8,7 +8,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..detection.detector import Detection, log_odds_against
+from ..detection.detector import Detection
+from ..detection.doubt import log_odds_against
 from ..progress import Progress, Stage
 from ..restoration import Estimate, estimate_transform
 from ..training.backbones import Backbone

@@ -1,0 +1,85 @@
+"""Verifiers: classifiers that were trained on credible samples alone, and say what the others show."""
+
+import dataclasses
+import math
+
+import torch
+from torch import Tensor
+
+from ..progress import Progress, Stage
+from ..training.backbones import Backbone, create_backbone
+from ..training.loop import predict, train
+from .choice import Choice
+from .features import TrainingRecord
+from .gate import evidence
+from .mixture import Split, clearly_outside
+
+KEPT_SHARE = 0.65
+"""The verifying classifier trains on this part of a class's credible side, what was learned most easily."""
+CLEAR_MINORITY = 0.3
+"""A smaller side of a class is the suspicious one; above this share either may be."""
+VERIFIER_EPOCHS = 2 / 3
+"""Of M's: the verifier need not learn every sample by heart."""
+LEAST_LOG_PROBABILITY = -20.0
+
+
+def verdicts(
+    record: TrainingRecord,
+    x: Tensor,
+    y: Tensor,
+    members: list[Tensor],
+    clusters: list[Split],
+    seams: list[Split | None],
+    choice: Choice,
+    seed: int,
+    progress: Progress,
+) -> tuple[Backbone, Tensor]:
+    """The verifier, and float32 [N,K]: for every class, the opinion of one that has not learned its suspicious side.
+
+    No classifier learns joined images. A first one leaves every minority out. Where a class is split about evenly there
+    is no telling which side is clean, so a second one learns the minority instead; the class is judged by the one that
+    finds more foreign content on the side that it has not seen.
+    """
+    whole = torch.ones_like(y, dtype=torch.bool)
+    for member, seam in zip(members, seams, strict=True):
+        if seam is not None:
+            whole[member] = seam.log_ratio <= 0
+    with progress.stage("verify") as stage:
+        verifier, first = verify(x, y, whole & _trusted(record, members, clusters), len(members), choice, seed, stage)
+    even = [cluster.share > CLEAR_MINORITY for cluster in clusters]
+    if not any(even):
+        return verifier, first
+    turned = [split.swapped() if swap else split for split, swap in zip(clusters, even, strict=True)]
+    with progress.stage("verify") as stage:
+        _, second = verify(x, y, whole & _trusted(record, members, turned), len(members), choice, seed, stage)
+    for label, (member, split, other, swap) in enumerate(zip(members, clusters, turned, even, strict=True)):
+        if swap and evidence(other, second[member], label) > evidence(split, first[member], label):
+            first[member] = second[member]
+    return verifier, first
+
+
+def _trusted(record: TrainingRecord, members: list[Tensor], splits: list[Split]) -> Tensor:
+    """bool [N]: outside the split, the samples that were learned most easily."""
+    total = record.losses.sum(1)
+    trusted = torch.zeros(len(total), dtype=torch.bool, device=total.device)
+    for member, split in zip(members, splits, strict=True):
+        outside = clearly_outside(split.log_ratio)
+        losses = total[member]
+        if outside.any():
+            trusted[member] = outside & (losses <= losses[outside].quantile(KEPT_SHARE))
+    return trusted
+
+
+def verify(
+    x: Tensor, y: Tensor, credible: Tensor, num_classes: int, choice: Choice, seed: int, stage: Stage
+) -> tuple[Backbone, Tensor]:
+    """A classifier that was trained on the credible samples (bool [N]) alone, and its softmax [N,K] over all."""
+    torch.manual_seed(seed + 1)
+    model = create_backbone(choice.backbone, x.shape[3], num_classes, choice.width)
+    training = dataclasses.replace(choice.training, epochs=math.ceil(choice.training.epochs * VERIFIER_EPOCHS))
+    for epoch, _ in train(model, x[credible], y[credible], training, seed + 1):
+        stage.update(epoch / training.epochs)
+    logits = predict(model, x).logits
+    if training.flip:
+        logits = (logits + predict(model, x.flip(2)).logits) / 2
+    return model, logits.log_softmax(1).clamp_min(LEAST_LOG_PROBABILITY).exp()
