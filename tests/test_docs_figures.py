@@ -220,4 +220,4 @@ def test_prose():
     moving = next(line for line in lines if (line["row"], line["group"]) == ("badnets_dynamic 1 %", "pdautor"))
     assert moving["values"]["TPR"]["0"] > 0.9
     joined = next(line for line in lines if (line["row"], line["group"]) == ("composite 1 %", "pdautor"))
-    assert joined["values"]["TPR"]["0"] == 0
+    assert min(joined["values"]["TPR"].values()) > 0.8
