@@ -61,6 +61,17 @@ def test_a_wave_is_recognised_between_the_bins_of_the_transform():
     assert np.abs(estimate.shift.numpy() - wave).max() < 0.02
 
 
+@pytest.mark.parametrize(("amplitude", "kind"), [(20, "blend"), (60, "none")])
+def test_a_pattern_too_strong_for_a_trigger_is_content(amplitude, kind):
+    rng = np.random.default_rng(0)
+    images = rng.normal(128, 30, (400, 1, 1, 1)) + rng.normal(0, 15, (400, 16, 16, 1))
+    flagged = np.arange(400) < 60
+    distance = np.hypot(*np.meshgrid(np.arange(16) - 7.5, np.arange(16) - 7.5))
+    images[flagged] += amplitude * np.where(distance < 6, -1, 1)[..., None]
+    estimate = estimate_transform(np.clip(images, 0, 255).astype(np.uint8), flagged, np.full((400, 2), 0.5, np.float32))
+    assert estimate.kind == kind
+
+
 def test_a_patch_on_images_that_differ_from_the_others_is_a_patch():
     rng = np.random.default_rng(0)
     images = np.clip(rng.normal(128, 50, (1200, 1, 1, 1)) + rng.normal(0, 15, (1200, 16, 16, 1)), 0, 250)

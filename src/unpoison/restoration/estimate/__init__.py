@@ -13,7 +13,7 @@ from ...training.loop import EVAL_BATCH, as_input
 from .base import KINDS as KINDS
 from .base import Estimate as Estimate
 from .base import Kind as Kind
-from .blend import build, find_scale, fit_shift, stamped_mean
+from .blend import build, find_scale, fit_shift, is_content, stamped_mean
 from .moving import find_moving_patch
 from .patch import estimate_patch, find_patch, is_pattern
 from .periodic import find_waves, fit_waves
@@ -116,6 +116,8 @@ def _fit_pattern(
         return build("blend", spectrum, scale, shift, variance)
 
     estimate = fit(suspects, suspect_shares)
+    if is_content(scale, estimate.shift):
+        return Estimate("none", estimate.shape)
     centre, spread = _location(_scores(estimate, reference))
     if _location(_scores(estimate, suspects))[0] < centre + MIN_SEPARATION * spread:
         # What the images of the fit itself do not show, held-out ones do not either.

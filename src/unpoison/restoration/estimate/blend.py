@@ -20,6 +20,9 @@ MIN_SCALE = 0.4
 """Stronger blends are not searched: they would leave too little of the image to restore."""
 MAX_SHIFT = 64
 """Grey levels by which b may leave the range of an opaque pattern, 0..255 (1 - a): additive patterns do."""
+MAX_EXCESS, MOSTLY = 48.0, 0.9
+"""By so many levels may most of b leave it: more is what the images show, and no trigger. Measured: a wave of amplitude
+20 has 20; signs of GTSRB against the light, all black, have 56."""
 MIN_GAIN = 0.004
 """Log-likelihood per image and pixel that a < 1 must gain over a = 1: less is a difference in content."""
 _PIXELS = 2048
@@ -121,6 +124,13 @@ def stamped_mean(reference: npt.NDArray[np.uint8], scale: float, shift: Tensor) 
     """Mean [C,H,W] of clean images with the pattern on them, clipped as stored images are."""
     chunks = torch.split(torch.from_numpy(reference), EVAL_BATCH)
     return torch.stack([(as_input(x) * scale + shift).clamp(0, 1).sum(0) for x in chunks]).sum(0) / len(reference)
+
+
+def is_content(scale: float, shift: Tensor) -> bool:
+    """Whether b [C,H,W] is too strong for a pattern that was mixed in or added: the images look alike by themselves."""
+    levels = 255 * shift
+    excess = torch.maximum(-levels, levels - 255 * (1 - scale))
+    return float(excess.quantile(MOSTLY)) > MAX_EXCESS
 
 
 def build(kind: Kind, spectrum: Spectrum, scale: float, shift: Tensor, variance: Tensor) -> Estimate:
