@@ -27,17 +27,18 @@ def explanation(dataset):
     return explain(seen.images, seen.labels, Suspicion.of(detection, seen.labels), config.causal_rate, **common)
 
 
-def explanation_of(given, seen, flagged, content=None, model=None):
+def explanation_of(given, seen, flagged, content=None, model=None, doubt=None):
     """Explains flags of class 0 that a detector could have raised, with what its verifiers say about the content."""
     network = create_backbone("conv5", 3, 10, 8)
     content = given.clean_label if content is None else content
     suspicion = Suspicion(
         score=np.where(flagged, 4, -4).astype(np.float32),
         kind=np.full(len(seen), "backdoor"),
-        gated=[0],
+        gated=[0] if flagged.any() else [],
         suspects={},
         probabilities=np.eye(10, dtype=np.float32)[content],
         content=np.zeros(len(seen), np.float32),
+        doubt=doubt,
         model=model or network,
         verifier=network,
     )
@@ -134,6 +135,48 @@ def test_half_of_a_class_whose_content_is_misjudged(obeyed):
         assert ((found.score > 0) == given.poisoned).mean() > 0.99
     else:
         assert [finding.estimate for finding in found.findings] == [None]
+
+
+def doubt_about(poisoned):
+    """What is believed least: half of the poison, and clean samples among it."""
+    rng = np.random.default_rng(0)
+    return (rng.normal(size=len(poisoned)) + np.where(poisoned, 2.5, 0)).astype(np.float32)
+
+
+@pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
+@pytest.mark.parametrize(
+    ("attack", "target", "rate", "kind"),
+    [(Blend(), 0, 0.03, "blend"), (BadNets(), "all-to-all", 0.06, "patch")],
+)
+def test_poison_that_forms_no_group_is_found_among_the_doubted(attack, target, rate, kind):
+    given = PoisonedDataset(load_images("cifar10", "train", per_class=100), attack, rate=rate, target=target)
+    seen = LabelledImages.of(given)
+    found = explanation_of(given, seen, np.zeros(len(seen), bool), doubt=doubt_about(given.poisoned))
+    assert [finding.estimate.kind for finding in found.findings] == [kind]
+    flagged = found.score > 0
+    assert (found.findings[0].members == flagged).all()
+    assert flagged[given.poisoned].mean() > 0.9
+    assert flagged[~given.poisoned].mean() < 0.01
+
+
+@pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
+def test_second_attack_is_found_among_the_doubted():
+    given = PoisonedDataset(load_images("cifar10", "train", per_class=100), [BadNets(), Blend()], rate=0.08)
+    seen = LabelledImages.of(given)
+    patched = given.poisoned & (seen.images[:, -3:, -3:] > 245).all((1, 2, 3))
+    found = explanation_of(given, seen, patched, doubt=doubt_about(given.poisoned))
+    assert [finding.estimate.kind for finding in found.findings] == ["patch", "blend"]
+    assert ((found.score > 0) == given.poisoned).mean() > 0.99
+
+
+@pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
+def test_a_pattern_on_images_with_right_labels_is_no_attack():
+    given = PoisonedDataset(load_images("cifar10", "train", per_class=100), Blend(), rate=0.03)
+    seen = LabelledImages.of(given)
+    nobody, doubt = np.zeros(len(seen), bool), doubt_about(given.poisoned)
+    found = explanation_of(given, seen, nobody, content=seen.labels, doubt=doubt)
+    assert not found.findings
+    assert not (found.score > 0).any()
 
 
 @pytest.mark.parametrize(("share", "flagged"), [(0.6, True), (0.04, False)])

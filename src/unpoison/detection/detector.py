@@ -48,6 +48,8 @@ class Detection:
     """A classifier that has learned only the most credible samples outside of all suspects; None for "svd"."""
     probabilities: Tensor | None
     """float32 [N,K], the verdict of such classifiers on every sample; None for "svd"."""
+    doubt: Tensor | None
+    """float32 [N], how little each label is believed, see `unpoison.detection.doubt`; None for "svd"."""
     choice: Choice
 
 
@@ -128,7 +130,7 @@ def _detect_by_svd(
     kind = np.full(len(y), "backdoor")
     return Detection(
         score=score, threshold=threshold, flagged=flagged, kind=kind, classes=classes, suspects={}, verifier=None,
-        probabilities=None,
+        probabilities=None, doubt=None,
         **common,
     )  # fmt: skip
 
@@ -209,5 +211,5 @@ def _detect_by_mixture(
         )
     return Detection(
         score=score, threshold=0.0, flagged=score > 0, kind=kind, classes=classes, suspects=suspects,
-        verifier=verifier, probabilities=probabilities, **common,
+        verifier=verifier, probabilities=probabilities, doubt=doubted, **common,
     )  # fmt: skip

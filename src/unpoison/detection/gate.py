@@ -6,13 +6,13 @@ from torch import Tensor
 from .mixture import Split
 
 
-def contradicted(probabilities: Tensor, label: int) -> float:
-    """Fraction of samples of one label, softmax float32 [n,K], that a classifier puts into other classes."""
+def contradicted(probabilities: Tensor, label: int | Tensor) -> float:
+    """Fraction of samples of one label, or labels int64 [n], that a classifier, softmax float32 [n,K], contradicts."""
     return float((probabilities.argmax(1) != label).float().mean()) if len(probabilities) else 0.0
 
 
-def foreign_content(probabilities: Tensor, label: int) -> float:
-    """How much of a set of samples of one label shows what belongs to many other classes, 0..1.
+def foreign_content(probabilities: Tensor, label: int | Tensor) -> float:
+    """How much of a set of samples shows what belongs to many other classes than their own, 0..1.
 
     The fraction that a classifier, which has not seen these samples, puts into other classes, times how evenly
     these spread: perplexity of their distribution over the number of classes that so many samples would fill if
@@ -21,7 +21,7 @@ def foreign_content(probabilities: Tensor, label: int) -> float:
 
     Args:
         probabilities: float32 [n,K].
-        label: the samples' own label.
+        label: the samples' own label, or labels int64 [n].
     """
     predicted = probabilities.argmax(1)
     others = predicted[predicted != label]

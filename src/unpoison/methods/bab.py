@@ -187,6 +187,7 @@ def _explained(
         probabilities=probabilities.numpy(),
         # Where the verifier was taught the label, its agreement says nothing.
         content=np.where(credible, 0, against_labels(probabilities, labels)),
+        doubt=None,
         model=model,
         verifier=verifier,
     )

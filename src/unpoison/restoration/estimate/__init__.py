@@ -27,7 +27,8 @@ _FOLDS = 4
 FALSE_POSITIVES = (0.2, 0.02, 0.02)
 """Expected share of false flags in each round of fitting: every round leaves out those that the one before found."""
 _MAX_FLAGGED = 2000
-_MAX_REFERENCE = 6000
+_MAX_REFERENCE, _REFERENCE_PER_FLAGGED = 6000, 100
+"""More clean images add no precision."""
 _REFERENCE_VALUES = 24_000_000
 """Bounds reference images x pixels: large images need fewer of them for the same precision."""
 
@@ -58,7 +59,7 @@ def estimate_transform(
     flagged = np.flatnonzero(poisoned)
     if len(flagged) < MIN_IMAGES or len(flagged) == len(images):
         return none
-    count = max(200, min(_MAX_REFERENCE, _REFERENCE_VALUES // values))
+    count = max(200, min(_MAX_REFERENCE, _REFERENCE_VALUES // values, _REFERENCE_PER_FLAGGED * len(flagged)))
     rng = np.random.default_rng(seed)
     flagged = np.sort(rng.permutation(flagged)[: max(MIN_IMAGES, min(_MAX_FLAGGED, _REFERENCE_VALUES // values))])
     drawn, repeats = np.unique(content_matched(clean_probabilities, poisoned, count, seed), return_counts=True)

@@ -49,7 +49,9 @@ def shift_likelihood(flagged: Tensor, clean: Tensor, scale: float, false_positiv
     """
     density, zero = stretched(clean, scale)
     shifts = torch.arange(-MAX_SHIFT, round(255 * (1 - scale)) + MAX_SHIFT + 1)
-    background = false_positives * (0.5 * clean + 0.5 / LEVELS)
+    # Few images show few levels.
+    weights, levels = flagged.topk(int((flagged > 0).sum(1).max()), sorted=False)
+    background = false_positives * (0.5 * clean + 0.5 / LEVELS).gather(1, levels)
     likelihood = torch.empty(len(flagged), len(shifts))
     for column, shift in enumerate(shifts.tolist()):
         start = shift - zero
@@ -63,7 +65,7 @@ def shift_likelihood(flagged: Tensor, clean: Tensor, scale: float, false_positiv
             moved[:, 0] += density[:, :-start].sum(1)
         if stop > LEVELS:
             moved[:, -1] += density[:, LEVELS - stop :].sum(1)
-        likelihood[:, column] = (flagged * ((1 - false_positives) * moved + background).log()).sum(1)
+        likelihood[:, column] = (weights * ((1 - false_positives) * moved.gather(1, levels) + background).log()).sum(1)
     return likelihood, shifts
 
 
