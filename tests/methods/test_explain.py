@@ -193,3 +193,25 @@ def test_patch_that_does_not_stand_out_is_judged_by_how_many_carry_it(share, fla
     score = _scores(estimate, group, np.arange(101))
     assert (score[:100] > 0).tolist() == [number < 100 * share for number in range(100)]
     assert (score[100] > 0) == flagged
+
+
+def test_patch_that_does_not_stand_out_is_judged_by_the_content_of_those_that_carry_it():
+    estimate = Estimate("patch", (8, 8, 1))
+    corner = torch.zeros(1, 8, 8)
+    corner[:, 6:, 6:] = 1
+    estimate.set(scale=1 - corner, shift=corner, tolerance=torch.tensor(0.02), contrast=torch.tensor([0.1, 0.2]))
+    images = np.full((1002, 8, 8, 1), 90, np.uint8)
+    images[:100, 6:, 6:] = 255
+    images[1000:] = 250
+    nobody, nothing = np.zeros(1002, bool), np.zeros(1002, np.float32)
+
+    def flags(content):
+        group = _Group(images, ~nobody, nobody, nothing - 9, content, np.ones((1002, 1), np.float32))
+        return (_scores(estimate, group, np.arange(1002)) > 0)[1000:].tolist()
+
+    content = np.where(np.arange(1002) < 100, 6, -6).astype(np.float32)
+    content[1000] = 6
+    assert flags(content) == [True, False]
+    # The verifier is as sure of two thirds of the clean images.
+    content[100:700] = 6
+    assert flags(content) == [False, False]

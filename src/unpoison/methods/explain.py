@@ -340,11 +340,30 @@ def _scores(estimate: Estimate, group: _Group, members: npt.NDArray[np.int64]) -
     say = _limited(group.odds[members])
     if estimate.replaces:
         # A white patch on a white ground is hidden from pixels and networks alike. What is left: how many others
-        # carry it, and whether the content is of the class.
-        hidden = np.abs(evidence) < DETECTOR_SAY
-        share = (evidence[~hidden] > 0).mean() if (~hidden).any() else 0.5
-        say[hidden] = _limited(np.log((share + 1e-6) / (1 - share + 1e-6)) + group.content[members][hidden])
+        # carry it, and whether the content is more like theirs or like that of those without.
+        hidden, content = np.abs(evidence) < DETECTOR_SAY, group.content[members]
+        shown = evidence[~hidden] > 0
+        share = shown.mean() if len(shown) else 0.5
+        resemblance = _resemblance(content[hidden], content[~hidden][shown], content[~hidden][~shown])
+        say[hidden] = _limited(np.log((share + 1e-6) / (1 - share + 1e-6)) + resemblance)
     return say + evidence
+
+
+def _resemblance(
+    values: npt.NDArray[np.float32], ones: npt.NDArray[np.float32], others: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """Log-ratio, float32 [n], by which `values` [n] are likelier among ones than among others, by both tails.
+
+    What a verifier is sure of is wrong more often than it says, so its own odds would count too much.
+    """
+
+    def tails(sample: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        ordered = np.sort(sample)
+        below, above = np.searchsorted(ordered, values, "right"), len(sample) - np.searchsorted(ordered, values)
+        odds: npt.NDArray[np.float64] = np.log((below + 1) * (above + 1) / (len(sample) + 1) ** 2)
+        return odds
+
+    return (tails(ones) - tails(others)).astype(np.float32)
 
 
 def _limited(odds: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
