@@ -1,14 +1,15 @@
 """BaB end to end, on images that need no download."""
 
 import dataclasses
+import os
 
 import numpy as np
 import pytest
 import torch
 
 from unpoison import BaBConfig, Report, SanitizedDataset
-from unpoison.attacks import BadNets, PoisonedDataset
-from unpoison.bench.data import LabelledImages
+from unpoison.attacks import BadNets, Composite, PoisonedDataset
+from unpoison.bench.data import LabelledImages, load_images
 from unpoison.demo import load_digits
 from unpoison.errors import DatasetError
 from unpoison.methods.bab import run
@@ -61,6 +62,17 @@ def test_poison_is_restored(digits):
     index = outcome.restored_index[digits.poisoned[outcome.restored_index]]
     assert len(index) > 0.5 * digits.poisoned.sum()
     assert (outcome.report.label[index] == digits.clean_label[index]).mean() > 0.9
+
+
+@pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
+def test_joined_photographs_are_dropped():
+    joined = PoisonedDataset(
+        load_images("cifar10", "train", per_class=300), Composite(sources=(1, 2)), rate=0.03, target=0
+    )
+    report = clean(joined, BaBConfig.preset("fast")).report
+    assert report.flagged[joined.poisoned].mean() > 0.8
+    assert report.flagged[~joined.poisoned].mean() < 0.01
+    assert [entry.label for entry in report.classes if entry.poisoned] == [0]
 
 
 def test_clean_data_is_not_called_clean():

@@ -55,17 +55,19 @@ def find_hypotheses(
         if seam is not None:
             found[-1].append(("backdoor", seam))
     return [
-        [
-            Hypothesis(
-                split=split,
-                kind=kind,
-                evidence=evidence(split, probabilities[member], label),
-                contradicted=contradicted(probabilities[member][split.log_ratio > 0], label),
-            )
-            for kind, split in options
-        ]
+        [weigh(split, kind, probabilities[member], label) for kind, split in options]
         for label, (member, options) in enumerate(zip(members, found, strict=True))
     ]
+
+
+def weigh(split: Split, kind: Literal["backdoor", "mislabelled"], probabilities: Tensor, label: int) -> Hypothesis:
+    """What a verifying classifier, softmax float32 [n,K], says about the inside of a class's split."""
+    return Hypothesis(
+        split=split,
+        kind=kind,
+        evidence=evidence(split, probabilities, label),
+        contradicted=contradicted(probabilities[split.log_ratio > 0], label),
+    )
 
 
 def best_of(options: list[Hypothesis], config: DetectionConfig) -> Hypothesis | None:

@@ -15,6 +15,10 @@ from torch import Tensor
 
 from ..config import BaBConfig
 from ..detection.choice import Choice
+from ..detection.config import DetectionConfig
+from ..detection.hypotheses import weigh
+from ..detection.mixture import calibrate
+from ..detection.seams import seam_splits
 from ..progress import Progress, Stage
 from ..training.backbones import Backbone, create_backbone
 from ..training.loop import on_device, predict, train
@@ -172,17 +176,36 @@ def _explained(
     settings: VerificationConfig,
     common: dict[str, Any],
 ) -> Explanation:
-    """Repairs the flags with the trigger that the flagged images share, if they do."""
+    """Adds images that are joined from others, and repairs the flags with the trigger that the flagged ones share.
+
+    Joined images resist no more than others: what networks see in each part is real.
+    """
     device, seed = common["device"], common["seed"]
-    credible = decision.credible.cpu().numpy()
+    x = on_device(images, device)
+    members = [torch.from_numpy(labels == label).to(device) for label in range(num_classes)]
+    seams = seam_splits(x, members)
+    whole = decision.credible.clone()
+    for member, seam in zip(members, seams, strict=True):
+        if seam is not None:
+            whole[member] &= seam.log_ratio <= 0
+    credible = whole.cpu().numpy()
     choice = Choice(settings.backbone, settings.width, settings.training, [])
     with common["progress"].stage("train on credible part") as stage:
         verifier = train_classifier(images, labels, credible, num_classes, choice, device, seed, stage)
-    probabilities = predict(verifier, on_device(images, device)).logits.softmax(1).cpu()
+    opinion = predict(verifier, x).logits.softmax(1)
+    score = decision.score.clone()
+    gated = [entry.label for entry in decision.classes if entry.poisoned]
+    for label, (member, seam) in enumerate(zip(members, seams, strict=True)):
+        if seam is None or label in gated:
+            continue
+        if weigh(seam, "backdoor", opinion[member], label).accepted(DetectionConfig()):
+            score[member] = calibrate(seam.log_ratio)
+            gated.append(label)
+    probabilities = opinion.cpu()
     suspicion = Suspicion(
-        score=decision.score.cpu().numpy(),
+        score=score.cpu().numpy(),
         kind=np.full(len(labels), "backdoor"),
-        gated=[entry.label for entry in decision.classes if entry.poisoned],
+        gated=gated,
         suspects={label: inside.cpu().numpy() for label, inside in decision.suspects.items()},
         probabilities=probabilities.numpy(),
         # Where the verifier was taught the label, its agreement says nothing.
