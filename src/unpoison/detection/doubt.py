@@ -9,6 +9,10 @@ from .mixture import whiten
 CONTRADICTION_WEIGHT = 3.0
 """Weight of the verifying classifier's verdict against the other features, each of unit spread."""
 MAX_LOG_ODDS = 8.0
+VERIFIER_SAY = 0.8
+"""Of doubt; M has the rest. M learns early what a few images with wrong labels share, and no longer doubts them then.
+Measured: of 37 blended signs among 12,330 of GTSRB, 11 are among the 16 most doubted of their class, 8 with equal
+weights; on CIFAR-10 the weights make no difference."""
 
 
 def contradictions(record: TrainingRecord, activations: Tensor, probabilities: Tensor, y: Tensor) -> Tensor:
@@ -22,11 +26,11 @@ def contradictions(record: TrainingRecord, activations: Tensor, probabilities: T
 def doubt(record: TrainingRecord, probabilities: Tensor, y: Tensor) -> Tensor:
     """How little a sample's label is believed, float32 [N] within ±`MAX_LOG_ODDS`, comparable between classes.
 
-    The log-odds against it, half from the verifier and half from M, over whose epochs they are averaged: wrong labels
-    are learned last.
+    The log-odds against it, from the verifier and from M, over whose epochs they are averaged: wrong labels are learned
+    last.
     """
     trajectory, verdict = _against_label(record, probabilities, y)
-    return (trajectory.mean(1) + verdict[:, 0]) / 2
+    return VERIFIER_SAY * verdict[:, 0] + (1 - VERIFIER_SAY) * trajectory.mean(1)
 
 
 def _against_label(record: TrainingRecord, probabilities: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
