@@ -42,7 +42,10 @@ class Gate(NamedTuple):
         return entry.details.get(self.value, np.nan) if self.value else entry.evidence
 
 
-_PIXELS = "A class below its gate counts as poisoned, too, where a trigger found in its pixels works on other images."
+_PIXELS = (
+    "A class below its gate counts as poisoned, too, where a trigger found in its pixels works on other images, or is "
+    "shown by many images of other content."
+)
 _CLUSTER = Gate(
     "PD-AutoR",
     "evidence",
