@@ -22,6 +22,7 @@ OWN_CONTENT = 0.5
 """A pattern more opaque than this is no trigger: the images are copies of each other."""
 FITS = 2
 STAMPED = 500
+CHUNK = 4096
 USUAL = 0.5
 """What more than this fraction of the images of other classes shows, too, is no trigger."""
 PATCH_RATE = 0.5
@@ -182,22 +183,22 @@ def explain(
                 findings.append(Finding(classes=classes, members=group.inside & ~first, estimate=second.estimate))
         findings.append(Finding(classes=classes, members=first & (score > 0), estimate=found and found.estimate))
 
-    def fit_doubted(classes: list[int], doubt: npt.NDArray[np.float32]) -> _Fit | None:
+    def fit_doubted(
+        classes: list[int], doubt: npt.NDArray[np.float32], visible: npt.NDArray[np.float32]
+    ) -> _Fit | None:
         """A trigger of the most doubted unflagged samples, which others of foreign content clearly show, too."""
-        index = np.flatnonzero(~np.isin(labels, classes) | (score <= 0))
-        inside = index[np.isin(labels[index], classes)]
-        suspects = np.zeros_like(flagged)
-        suspects[inside[np.argsort(-doubt[inside], kind="stable")[:DOUBTED]]] = True
+        inside = np.isin(labels, classes) & (score <= 0)
+        members, suspects = np.flatnonzero(inside), np.zeros_like(inside)
+        suspects[members[np.argsort(-doubt[members], kind="stable")[:DOUBTED]]] = True
+        one = group(classes, suspects, odds)._replace(inside=inside, probabilities=visible)
         with progress.stage("explain") as stage:
-            found = _fit(group(classes, suspects, odds).take(index), device, seed, stage)
+            found = _fit(one, device, seed, stage)
         if found is None or found.usual:
             return None
-        further = inside[~suspects[inside]]
-        further = further[found.estimate.evidence(images[further]) > DETECTOR_SAY]
+        further = members[~suspects[members]]
+        further = further[_evidence(found.estimate, images, further) > DETECTOR_SAY]
         foreign = foreign_content(torch.from_numpy(suspicion.probabilities[further]), torch.from_numpy(labels[further]))
-        if len(further) < FURTHER or foreign < FOREIGN:
-            return None
-        return found._replace(members=index[found.members])
+        return found if len(further) >= FURTHER and foreign >= FOREIGN else None
 
     def fit_rest(first: _Fit) -> _Fit | None:
         """A second trigger, shared by the suspects that the first one leaves; those that it explains are left out."""
@@ -247,12 +248,15 @@ def explain(
         conclude([label], one, fit(one) or fit_clean_label(label, one))
     if suspicion.doubt is not None:
         present = np.unique(labels).tolist()
+        # What is flagged is no clean image to compare with: content that nobody sees is never drawn.
+        visible = np.where(score[:, None] > 0, 0, suspicion.probabilities)
         for classes in [*([label] for label in present), present]:
-            found = fit_doubted(classes, suspicion.doubt)
+            found = fit_doubted(classes, suspicion.doubt, visible)
             if found is not None:
                 score[found.members], kind[found.members] = found.score, "backdoor"
                 shown = np.zeros_like(flagged)
                 shown[found.members[found.score > 0]] = True
+                visible[shown] = 0
                 findings.append(
                     Finding(classes=np.unique(labels[shown]).tolist(), members=shown, estimate=found.estimate)
                 )
@@ -336,7 +340,7 @@ def _fit(group: _Group, device: torch.device, seed: int, stage: Stage) -> _Fit |
 
 def _scores(estimate: Estimate, group: _Group, members: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     """Log-odds, float32 [M], that members carry the trigger: pixels overrule the detector where they are clear."""
-    evidence = estimate.evidence(group.images[members])
+    evidence = _evidence(estimate, group.images, members)
     say = _limited(group.odds[members])
     if estimate.replaces:
         # A white patch on a white ground is hidden from pixels and networks alike. What is left: how many others
@@ -347,6 +351,14 @@ def _scores(estimate: Estimate, group: _Group, members: npt.NDArray[np.int64]) -
         resemblance = _resemblance(content[hidden], content[~hidden][shown], content[~hidden][~shown])
         say[hidden] = _limited(np.log((share + 1e-6) / (1 - share + 1e-6)) + resemblance)
     return say + evidence
+
+
+def _evidence(
+    estimate: Estimate, images: npt.NDArray[np.uint8], index: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
+    """What the pixels of some images say, float32 [n], without a copy of all of them at once."""
+    chunks = np.array_split(index, 1 + len(index) // CHUNK)
+    return np.concatenate([estimate.evidence(images[chunk]) for chunk in chunks])
 
 
 def _resemblance(
