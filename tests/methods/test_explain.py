@@ -12,7 +12,8 @@ from unpoison.bench.data import LabelledImages, load_images
 from unpoison.config import PDAutoRConfig
 from unpoison.demo import load_digits
 from unpoison.detection.detector import detect
-from unpoison.methods.explain import Suspicion, _Group, _scores, explain
+from unpoison.methods.explain import Suspicion, explain
+from unpoison.methods.fit import Group, trigger_odds
 from unpoison.progress import Progress
 from unpoison.restoration import Estimate
 from unpoison.training.backbones import Backbone, create_backbone
@@ -189,8 +190,8 @@ def test_patch_that_does_not_stand_out_is_judged_by_how_many_carry_it(share, fla
     images[: round(100 * share), 6:, 6:] = 255
     images[100] = 250
     nobody, nothing = np.zeros(101, bool), np.zeros(101, np.float32)
-    group = _Group(images, ~nobody, nobody, nothing - 9, nothing, np.ones((101, 1), np.float32))
-    score = _scores(estimate, group, np.arange(101))
+    group = Group(images, ~nobody, nobody, nothing - 9, nothing, np.ones((101, 1), np.float32))
+    score = trigger_odds(estimate, group, np.arange(101))
     assert (score[:100] > 0).tolist() == [number < 100 * share for number in range(100)]
     assert (score[100] > 0) == flagged
 
@@ -206,8 +207,8 @@ def test_patch_that_does_not_stand_out_is_judged_by_the_content_of_those_that_ca
     nobody, nothing = np.zeros(1002, bool), np.zeros(1002, np.float32)
 
     def flags(content):
-        group = _Group(images, ~nobody, nobody, nothing - 9, content, np.ones((1002, 1), np.float32))
-        return (_scores(estimate, group, np.arange(1002)) > 0)[1000:].tolist()
+        group = Group(images, ~nobody, nobody, nothing - 9, content, np.ones((1002, 1), np.float32))
+        return (trigger_odds(estimate, group, np.arange(1002)) > 0)[1000:].tolist()
 
     content = np.where(np.arange(1002) < 100, 6, -6).astype(np.float32)
     content[1000] = 6

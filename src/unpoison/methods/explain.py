@@ -11,32 +11,23 @@ from torch import Tensor
 from ..detection.detector import Detection
 from ..detection.doubt import log_odds_against
 from ..detection.gate import foreign_content
-from ..progress import Progress, Stage
-from ..restoration import Estimate, estimate_transform
+from ..progress import Progress
+from ..restoration import Estimate
 from ..training.backbones import Backbone
 from ..training.loop import as_input, on_device, predict
+from .fit import DETECTOR_SAY, Fit, Group, fit_trigger, pixel_evidence
 
-DETECTOR_SAY = 3.0
-"""Where pixels are undecided the detector's log-odds count, up to this much; so do those of the content."""
-OWN_CONTENT = 0.5
-"""A pattern more opaque than this is no trigger: the images are copies of each other."""
-FITS = 2
 STAMPED = 500
-CHUNK = 4096
-USUAL = 0.5
-"""What more than this fraction of the images of other classes shows, too, is no trigger."""
 PATCH_RATE = 0.5
 """Least effect of a patch: objects and strokes are local, too, and pull an image towards their class."""
 NATURAL = 0.3
 """A pattern that moves the verifier more than this fraction of the suspicious model belongs to the class."""
-SHARED = 0.7
-"""A trigger is one only if this fraction of the suspects shows it: strokes of digits come and go."""
 DOUBTED = 16
 """So many samples of a class whose labels are believed least are searched for a trigger. Measured: of 30 blended images
 of CIFAR-10, 10 are among them; among twice as many, clean ones would outnumber them."""
 FURTHER, FOREIGN = 8, 0.5
 """Such a trigger needs so many further samples that show it, with so much foreign content: nobody chose those for what
-the verifier says. Measured: poison has .6 and more."""
+the verifier says. Measured: poison has .59 and more."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -158,20 +149,20 @@ def explain(
     flagged = score > 0
     findings: list[Finding] = []
 
-    def group(classes: list[int], suspects: npt.NDArray[np.bool_], odds: npt.NDArray[np.float32]) -> _Group:
+    def group(classes: list[int], suspects: npt.NDArray[np.bool_], odds: npt.NDArray[np.float32]) -> Group:
         inside = np.isin(labels, classes)
-        return _Group(images, inside, suspects & inside, odds, suspicion.content, suspicion.probabilities)
+        return Group(images, inside, suspects & inside, odds, suspicion.content, suspicion.probabilities)
 
-    def fit(group: _Group) -> _Fit | None:
+    def fit(group: Group) -> Fit | None:
         with progress.stage("explain") as stage:
-            found = _fit(group, device, seed, stage)
+            found = fit_trigger(group, device, seed, stage)
         if found is None or not found.usual:
             return found
         with progress.stage("explain") as stage:
-            found = _fit(group.swapped(), device, seed, stage)
+            found = fit_trigger(group.swapped(), device, seed, stage)
         return None if found is None or found.usual else found
 
-    def conclude(classes: list[int], group: _Group, found: _Fit | None) -> None:
+    def conclude(classes: list[int], group: Group, found: Fit | None) -> None:
         first = group.inside
         if found is not None:
             score[found.members], kind[found.members] = found.score, "backdoor"
@@ -183,39 +174,35 @@ def explain(
                 findings.append(Finding(classes=classes, members=group.inside & ~first, estimate=second.estimate))
         findings.append(Finding(classes=classes, members=first & (score > 0), estimate=found and found.estimate))
 
-    def fit_doubted(
-        classes: list[int], doubt: npt.NDArray[np.float32], visible: npt.NDArray[np.float32]
-    ) -> _Fit | None:
+    def fit_rest(first: Fit) -> Fit | None:
+        """A second trigger, shared by the suspects that the first one leaves; those that it explains are left out."""
+        explained = np.zeros_like(flagged)
+        explained[first.members[first.score > 0]] = True
+        found = fit(first.group.without(explained))
+        return found if found is not None and found.shared else None
+
+    def fit_doubted(classes: list[int], doubt: npt.NDArray[np.float32]) -> Fit | None:
         """A trigger of the most doubted unflagged samples, which others of foreign content clearly show, too."""
-        inside = np.isin(labels, classes) & (score <= 0)
-        members, suspects = np.flatnonzero(inside), np.zeros_like(inside)
+        members = np.flatnonzero(np.isin(labels, classes) & (score <= 0))
+        suspects = np.zeros_like(flagged)
         suspects[members[np.argsort(-doubt[members], kind="stable")[:DOUBTED]]] = True
-        one = group(classes, suspects, odds)._replace(inside=inside, probabilities=visible)
         with progress.stage("explain") as stage:
-            found = _fit(one, device, seed, stage)
+            found = fit_trigger(group(classes, suspects, odds).without(score > 0), device, seed, stage)
         if found is None or found.usual:
             return None
         further = members[~suspects[members]]
-        further = further[_evidence(found.estimate, images, further) > DETECTOR_SAY]
+        further = further[pixel_evidence(found.estimate, images, further) > DETECTOR_SAY]
         foreign = foreign_content(torch.from_numpy(suspicion.probabilities[further]), torch.from_numpy(labels[further]))
         return found if len(further) >= FURTHER and foreign >= FOREIGN else None
 
-    def fit_rest(first: _Fit) -> _Fit | None:
-        """A second trigger, shared by the suspects that the first one leaves; those that it explains are left out."""
-        index = np.delete(np.arange(len(labels)), first.members[first.score > 0])
-        found = fit(first.group.take(index))
-        if found is None or not found.shared:
-            return None
-        return found._replace(members=index[found.members])
-
-    def works(label: int, found: _Fit | None) -> TypeGuard[_Fit]:
+    def works(label: int, found: Fit | None) -> TypeGuard[Fit]:
         return (
             found is not None
             and found.shared
             and _works(found.estimate, label, images, labels, suspicion, causal_rate, device=device, seed=seed)
         )
 
-    def fit_clean_label(label: int, one: _Group) -> _Fit | None:
+    def fit_clean_label(label: int, one: Group) -> Fit | None:
         """Takes the content of the class to be what the label says."""
         found = fit(one._replace(probabilities=np.eye(suspicion.probabilities.shape[1], dtype=np.float32)[labels]))
         return found if works(label, found) else None
@@ -248,138 +235,16 @@ def explain(
         conclude([label], one, fit(one) or fit_clean_label(label, one))
     if suspicion.doubt is not None:
         present = np.unique(labels).tolist()
-        # What is flagged is no clean image to compare with: content that nobody sees is never drawn.
-        visible = np.where(score[:, None] > 0, 0, suspicion.probabilities)
         for classes in [*([label] for label in present), present]:
-            found = fit_doubted(classes, suspicion.doubt, visible)
+            found = fit_doubted(classes, suspicion.doubt)
             if found is not None:
                 score[found.members], kind[found.members] = found.score, "backdoor"
                 shown = np.zeros_like(flagged)
                 shown[found.members[found.score > 0]] = True
-                visible[shown] = 0
                 findings.append(
                     Finding(classes=np.unique(labels[shown]).tolist(), members=shown, estimate=found.estimate)
                 )
     return Explanation(score=score, kind=kind, findings=findings)
-
-
-class _Group(NamedTuple):
-    """All N samples; those inside may carry one trigger."""
-
-    images: npt.NDArray[np.uint8]
-    inside: npt.NDArray[np.bool_]
-    suspects: npt.NDArray[np.bool_]
-    """bool [N], some of those inside."""
-    odds: npt.NDArray[np.float32]
-    """float32 [N], what the detector and the content say."""
-    content: npt.NDArray[np.float32]
-    probabilities: npt.NDArray[np.float32]
-
-    def take(self, index: npt.NDArray[np.int64]) -> "_Group":
-        """The group without some samples."""
-        return _Group(
-            images=self.images[index],
-            inside=self.inside[index],
-            suspects=self.suspects[index],
-            odds=self.odds[index],
-            content=self.content[index],
-            probabilities=self.probabilities[index],
-        )
-
-    def swapped(self) -> "_Group":
-        """The group with the others inside under suspicion."""
-        return self._replace(suspects=self.inside & ~self.suspects, odds=-self.odds)
-
-
-class _Fit(NamedTuple):
-    """A trigger, and what its pixels say about the samples that may carry it."""
-
-    group: _Group
-    """What it was fitted to."""
-    estimate: Estimate
-    members: npt.NDArray[np.int64]
-    score: npt.NDArray[np.float32]
-    """float32, of the members; above 0 = the trigger is there."""
-
-    def shown_by(self, suspects: npt.NDArray[np.uint8]) -> bool:
-        return bool((self.estimate.evidence(suspects) > 0).mean() >= SHARED)
-
-    @property
-    def shared(self) -> bool:
-        """Whether most suspects show it."""
-        return self.shown_by(self.group.images[self.group.suspects])
-
-    @property
-    def usual(self) -> bool:
-        """Whether most images outside the group show it, too."""
-        outside = np.flatnonzero(~self.group.inside)
-        others = self.group.images[outside[:: max(1, len(outside) // STAMPED)]]
-        return bool(len(others)) and bool((self.estimate.evidence(others) > 0).mean() > USUAL)
-
-
-def _fit(group: _Group, device: torch.device, seed: int, stage: Stage) -> _Fit | None:
-    """Estimates the trigger of the suspects, and again of those inside that show it.
-
-    Suspects that the detector missed sharpen the second estimate: it has more images, and a cleaner background.
-    """
-    members, suspects = np.flatnonzero(group.inside), group.suspects
-    found = None
-    for turn in range(FITS):
-        part = stage.part(turn / FITS, (turn + 1) / FITS)
-        estimate = estimate_transform(group.images, suspects, group.probabilities, device=device, seed=seed, stage=part)
-        copies = estimate.kind == "blend" and float(estimate.scale.mean()) < 1 - OWN_CONTENT
-        if estimate.kind == "none" or copies:
-            break
-        found = _Fit(group, estimate, members, _scores(estimate, group, members))
-        suspects, before = np.zeros_like(suspects), suspects
-        suspects[members] = found.score > 0
-        if (suspects == before).all():
-            break
-    return found
-
-
-def _scores(estimate: Estimate, group: _Group, members: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """Log-odds, float32 [M], that members carry the trigger: pixels overrule the detector where they are clear."""
-    evidence = _evidence(estimate, group.images, members)
-    say = _limited(group.odds[members])
-    if estimate.replaces:
-        # A white patch on a white ground is hidden from pixels and networks alike. What is left: how many others
-        # carry it, and whether the content is more like theirs or like that of those without.
-        hidden, content = np.abs(evidence) < DETECTOR_SAY, group.content[members]
-        shown = evidence[~hidden] > 0
-        share = shown.mean() if len(shown) else 0.5
-        resemblance = _resemblance(content[hidden], content[~hidden][shown], content[~hidden][~shown])
-        say[hidden] = _limited(np.log((share + 1e-6) / (1 - share + 1e-6)) + resemblance)
-    return say + evidence
-
-
-def _evidence(
-    estimate: Estimate, images: npt.NDArray[np.uint8], index: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float32]:
-    """What the pixels of some images say, float32 [n], without a copy of all of them at once."""
-    chunks = np.array_split(index, 1 + len(index) // CHUNK)
-    return np.concatenate([estimate.evidence(images[chunk]) for chunk in chunks])
-
-
-def _resemblance(
-    values: npt.NDArray[np.float32], ones: npt.NDArray[np.float32], others: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
-    """Log-ratio, float32 [n], by which `values` [n] are likelier among ones than among others, by both tails.
-
-    What a verifier is sure of is wrong more often than it says, so its own odds would count too much.
-    """
-
-    def tails(sample: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        ordered = np.sort(sample)
-        below, above = np.searchsorted(ordered, values, "right"), len(sample) - np.searchsorted(ordered, values)
-        odds: npt.NDArray[np.float64] = np.log((below + 1) * (above + 1) / (len(sample) + 1) ** 2)
-        return odds
-
-    return (tails(ones) - tails(others)).astype(np.float32)
-
-
-def _limited(odds: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return np.clip(odds, -DETECTOR_SAY, DETECTOR_SAY)
 
 
 def _works(

@@ -1,0 +1,141 @@
+"""One trigger: fitted to the suspects of a group, it says how likely every sample that it could be on carries it."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..progress import Stage
+from ..restoration import Estimate, estimate_transform
+
+DETECTOR_SAY = 3.0
+"""Where pixels are undecided the detector's log-odds count, up to this much; so do those of the content."""
+OWN_CONTENT = 0.5
+"""A pattern more opaque than this is no trigger: the images are copies of each other."""
+FITS = 2
+CHUNK = 4096
+SAMPLED = 500
+USUAL = 0.5
+"""What more than this fraction of the images of other classes shows, too, is no trigger."""
+SHARED = 0.7
+"""A trigger is one only if this fraction of the suspects shows it: strokes of digits come and go."""
+
+
+class Group(NamedTuple):
+    """All N samples; those inside may carry one trigger."""
+
+    images: npt.NDArray[np.uint8]
+    inside: npt.NDArray[np.bool_]
+    suspects: npt.NDArray[np.bool_]
+    """bool [N], some of those inside."""
+    odds: npt.NDArray[np.float32]
+    """float32 [N], what the detector and the content say."""
+    content: npt.NDArray[np.float32]
+    probabilities: npt.NDArray[np.float32]
+
+    def without(self, left_out: npt.NDArray[np.bool_]) -> "Group":
+        """The group without some samples, bool [N]: they are not inside, nor clean images to compare with."""
+        if not left_out.any():
+            return self
+        return self._replace(
+            inside=self.inside & ~left_out,
+            suspects=self.suspects & ~left_out,
+            # What has no probable content is never drawn.
+            probabilities=np.where(left_out[:, None], np.float32(0), self.probabilities),
+        )
+
+    def swapped(self) -> "Group":
+        """The group with the others inside under suspicion."""
+        return self._replace(suspects=self.inside & ~self.suspects, odds=-self.odds)
+
+
+class Fit(NamedTuple):
+    """A trigger, and what its pixels say about the samples that may carry it."""
+
+    group: Group
+    """What it was fitted to."""
+    estimate: Estimate
+    members: npt.NDArray[np.int64]
+    score: npt.NDArray[np.float32]
+    """float32, of the members; above 0 = the trigger is there."""
+
+    def shown_by(self, suspects: npt.NDArray[np.uint8]) -> bool:
+        return bool((self.estimate.evidence(suspects) > 0).mean() >= SHARED)
+
+    @property
+    def shared(self) -> bool:
+        """Whether most suspects show it."""
+        return self.shown_by(self.group.images[self.group.suspects])
+
+    @property
+    def usual(self) -> bool:
+        """Whether most images outside the group show it, too."""
+        outside = np.flatnonzero(~self.group.inside)
+        others = self.group.images[outside[:: max(1, len(outside) // SAMPLED)]]
+        return bool(len(others)) and bool((self.estimate.evidence(others) > 0).mean() > USUAL)
+
+
+def fit_trigger(group: Group, device: torch.device, seed: int, stage: Stage) -> Fit | None:
+    """Estimates the trigger of the suspects, and again of those inside that show it.
+
+    Suspects that the detector missed sharpen the second estimate: it has more images, and a cleaner background.
+    """
+    members, suspects = np.flatnonzero(group.inside), group.suspects
+    found = None
+    for turn in range(FITS):
+        part = stage.part(turn / FITS, (turn + 1) / FITS)
+        estimate = estimate_transform(group.images, suspects, group.probabilities, device=device, seed=seed, stage=part)
+        copies = estimate.kind == "blend" and float(estimate.scale.mean()) < 1 - OWN_CONTENT
+        if estimate.kind == "none" or copies:
+            break
+        found = Fit(group, estimate, members, trigger_odds(estimate, group, members))
+        suspects, before = np.zeros_like(suspects), suspects
+        suspects[members] = found.score > 0
+        if (suspects == before).all():
+            break
+    return found
+
+
+def trigger_odds(estimate: Estimate, group: Group, members: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Log-odds, float32 [M], that members carry the trigger: pixels overrule the detector where they are clear."""
+    evidence = pixel_evidence(estimate, group.images, members)
+    say = _limited(group.odds[members])
+    if estimate.replaces:
+        # A white patch on a white ground is hidden from pixels and networks alike. What is left: how many others
+        # carry it, and whether the content is more like theirs or like that of those without.
+        hidden, content = np.abs(evidence) < DETECTOR_SAY, group.content[members]
+        shown = evidence[~hidden] > 0
+        share = shown.mean() if len(shown) else 0.5
+        resemblance = _resemblance(content[hidden], content[~hidden][shown], content[~hidden][~shown])
+        say[hidden] = _limited(np.log((share + 1e-6) / (1 - share + 1e-6)) + resemblance)
+    return say + evidence
+
+
+def pixel_evidence(
+    estimate: Estimate, images: npt.NDArray[np.uint8], index: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
+    """What the pixels of some images say, float32 [n], without a copy of all of them at once."""
+    chunks = np.array_split(index, 1 + len(index) // CHUNK)
+    return np.concatenate([estimate.evidence(images[chunk]) for chunk in chunks])
+
+
+def _resemblance(
+    values: npt.NDArray[np.float32], ones: npt.NDArray[np.float32], others: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """Log-ratio, float32 [n], by which `values` [n] are likelier among ones than among others, by both tails.
+
+    What a verifier is sure of is wrong more often than it says, so its own odds would count too much.
+    """
+
+    def tails(sample: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        ordered = np.sort(sample)
+        below, above = np.searchsorted(ordered, values, "right"), len(sample) - np.searchsorted(ordered, values)
+        odds: npt.NDArray[np.float64] = np.log((below + 1) * (above + 1) / (len(sample) + 1) ** 2)
+        return odds
+
+    return (tails(ones) - tails(others)).astype(np.float32)
+
+
+def _limited(odds: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return np.clip(odds, -DETECTOR_SAY, DETECTOR_SAY)
