@@ -215,7 +215,7 @@ def test_prose():
 
     assert f"{percent(core['badnets-1']['lra'])} right for the row BadNets, 1 %" in words("limits.md")
     assert core["badnets-1"]["lra"] == core["badnets-1"]["lra_ceiling"]
-    assert core["blend-0.3"]["poisoned"] == 30
+    assert (core["blend-0.3"]["poisoned"], core["blend-0.3"]["tpr"]) == (30, 1)
     lines = json.loads((RESULTS / "cpu-cpu" / "ours.json").read_text())["lines"]
     moving = next(line for line in lines if (line["row"], line["group"]) == ("badnets_dynamic 1 %", "pdautor"))
     assert moving["values"]["TPR"]["0"] > 0.9

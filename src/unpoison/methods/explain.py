@@ -24,7 +24,7 @@ NATURAL = 0.3
 """A pattern that moves the verifier more than this fraction of the suspicious model belongs to the class."""
 DOUBTED = 16
 """So many samples of a class whose labels are believed least are searched for a trigger. Measured: of 30 blended images
-of CIFAR-10, 10 are among them; among twice as many, clean ones would outnumber them."""
+of CIFAR-10, 11 are among them, and 14 among the first 24; where clean ones are more, no trigger is found."""
 FURTHER, FOREIGN = 8, 0.5
 """Such a trigger needs so many further samples that show it, with so much foreign content: nobody chose those for what
 the verifier says. Measured: poison has .59 and more."""
