@@ -20,6 +20,7 @@ KINDS = {
     "moving patch": "a patch, which replaces pixels, elsewhere in every image",
     "blend": "a pattern, mixed into the image",
     "periodic": "waves, added to the image",
+    "warp": "a warp of the whole image",
 }
 UNCHANGED = 1.0
 """Grey levels; a mean change below this is none."""

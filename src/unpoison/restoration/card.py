@@ -14,6 +14,7 @@ _UNDOES = {
     "moving patch": "pixels that a patch replaced, anywhere in the image",
     "blend": "a pattern that was blended in",
     "periodic": "waves that were added",
+    "warp": "a warp of the whole image",
 }
 _LIMITS = (
     "It takes off the kind of trigger that it was trained on. An attack of another kind stays.",

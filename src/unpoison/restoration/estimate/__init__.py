@@ -1,7 +1,8 @@
 """Estimate of the poisoning transform from the statistics of D_p against D_c.
 
 No step knows the attack. A patch is looked for first, because replaced pixels fit no other model; else a global
-pattern is fitted, and kept only if images that were held out of the fit show it, too; last comes a patch that moves.
+pattern is fitted, and kept only if images that were held out of the fit show it, too; then comes a patch that moves,
+and last a warp.
 """
 
 import numpy as np
@@ -18,6 +19,7 @@ from .moving import find_moving_patch
 from .patch import estimate_patch, find_patch, is_pattern
 from .periodic import find_waves, fit_waves
 from .statistics import Spectrum, content_matched, histograms
+from .warping import find_warp
 
 MIN_IMAGES = 8
 """Fewer flagged images explain nothing."""
@@ -29,6 +31,7 @@ FALSE_POSITIVES = (0.2, 0.02, 0.02)
 _MAX_FLAGGED = 2000
 _MAX_REFERENCE, _REFERENCE_PER_FLAGGED = 6000, 100
 """More clean images add no precision."""
+_WARP_REFERENCE = 4000
 _REFERENCE_VALUES = 24_000_000
 """Bounds reference images x pixels: large images need fewer of them for the same precision."""
 
@@ -82,6 +85,9 @@ def estimate_transform(
             found = _fit_pattern(suspects, reference, suspect_shares, clean_shares, spectrum, false_positives, seed)
         if found.kind == "none" and (moving := find_moving_patch(suspects, reference, seed)) is not None:
             found = estimate_patch(*moving, reference, shape, "moving patch")
+        if found.kind == "none":
+            clean = np.unique(content_matched(clean_probabilities, poisoned, _WARP_REFERENCE, seed))
+            found = find_warp(suspects, images, clean, seed) or none
         if stage:
             stage.update(0.1 + 0.9 * (turn + 1) / len(FALSE_POSITIVES))
         if found.kind == "none":

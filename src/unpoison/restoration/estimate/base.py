@@ -1,4 +1,4 @@
-"""`Estimate`: an explained poisoning transform x' = a x + b, its inverse, and the evidence that an image shows it."""
+"""`Estimate`: an explained poisoning transform, x' = a x + b or a warp, its inverse, and evidence of it in images."""
 
 import math
 from typing import Literal, Self
@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from ...training.loop import EVAL_BATCH, as_input
 from .places import MATCHED, draw, locate, place
+from .warp import Warp
 
-Kind = Literal["patch", "moving patch", "blend", "periodic", "none"]
-KINDS: tuple[Kind, ...] = ("patch", "moving patch", "blend", "periodic", "none")
+Kind = Literal["patch", "moving patch", "blend", "periodic", "warp", "none"]
+KINDS: tuple[Kind, ...] = ("patch", "moving patch", "blend", "periodic", "warp", "none")
 
 REPLACED = 0.05
 """Opacity above 1 - REPLACED leaves nothing of the pixel to invert: it is filled in from its neighbours."""
@@ -29,8 +30,8 @@ class Estimate(nn.Module):
 
     Args:
         kind: "patch" (pixels replaced), "moving patch" (the same, elsewhere in every image), "blend" (a pattern mixed
-            into or added to all pixels), "periodic" (the pattern consists of a few waves), or "none" (nothing explains
-            the flagged images).
+            into or added to all pixels), "periodic" (the pattern consists of a few waves), "warp" (pixels are taken
+            from beside their places), or "none" (nothing explains the flagged images).
         shape: (H, W, C).
 
     Attributes:
@@ -41,6 +42,7 @@ class Estimate(nn.Module):
         direction: float32 [C,H,W], linear discriminant of blends and waves.
         calibration: float32 [4]; of blends and waves, see `log_odds`; of a moving patch, the first is the share of
             clean images that match by chance where it would stand out.
+        warp: of kind "warp", else None.
     """
 
     scale: Tensor
@@ -62,6 +64,7 @@ class Estimate(nn.Module):
         self.register_buffer("contrast", torch.zeros(2))
         self.register_buffer("direction", torch.zeros(maps))
         self.register_buffer("calibration", torch.tensor([0.0, 1.0, 0.0, 1.0]))
+        self.warp = Warp(height, width) if kind == "warp" else None
 
     def set(self, **tensors: Tensor) -> Self:
         """Assigns buffers by name."""
@@ -76,6 +79,9 @@ class Estimate(nn.Module):
 
     def poison(self, images: Tensor) -> Tensor:
         """Stamps the estimated trigger on float images [B,C,H,W] in 0..1; a moving patch anywhere."""
+        if self.warp is not None:
+            warped: Tensor = self.warp(images)
+            return warped.clamp(0, 1)
         scale, shift = self.scale, self.shift
         if self.kind == "moving patch":
             where = draw(len(images), self._hole)
@@ -86,6 +92,8 @@ class Estimate(nn.Module):
         """Takes the trigger off float images [B,C,H,W] in 0..1; replaced pixels are filled from around them."""
         if self.kind == "none":
             return images
+        if self.warp is not None:
+            return self.warp.undo(images).clamp(0, 1)
         if self.replaces:
             return _fill(images, self.placed(images)[0])
         return ((images - self.shift) / self.scale).clamp(0, 1)
@@ -94,6 +102,8 @@ class Estimate(nn.Module):
         """Log-likelihood ratio [B] of "carries the trigger" over "does not", for float images [B,C,H,W] in 0..1."""
         if self.kind == "none":
             return images.new_zeros(len(images))
+        if self.warp is not None:
+            return self.warp.log_odds(images)
         return self._patch_log_odds(images) if self.replaces else self._linear_log_odds(images)
 
     @torch.inference_mode()

@@ -1,0 +1,151 @@
+"""Fits a smooth warp to images that no other transform explains."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...training.loop import EVAL_BATCH, as_input
+from .base import Estimate
+from .warp import MARGIN, SHARPNESS, cut, log_density, tiling
+
+GRID = 6
+"""Side of the grid of control points; finer warps are not found."""
+STEPS, SCREENED = 40, 10
+"""Of the search, and after how many it is given up where it leads nowhere."""
+LEARNING_RATE, START = 0.1, 0.15
+"""In pixels; `START` is the warp from which the search sets out: no warp at all has no slope, as left and right blur
+alike."""
+DOUBT = 30.0
+"""Scale of the log-odds beyond which a suspect that is not warped pulls at the fit no more."""
+SHOWN, CHANCE = 0.5, 0.02
+"""So many suspects must show a warp, and at most so many clean images. Measured on CIFAR-10: at most .005 of the clean
+images show the true one after 10 steps and .001 after 40; what fits 16 clean images best, at least .10 and .16."""
+PER_VALUE = 2
+"""Clean images of every sharpness for each value of a window, which its covariance needs."""
+SCREENING = 1000
+"""Clean images that are looked at for a warp."""
+FAINT = 1e-4
+"""Variance of windows that show nothing but noise."""
+
+
+def find_warp(
+    suspects: npt.NDArray[np.uint8], images: npt.NDArray[np.uint8], clean: npt.NDArray[np.int64], seed: int
+) -> Estimate | None:
+    """The warp under which what detail the suspects have, and where, is likeliest, or None.
+
+    Args:
+        suspects: uint8 [N,H,W,C].
+        images: uint8 [M,H,W,C], may be memory-mapped.
+        clean: int64 [m], the clean ones among them; six for each value of a window, which are at most 400.
+        seed: of the warp from which the search starts.
+    """
+    height, width, channels = suspects.shape[1:]
+    chunks = np.array_split(clean, 1 + len(clean) // EVAL_BATCH)
+    windows = torch.cat([_cut(images[chunk], MARGIN) for chunk in chunks], 1)
+    if windows.shape[1] < SHARPNESS * PER_VALUE * windows.shape[2]:
+        return None
+    detail = _Detail(windows, (height, width, channels))
+    suspected, usual = _cut(suspects), _cut(images[clean[:: 1 + len(clean) // SCREENING]])
+
+    def flow() -> Tensor:
+        interpolated = F.interpolate(points, (height, width), mode="bicubic", align_corners=True)[0]
+        return interpolated.clamp(-MARGIN, MARGIN)
+
+    @torch.no_grad()
+    def credible() -> bool:
+        shown, by_chance = ((detail.log_odds(flow(), tiles) > 0).float().mean() for tiles in (suspected, usual))
+        return bool(shown >= SHOWN) and bool(by_chance <= CHANCE)
+
+    points = START * torch.randn(1, 2, GRID, GRID, generator=torch.Generator().manual_seed(seed))
+    optimizer = torch.optim.Adam([points.requires_grad_()], LEARNING_RATE)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 1 / STEPS, STEPS)
+    for step in range(STEPS):
+        if step == SCREENED and not credible():
+            return None
+        optimizer.zero_grad()
+        torch.autograd.backward(-F.softplus(detail.log_odds(flow(), suspected) / DOUBT).mean())
+        optimizer.step()
+        schedule.step()
+    if not credible():
+        return None
+    estimate = Estimate("warp", (height, width, channels))
+    assert estimate.warp is not None
+    with torch.no_grad():
+        estimate.warp.load_state_dict({"flow": flow(), "whitening": detail.whitening(flow())})
+    return estimate
+
+
+class _Detail:
+    """How much detail clean images have at every place, by the covariance of the pixels of windows.
+
+    Args:
+        windows: float32 [T,m,d], of clean images.
+        shape: (H, W, C).
+    """
+
+    def __init__(self, windows: Tensor, shape: tuple[int, int, int]) -> None:
+        height, width, channels = shape
+        (tall, wide), _ = tiling(height, width)
+        self._covariances = _covariances(windows, (tall + 2 * MARGIN, wide + 2 * MARGIN))
+        # Rounding to grey levels adds noise; tiles are cut without their means, whose variance is free therefore.
+        self._added = (1 / 12 / 255**2 / channels + 1e-6) * torch.eye(tall * wide) + 0.1
+        self._unwarped = self._factors(torch.zeros(2, height, width))
+
+    def log_odds(self, flow: Tensor, tiles: Tensor) -> Tensor:
+        """Log-likelihood ratio [B] of "warped by the flow" over "not warped" of tiles [T,B,D]."""
+        return _density(self._factors(flow), tiles) - _density(self._unwarped, tiles)
+
+    def whitening(self, flow: Tensor) -> Tensor:
+        """See `Warp`."""
+        inverse: Tensor = torch.linalg.inv(torch.stack([self._unwarped, self._factors(flow)]))
+        return inverse
+
+    def _factors(self, flow: Tensor) -> Tensor:
+        """Cholesky factors [S,T,D,D] of the covariances of warped tiles."""
+        mixing = _mixing(flow)
+        factors: Tensor = torch.linalg.cholesky(mixing @ self._covariances @ mixing.mT + self._added)
+        return factors
+
+
+def _density(factors: Tensor, tiles: Tensor) -> Tensor:
+    whitened = torch.linalg.solve_triangular(factors, tiles.mT.expand(len(factors), -1, -1, -1), upper=False)
+    return log_density(whitened, -factors.diagonal(dim1=-2, dim2=-1).log().sum(-1))
+
+
+def _cut(images: npt.NDArray[np.uint8], margin: int = 0) -> Tensor:
+    return cut(as_input(torch.from_numpy(images)), margin)
+
+
+def _covariances(windows: Tensor, shape: tuple[int, int]) -> Tensor:
+    """[S,T,d,d] of windows [T,m,d] of this height and width, all brought to one contrast, by sharpness."""
+    found = []
+    for tile in windows:
+        variance = tile.square().mean(1)
+        shows = variance > FAINT
+        tile, variance = tile[shows] / variance[shows].sqrt()[:, None], variance[shows]
+        sharpness = tile.view(-1, *shape).diff(dim=1).diff(dim=2).square().mean((1, 2))
+        parts = tile[sharpness.argsort()].tensor_split(SHARPNESS)
+        found.append(torch.stack([part.T @ part / len(part) for part in parts]) * variance.median())
+    return torch.stack(found, 1)
+
+
+def _mixing(flow: Tensor) -> Tensor:
+    """How the D values of a tile are mixed from the d of its window by a warp [2,H,W] in pixels: [T,D,d]."""
+    height, width = flow.shape[1:]
+    (tall, wide), corners = tiling(height, width)
+
+    def weights(along: Tensor, start: int, side: int) -> Tensor:
+        """[D,side + margins], of the two pixels along one side between which each value lies."""
+        pixels = torch.arange(start - MARGIN, start + side + MARGIN)
+        return (1 - (along.flatten()[:, None] - pixels).abs()).clamp_min(0)
+
+    mixing = []
+    for row, column in corners:
+        right, down = flow[:, row : row + tall, column : column + wide]
+        down = (torch.arange(row, row + tall)[:, None] + down).clamp(0, height - 1)
+        right = (torch.arange(column, column + wide) + right).clamp(0, width - 1)
+        pairs = weights(down, row, tall)[:, :, None] * weights(right, column, wide)[:, None]
+        mixing.append(pairs.flatten(1))
+    return torch.stack(mixing)
