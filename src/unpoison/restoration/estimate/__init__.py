@@ -18,7 +18,7 @@ from .blend import build, find_scale, fit_shift, is_content, stamped_mean
 from .moving import find_moving_patch
 from .patch import estimate_patch, find_patch, is_pattern
 from .periodic import find_waves, fit_waves
-from .statistics import Spectrum, content_matched, histograms
+from .statistics import Spectrum, centre_and_spread, content_matched, histograms
 from .warping import find_warp
 
 MIN_IMAGES = 8
@@ -73,7 +73,7 @@ def estimate_transform(
     if stage:
         stage.update(0.1)
 
-    found = none
+    warp = None
     for turn, false_positives in enumerate(FALSE_POSITIVES):
         if len(suspects) < MIN_IMAGES:
             return none
@@ -86,8 +86,9 @@ def estimate_transform(
         if found.kind == "none" and (moving := find_moving_patch(suspects, reference, seed)) is not None:
             found = estimate_patch(*moving, reference, shape, "moving patch")
         if found.kind == "none":
-            clean = np.unique(content_matched(clean_probabilities, poisoned, _WARP_REFERENCE, seed))
-            found = find_warp(suspects, images, clean, seed) or none
+            clean = np.flatnonzero(~poisoned & clean_probabilities.any(1))
+            found = find_warp(suspects, images, rng.permutation(clean)[:_WARP_REFERENCE], warp, seed=seed) or none
+            warp = found.warp
         if stage:
             stage.update(0.1 + 0.9 * (turn + 1) / len(FALSE_POSITIVES))
         if found.kind == "none":
@@ -125,8 +126,8 @@ def _fit_pattern(
     estimate = fit(suspects, suspect_shares)
     if is_content(scale, estimate.shift):
         return Estimate("none", estimate.shape)
-    centre, spread = _location(_scores(estimate, reference))
-    if _location(_scores(estimate, suspects))[0] < centre + MIN_SEPARATION * spread:
+    centre, spread = centre_and_spread(_scores(estimate, reference))
+    if centre_and_spread(_scores(estimate, suspects))[0] < centre + MIN_SEPARATION * spread:
         # What the images of the fit itself do not show, held-out ones do not either.
         return Estimate("none", estimate.shape)
     held_out = []
@@ -134,10 +135,10 @@ def _fit_pattern(
     for number in range(_FOLDS):
         rest = suspects[fold != number]
         partial = fit(rest, histograms(rest))
-        location, scale_here = _location(_scores(partial, reference))
+        location, scale_here = centre_and_spread(_scores(partial, reference))
         held_out.append((_scores(partial, suspects[fold == number]) - location) / scale_here)
     scores = torch.cat(held_out)
-    location, width = _location(scores)
+    location, width = centre_and_spread(scores)
     if location < MIN_SEPARATION:
         return Estimate("none", estimate.shape)
     return estimate.set(
@@ -149,9 +150,3 @@ def _scores(estimate: Estimate, images: npt.NDArray[np.uint8]) -> torch.Tensor:
     with torch.inference_mode():
         chunks = torch.split(torch.from_numpy(images), EVAL_BATCH)
         return torch.cat([estimate.scores(as_input(chunk)) for chunk in chunks])
-
-
-def _location(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Median, and the standard deviation that the median absolute deviation stands for."""
-    median = scores.median()
-    return median, 1.4826 * (scores - median).abs().median().clamp_min(1e-9)

@@ -98,6 +98,12 @@ class Spectrum:
         return inverse_cosine_transform(torch.einsum("...jhw,hwij->...ihw", coefficients, self.basis))
 
 
+def centre_and_spread(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Median, and the standard deviation that the median absolute deviation stands for."""
+    median = scores.median()
+    return median, 1.4826 * (scores - median).abs().median().clamp_min(1e-9)
+
+
 def cosine_matrix(size: int) -> Tensor:
     """The orthonormal DCT-II [size, size], which nearly decorrelates photographs."""
     frequency, position = torch.arange(size)[:, None], torch.arange(size)[None]
