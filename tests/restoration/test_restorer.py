@@ -68,7 +68,7 @@ def test_the_cyclegan_is_held_to_the_error_it_may_make_on_clean_images(case):
     assert np.abs(passed.astype(int) - clean).mean() / 255 < 0.008
 
 
-@pytest.mark.parametrize("kind", ["none", "patch", "moving patch", "blend"])
+@pytest.mark.parametrize("kind", ["none", "patch", "moving patch", "blend", "warp"])
 @pytest.mark.parametrize("shape", [(8, 8, 1), (13, 9, 3), (32, 32, 3), (50, 70, 1), (256, 256, 3)])
 def test_sizes_and_channels(shape, kind):
     height, width, channels = shape

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from ...training.loop import EVAL_BATCH, as_input
 from .base import Estimate
+from .detail import Detail
 from .statistics import centre_and_spread
-from .warp import MARGIN, SHARPNESS, Warp, cut, log_density, tiling
+from .warp import MARGIN, Warp, cut
 
 GRID = 6
 """Side of the grid of control points; finer warps are not found."""
@@ -25,12 +26,8 @@ SHOWN, SEPARATION = 0.5, 2.0
 """So many suspects must show a warp, and their median must lie so many robust standard deviations above that of clean
 images, of which a few may be poison that nobody suspects. Measured after the first search and after all: the true warp
 has 2.2 and more on GTSRB, 3.8 on CIFAR-10, what fits 16 or 200 clean images of a class best at most 1.7."""
-PER_VALUE = 2
-"""Clean images of every sharpness for each value of a window, which its covariance needs."""
 FITTED, SCREENING = 300, 1000
 """Suspects whose detail is fitted, and clean images that are looked at for the warp."""
-FAINT = 1e-4
-"""Variance of windows that show nothing but noise."""
 
 
 def find_warp(
@@ -53,9 +50,9 @@ def find_warp(
     height, width, channels = suspects.shape[1:]
     chunks = np.array_split(np.sort(clean), 1 + len(clean) // EVAL_BATCH)
     windows = torch.cat([_cut(images[chunk], MARGIN) for chunk in chunks], 1)
-    if windows.shape[1] < SHARPNESS * PER_VALUE * windows.shape[2]:
+    if not Detail.suffices(windows):
         return None
-    detail = _Detail(windows, (height, width, channels))
+    detail = Detail(windows, (height, width, channels))
     suspected, usual = _cut(suspects[:: 1 + len(suspects) // FITTED]), _cut(images[np.sort(clean[:SCREENING])])
 
     def flow(points: Tensor) -> Tensor:
@@ -101,75 +98,5 @@ def find_warp(
     return estimate
 
 
-class _Detail:
-    """How much detail clean images have at every place, by the covariance of the pixels of windows.
-
-    Args:
-        windows: float32 [T,m,d], of clean images.
-        shape: (H, W, C).
-    """
-
-    def __init__(self, windows: Tensor, shape: tuple[int, int, int]) -> None:
-        height, width, channels = shape
-        (tall, wide), _ = tiling(height, width)
-        self._covariances = _covariances(windows, (tall + 2 * MARGIN, wide + 2 * MARGIN))
-        # Rounding to grey levels adds noise; tiles are cut without their means, whose variance is free therefore.
-        self._added = (1 / 12 / 255**2 / channels + 1e-6) * torch.eye(tall * wide) + 0.1
-        self._unwarped = self._factors(torch.zeros(2, height, width))
-
-    def log_odds(self, flow: Tensor, tiles: Tensor) -> Tensor:
-        """Log-likelihood ratio [B] of "warped by the flow" over "not warped" of tiles [T,B,D]."""
-        return _density(self._factors(flow), tiles) - _density(self._unwarped, tiles)
-
-    def whitening(self, flow: Tensor) -> Tensor:
-        """See `Warp`."""
-        inverse: Tensor = torch.linalg.inv(torch.stack([self._unwarped, self._factors(flow)]))
-        return inverse
-
-    def _factors(self, flow: Tensor) -> Tensor:
-        """Cholesky factors [S,T,D,D] of the covariances of warped tiles."""
-        mixing = _mixing(flow)
-        factors: Tensor = torch.linalg.cholesky(mixing @ self._covariances @ mixing.mT + self._added)
-        return factors
-
-
-def _density(factors: Tensor, tiles: Tensor) -> Tensor:
-    whitened = torch.linalg.solve_triangular(factors, tiles.mT.expand(len(factors), -1, -1, -1), upper=False)
-    return log_density(whitened, -factors.diagonal(dim1=-2, dim2=-1).log().sum(-1))
-
-
 def _cut(images: npt.NDArray[np.uint8], margin: int = 0) -> Tensor:
     return cut(as_input(torch.from_numpy(images)), margin)
-
-
-def _covariances(windows: Tensor, shape: tuple[int, int]) -> Tensor:
-    """[S,T,d,d] of windows [T,m,d] of this height and width, all brought to one contrast, by sharpness."""
-    found = []
-    for tile in windows:
-        variance = tile.square().mean(1)
-        shows = variance > FAINT
-        tile, variance = tile[shows] / variance[shows].sqrt()[:, None], variance[shows]
-        sharpness = tile.view(-1, *shape).diff(dim=1).diff(dim=2).square().mean((1, 2))
-        parts = tile[sharpness.argsort()].tensor_split(SHARPNESS)
-        found.append(torch.stack([part.T @ part / len(part) for part in parts]) * variance.median())
-    return torch.stack(found, 1)
-
-
-def _mixing(flow: Tensor) -> Tensor:
-    """How the D values of a tile are mixed from the d of its window by a warp [2,H,W] in pixels: [T,D,d]."""
-    height, width = flow.shape[1:]
-    (tall, wide), corners = tiling(height, width)
-
-    def weights(along: Tensor, start: int, side: int) -> Tensor:
-        """[D,side + margins], of the two pixels along one side between which each value lies."""
-        pixels = torch.arange(start - MARGIN, start + side + MARGIN)
-        return (1 - (along.flatten()[:, None] - pixels).abs()).clamp_min(0)
-
-    mixing = []
-    for row, column in corners:
-        right, down = flow[:, row : row + tall, column : column + wide]
-        down = (torch.arange(row, row + tall)[:, None] + down).clamp(0, height - 1)
-        right = (torch.arange(column, column + wide) + right).clamp(0, width - 1)
-        pairs = weights(down, row, tall)[:, :, None] * weights(right, column, wide)[:, None]
-        mixing.append(pairs.flatten(1))
-    return torch.stack(mixing)
