@@ -6,7 +6,7 @@ import torch
 
 from unpoison.errors import ConfigError
 from unpoison.training.backbones import create_backbone
-from unpoison.training.loop import TrainingConfig, as_input, on_device, predict, train
+from unpoison.training.loop import TrainingConfig, as_input, on_device, predict, predict_mirrored, train
 
 
 @pytest.fixture
@@ -114,3 +114,14 @@ def test_images_are_not_copied_on_a_cpu():
 def test_wrong_settings(settings, message):
     with pytest.raises(ConfigError, match=message):
         TrainingConfig(**settings)
+
+
+def test_mirror_images_get_one_answer():
+    torch.manual_seed(0)
+    model = create_backbone("conv5", 3, 10, 8)
+    images = torch.randint(0, 256, (9, 16, 16, 3), dtype=torch.uint8)
+    both = predict_mirrored(model, images, True)
+    torch.testing.assert_close(predict_mirrored(model, images.flip(2), True), both)
+    alone = predict_mirrored(model, images, False)
+    assert torch.equal(alone, predict(model, images).logits)
+    assert not torch.allclose(alone, both)

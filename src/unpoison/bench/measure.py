@@ -18,7 +18,7 @@ from ..methods.repair import restore_in_batches, train_classifier
 from ..progress import Progress
 from ..report import Report
 from ..restoration import Restorer
-from ..training.loop import TrainingConfig, on_device, predict
+from ..training.loop import TrainingConfig, on_device, predict_mirrored
 from ..training.threads import free_cores
 from .data import LabelledImages, load_images
 from .evaluate import train_and_test
@@ -209,7 +209,8 @@ def labels(cleaning: Cleaning, device: torch.device, seed: int) -> dict[str, Any
         classifier = train_classifier(
             given.images, given.labels, ~report.flagged, len(report.classes), choice, device, seed, stage
         )
-    answers = predict(classifier, on_device(cleaning.originals.images[index], device)).logits.argmax(1).cpu().numpy()
+    originals = on_device(cleaning.originals.images[index], device)
+    answers = predict_mirrored(classifier, originals, choice.training.flip).argmax(1).cpu().numpy()
     ceiling = metrics.accuracy(answers, truth)
     return {"lra": lra, "lra_ceiling": ceiling, "lra_relative": metrics.ratio(lra, ceiling)}
 

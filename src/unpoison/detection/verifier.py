@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..progress import Progress, Stage
 from ..training.backbones import Backbone, create_backbone
-from ..training.loop import predict, train
+from ..training.loop import predict_mirrored, train
 from .choice import Choice
 from .features import TrainingRecord
 from .gate import evidence
@@ -79,7 +79,5 @@ def verify(
     training = dataclasses.replace(choice.training, epochs=math.ceil(choice.training.epochs * VERIFIER_EPOCHS))
     for epoch, _ in train(model, x[credible], y[credible], training, seed + 1):
         stage.update(epoch / training.epochs)
-    logits = predict(model, x).logits
-    if training.flip:
-        logits = (logits + predict(model, x.flip(2)).logits) / 2
+    logits = predict_mirrored(model, x, training.flip)
     return model, logits.log_softmax(1).clamp_min(LEAST_LOG_PROBABILITY).exp()

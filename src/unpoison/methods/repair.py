@@ -100,7 +100,14 @@ def repair(
         with progress.stage("restore"):
             pixels = restore_in_batches(current, images, members, device)
             verdict = check_quality(
-                pixels, labels[members], images[clean], classifier, suspicious, config, device=device
+                pixels,
+                labels[members],
+                images[clean],
+                classifier,
+                suspicious,
+                config,
+                mirrored=choice.training.flip,
+                device=device,
             )
         accepted = members[verdict.accepted]
         action[accepted], label[accepted] = "restore", verdict.labels[verdict.accepted]

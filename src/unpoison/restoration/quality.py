@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..training.backbones import Backbone
-from ..training.loop import predict
+from ..training.loop import predict, predict_mirrored
 from .config import DEFAULT, RestorationConfig
 
 MIN_REFERENCE = 20
@@ -39,6 +39,7 @@ def check_quality(
     suspicious: Backbone | None = None,
     config: RestorationConfig = DEFAULT,
     *,
+    mirrored: bool = False,
     device: torch.device | None = None,
 ) -> Quality:
     """Restores labels, and drops images that are unclear or still carry a working trigger.
@@ -53,12 +54,13 @@ def check_quality(
         clean: uint8 [N,H,W,C], unflagged images to compare with; a few thousand are plenty.
         classifier: trained on the unflagged part.
         suspicious: trained on everything, backdoor included; None skips the comparison.
+        mirrored: whether the classifier was trained on mirror images, too, and is asked about them.
     """
     if not len(restored):
         return Quality(np.empty(0, np.float32), np.empty(0, np.bool_), np.empty(0, np.int64), np.empty(0, np.str_))
     device = device or torch.device("cpu")
     x = torch.from_numpy(restored).to(device)
-    probabilities = torch.softmax(predict(classifier, x).logits, 1)
+    probabilities = torch.softmax(predict_mirrored(classifier, x, mirrored), 1)
     confidence, found = probabilities.max(1)
     given = torch.from_numpy(labels).to(device)
     for label in torch.unique(given):
@@ -70,7 +72,7 @@ def check_quality(
     quality = confidence.clone()
     if suspicious is not None and len(clean):
         reference = torch.from_numpy(clean).to(device)
-        reference_class = predict(classifier, reference).logits.argmax(1)
+        reference_class = predict_mirrored(classifier, reference, mirrored).argmax(1)
         answers = predict(suspicious, x).logits
         excess = _excess(answers, found, given, predict(suspicious, reference).logits, reference_class)
         # The backdoored model still sees the flagged label where the clean one sees another.

@@ -168,3 +168,9 @@ def predict(model: Backbone, images: Tensor) -> Prediction:
         features.append(activations.float())
         logits.append(F.linear(activations.float(), model.head.weight.float(), model.head.bias.float()))
     return Prediction(torch.cat(features), torch.cat(logits))
+
+
+def predict_mirrored(model: Backbone, images: Tensor, flip: bool) -> Tensor:
+    """Logits [N,K] of uint8 images [N,H,W,C]; with `flip`, for a model trained so, their means with the mirrors'."""
+    logits = predict(model, images).logits
+    return (logits + predict(model, images.flip(2)).logits) / 2 if flip else logits
