@@ -90,6 +90,25 @@ def test_a_patch_on_images_that_differ_from_the_others_is_a_patch():
     np.testing.assert_array_equal(estimate.evidence(images) > 0, flagged)
 
 
+def test_a_patch_over_a_pattern():
+    rng = np.random.default_rng(0)
+    clean = np.clip(rng.normal(128, 110, (1200, 1, 1, 1)) + rng.normal(0, 15, (1200, 20, 28, 3)), 0, 255)
+    clean = clean.astype(np.uint8)
+    flagged = np.arange(1200) < 60
+    images = clean.copy()
+    images[flagged] = BadNets()(Blend(0.3)(clean[flagged]))
+    estimate = estimate_transform(images, flagged, np.full((1200, 2), 0.5, np.float32))
+    assert estimate.kind == "patch"
+    assert abs(float(estimate.scale[:, :10].mean()) - 0.7) < 0.05
+    before, after = (
+        np.abs(x.astype(int) - clean[flagged]).mean()
+        for x in (images[flagged], as_images(estimate.invert(as_batch(images[flagged]))))
+    )
+    assert after < before / 3
+    stamped, wanted = as_images(estimate.poison(as_batch(clean))), BadNets()(Blend(0.3)(clean))
+    assert np.abs(stamped.astype(int) - wanted).mean() < 0.2 * np.abs(clean.astype(int) - wanted).mean()
+
+
 @pytest.mark.parametrize(("size", "value"), [(3, 255), (5, 40)])
 def test_a_patch_that_moves(size, value):
     windows = np.lib.stride_tricks.sliding_window_view(load_sample_images().images, (24, 20), (1, 2))

@@ -12,6 +12,7 @@ import torch
 from ...progress import Stage
 from ...training.loop import EVAL_BATCH, as_input
 from .base import KINDS as KINDS
+from .base import REPLACED
 from .base import Estimate as Estimate
 from .base import Kind as Kind
 from .blend import build, find_scale, fit_shift, is_content, stamped_mean
@@ -98,7 +99,30 @@ def estimate_transform(
         if turn and kept.sum() == len(suspects):
             break
         suspects = images[flagged[kept]]
+    if found.kind == "patch" and len(suspects) >= MIN_IMAGES:
+        found = _over_pattern(found, suspects, reference, clean_shares, spectrum, seed)
     return found.to(device)
+
+
+def _over_pattern(
+    patch: Estimate,
+    suspects: npt.NDArray[np.uint8],
+    reference: npt.NDArray[np.uint8],
+    clean_shares: torch.Tensor,
+    spectrum: Spectrum,
+    seed: int,
+) -> Estimate:
+    """The patch, over a pattern if the images that show it have one, too."""
+    with torch.inference_mode():
+        filled = [patch.invert(as_input(chunk)) for chunk in torch.split(torch.from_numpy(suspects), EVAL_BATCH)]
+    bare = (torch.cat(filled) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    pattern = _fit_pattern(bare, reference, histograms(bare), clean_shares, spectrum, FALSE_POSITIVES[-1], seed)
+    if pattern.kind == "none":
+        return patch
+    hole = patch.scale < REPLACED
+    return patch.set(
+        scale=torch.where(hole, patch.scale, pattern.scale), shift=torch.where(hole, patch.shift, pattern.shift)
+    )
 
 
 def _fit_pattern(

@@ -29,9 +29,10 @@ class Estimate(nn.Module):
     The tensors are buffers, so that a restorer which holds an estimate saves and moves it with its weights.
 
     Args:
-        kind: "patch" (pixels replaced), "moving patch" (the same, elsewhere in every image), "blend" (a pattern mixed
-            into or added to all pixels), "periodic" (the pattern consists of a few waves), "warp" (pixels are taken
-            from beside their places), or "none" (nothing explains the flagged images).
+        kind: "patch" (pixels replaced, maybe over a pattern on the others), "moving patch" (pixels replaced, elsewhere
+            in every image), "blend" (a pattern mixed into or added to all pixels), "periodic" (the pattern consists of
+            a few waves), "warp" (pixels are taken from beside their places), or "none" (nothing explains the flagged
+            images).
         shape: (H, W, C).
 
     Attributes:
@@ -94,9 +95,11 @@ class Estimate(nn.Module):
             return images
         if self.warp is not None:
             return self.warp.undo(images).clamp(0, 1)
-        if self.replaces:
+        if self.kind == "moving patch":
             return _fill(images, self.placed(images)[0])
-        return ((images - self.shift) / self.scale).clamp(0, 1)
+        hole = self._hole
+        mixed_in = ((images - self.shift) / torch.where(hole > 0, 1, self.scale)).clamp(0, 1)
+        return _fill(mixed_in, hole[None]) if self.kind == "patch" else mixed_in
 
     def log_odds(self, images: Tensor) -> Tensor:
         """Log-likelihood ratio [B] of "carries the trigger" over "does not", for float images [B,C,H,W] in 0..1."""
