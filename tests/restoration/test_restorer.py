@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 from restorers import make_restorer
 from unpoison.errors import RestorerError
 from unpoison.restoration import FAST, Estimate, RestorationConfig, Restorer, estimate_transform, train_restorer
+from unpoison.restoration.estimate import KINDS
 from unpoison.restoration.networks import MultiGranularityDiscriminator
 
 
@@ -87,6 +88,16 @@ def test_saved_and_loaded_restorers_agree_bit_by_bit(case, restorer, tmp_path):
     assert torch.equal(loaded(images), restorer(images))
     assert loaded.architecture == restorer.architecture
     assert sorted(path.name for path in (tmp_path / "r").iterdir()) == ["README.md", "config.json", "model.safetensors"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_saved_and_loaded(kind, tmp_path):
+    restorer = make_restorer(kind=kind)
+    loaded = Restorer.from_pretrained(restorer.save_pretrained(tmp_path / "r"))
+    assert loaded.architecture.kind == kind
+    assert {name: value.tolist() for name, value in loaded.state_dict().items()} == {
+        name: value.tolist() for name, value in restorer.state_dict().items()
+    }
 
 
 def damage_config(folder, **changes):

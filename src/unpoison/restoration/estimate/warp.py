@@ -4,6 +4,7 @@ Values between pixels are means of their neighbours, so a warp blurs, here more 
 pixels it looks. An image tells by the detail that it has left where that should be little, and where much.
 """
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -64,7 +65,7 @@ def tiling(height: int, width: int) -> tuple[tuple[int, int], list[tuple[int, in
     counts = [-(-side // SIDE) for side in (height, width)]
     tall, wide = (side // count for side, count in zip((height, width), counts, strict=True))
     rows, columns = (
-        torch.linspace(0, side - size, min(count, MOST)).round().int().tolist()
+        np.linspace(0, side - size, min(count, MOST)).round().astype(int).tolist()
         for side, size, count in zip((height, width), (tall, wide), counts, strict=True)
     )
     return (tall, wide), [(row, column) for row in rows for column in columns]
