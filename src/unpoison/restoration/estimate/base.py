@@ -41,8 +41,8 @@ class Estimate(nn.Module):
         tolerance: float32 [], patches: deviation from b that still counts as a match.
         contrast: float32 [2]: patches: where a match is no evidence because the surroundings look the same.
         direction: float32 [C,H,W], linear discriminant of blends and waves.
-        calibration: float32 [4]; of blends and waves, see `log_odds`; of a moving patch, the first is the share of
-            clean images that match by chance where it would stand out.
+        calibration: float32 [4]; of blends, waves and warps, see `log_odds`; of a moving patch, the first is the share
+            of clean images that match by chance where it would stand out.
         warp: of kind "warp", else None.
     """
 
@@ -105,9 +105,7 @@ class Estimate(nn.Module):
         """Log-likelihood ratio [B] of "carries the trigger" over "does not", for float images [B,C,H,W] in 0..1."""
         if self.kind == "none":
             return images.new_zeros(len(images))
-        if self.warp is not None:
-            return self.warp.log_odds(images)
-        return self._patch_log_odds(images) if self.replaces else self._linear_log_odds(images)
+        return self._patch_log_odds(images) if self.replaces else self._score_log_odds(images)
 
     @torch.inference_mode()
     def evidence(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -161,10 +159,12 @@ class Estimate(nn.Module):
         return torch.where(matched, -chance.log(), math.log(1e-4))
 
     def scores(self, images: Tensor) -> Tensor:
-        """Linear discriminant [B] of float images [B,C,H,W] in 0..1."""
+        """Linear discriminant [B] of float images [B,C,H,W] in 0..1; of a warp, see `Warp.scores`."""
+        if self.warp is not None:
+            return self.warp.scores(images)
         return (images * self.direction).sum((1, 2, 3))
 
-    def _linear_log_odds(self, images: Tensor) -> Tensor:
+    def _score_log_odds(self, images: Tensor) -> Tensor:
         # calibration: location and scale of the scores of clean images, then of poisoned ones.
         clean, clean_scale, poisoned, poisoned_scale = self.calibration
         score = self.scores(images)

@@ -32,7 +32,7 @@ class Detail:
         self._added = (1 / 12 / 255**2 / channels + 1e-6) * torch.eye(tall * wide) + 0.1
         self._unwarped = self._factors(torch.zeros(2, height, width))
 
-    def log_odds(self, flow: Tensor, tiles: Tensor) -> Tensor:
+    def scores(self, flow: Tensor, tiles: Tensor) -> Tensor:
         """Log-likelihood ratio [B] of "warped by the flow" over "not warped" of tiles [T,B,D]."""
         return _density(self._factors(flow), tiles) - _density(self._unwarped, tiles)
 

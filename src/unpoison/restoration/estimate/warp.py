@@ -16,8 +16,6 @@ MARGIN = 2
 SHARPNESS = 3
 """Kinds of tiles, by how sharp they are; each has a covariance of its own."""
 UNDOING = 20
-INDEPENDENT = 0.1
-"""The values of an image depend on each other in more ways than their covariance says: its log-odds count so much."""
 
 
 class Warp(nn.Module):
@@ -51,13 +49,13 @@ class Warp(nn.Module):
             restored = restored + _sample(images - self(restored), -self.flow)
         return restored
 
-    def log_odds(self, images: Tensor) -> Tensor:
+    def scores(self, images: Tensor) -> Tensor:
         """Log-likelihood ratio [B] of "was warped so" over "was not", for float images [B,C,H,W] in 0..1."""
         tiles = cut(images).mT
         plain, warped = (
             log_density(factors @ tiles, factors.diagonal(dim1=-2, dim2=-1).log().sum(-1)) for factors in self.whitening
         )
-        return INDEPENDENT * (warped - plain)
+        return warped - plain
 
 
 def tiling(height: int, width: int) -> tuple[tuple[int, int], list[tuple[int, int]]]:

@@ -21,7 +21,7 @@ RATE, START = 0.1, 0.15
 """Pixels by which a step moves the control points at first, and the spread of those from which a search starts: no warp
 at all has no slope."""
 DOUBT = 30.0
-"""Scale of the log-odds beyond which a suspect that is not warped pulls at the fit no more."""
+"""Scale of the scores beyond which a suspect that is not warped pulls at the fit no more."""
 SHOWN, SEPARATION = 0.5, 2.0
 """So many suspects must show a warp, and their median must lie so many robust standard deviations above that of clean
 images, of which a few may be poison that nobody suspects. Measured after the first search and after all: the true warp
@@ -60,13 +60,18 @@ def find_warp(
         return interpolated.clamp(-MARGIN, MARGIN)
 
     def loss(points: Tensor) -> Tensor:
-        return -F.softplus(detail.log_odds(flow(points), suspected) / DOUBT).mean()
+        return -F.softplus(detail.scores(flow(points), suspected) / DOUBT).mean()
 
     @torch.no_grad()
-    def credible(points: Tensor) -> bool:
-        shown, by_chance = detail.log_odds(flow(points), suspected), detail.log_odds(flow(points), usual)
-        centre, spread = centre_and_spread(by_chance)
-        return bool((shown > 0).float().mean() >= SHOWN) and bool(shown.median() >= centre + SEPARATION * spread)
+    def calibration(points: Tensor) -> Tensor | None:
+        """See `Estimate`; None where the warp is none."""
+        scores = detail.scores(flow(points), suspected)
+        centre, spread = centre_and_spread(detail.scores(flow(points), usual))
+        if (scores > 0).float().mean() < SHOWN or scores.median() < centre + SEPARATION * spread:
+            return None
+        shown, width = centre_and_spread(scores[scores > 0])
+        # The warp was fitted to these images, and they show it more alike than others will.
+        return torch.stack([centre, spread, shown, width.clamp_min(spread / 2)])
 
     def search(points: Tensor, steps: int, last_rate: float) -> Tensor:
         points = points.detach().clone().requires_grad_()
@@ -82,7 +87,7 @@ def find_warp(
     if found is None:
         starts = START * torch.randn(STARTS, 1, 2, GRID, GRID, generator=torch.Generator().manual_seed(seed))
         best = search(starts[0], SCREENED, RATE)
-        if not credible(best):
+        if calibration(best) is None:
             return None
         best = min(
             best, *(search(start, SCREENED, RATE) for start in starts[1:]), key=lambda points: float(loss(points))
@@ -90,9 +95,10 @@ def find_warp(
     else:
         best = F.interpolate(found.flow[None], (GRID, GRID), mode="bilinear", align_corners=True)
     best = search(best, STEPS, RATE / STEPS)
-    if not credible(best):
+    calibrated = calibration(best)
+    if calibrated is None:
         return None
-    estimate = Estimate("warp", (height, width, channels))
+    estimate = Estimate("warp", (height, width, channels)).set(calibration=calibrated)
     assert estimate.warp is not None
     estimate.warp.load_state_dict({"flow": flow(best), "whitening": detail.whitening(flow(best))})
     return estimate
