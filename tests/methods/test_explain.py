@@ -50,14 +50,19 @@ def explanation_of(given, seen, flagged, content=None, model=None, doubt=None):
 
 def obedient(attack):
     """A model that says 0 where it sees the trigger, and 1 elsewhere."""
-    trigger = torch.from_numpy(attack.stamp(np.zeros((1, 32, 32, 3), np.float32))[0]).permute(2, 0, 1).flatten()
-    model = Backbone(nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 1, bias=False)), 1, 10, (0, 0, 1))
+    return resembling(attack.stamp(np.zeros((1, 32, 32, 3), np.float32))[0] / 255, 0, 10)
+
+
+def resembling(pattern, label, num_classes):
+    """A model that says `label` of images like a pattern, float32 [32,32,3] in 0..1, and the next class of others."""
+    # Networks see values in -2..2.
+    values = 4 * torch.from_numpy(pattern).permute(2, 0, 1).flatten()
+    model = Backbone(nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 1, bias=False)), 1, num_classes, (0, 0, 1))
     with torch.no_grad():
-        # Networks see values in -2..2.
-        model.body[1].weight.copy_(trigger / trigger.square().sum() * 255 / 4)
+        model.body[1].weight.copy_(values / values.square().sum())
         model.head.weight.zero_()
         model.head.bias.fill_(-9)
-        model.head.weight[0], model.head.bias[0], model.head.bias[1] = 1, 0, 0.5
+        model.head.weight[label], model.head.bias[label], model.head.bias[label + 1] = 1, 0, 0.5
     return model
 
 
@@ -136,6 +141,28 @@ def test_half_of_a_class_whose_content_is_misjudged(obeyed):
         assert ((found.score > 0) == given.poisoned).mean() > 0.99
     else:
         assert [finding.estimate for finding in found.findings] == [None]
+
+
+@pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with GTSRB")
+def test_what_the_signs_of_a_class_share_is_no_trigger():
+    signs = load_images("gtsrb", "train", per_class=60)
+    own = signs.labels == 1
+    wrong = np.isin(np.arange(len(own)), np.random.default_rng(0).permutation(np.flatnonzero(~own))[:60])
+    network = create_backbone("conv5", 3, 43, 8)
+    suspicion = Suspicion(
+        score=np.where(wrong, 4, -4).astype(np.float32),
+        kind=np.full(len(own), "mislabelled"),
+        gated=[1],
+        suspects={1: own},
+        probabilities=np.eye(43, dtype=np.float32)[signs.labels],
+        content=np.zeros(len(own), np.float32),
+        doubt=None,
+        model=resembling((signs.images[own].mean(0) - signs.images[~own].mean(0)).astype(np.float32) / 255, 1, 43),
+        verifier=network,
+    )
+    labels = np.where(wrong, 1, signs.labels)
+    found = explain(signs.images, labels, suspicion, 0.1, device=torch.device("cpu"), seed=0, progress=Progress(False))
+    assert ((found.score > 0) == wrong).all()
 
 
 def doubt_about(poisoned):
