@@ -38,7 +38,8 @@ class Detail:
 
     def whitening(self, flow: Tensor) -> Tensor:
         """See `Warp`."""
-        inverse: Tensor = torch.linalg.inv(torch.stack([self._unwarped, self._factors(flow)]))
+        factors = torch.stack([self._unwarped, self._factors(flow)])
+        inverse: Tensor = torch.linalg.solve_triangular(factors, torch.eye(factors.shape[-1]), upper=False)
         return inverse
 
     def _factors(self, flow: Tensor) -> Tensor:
