@@ -28,7 +28,7 @@ of CIFAR-10, 11 are among them, and 14 among the first 24; where clean ones are 
 FURTHER, FOREIGN = 8, 0.5
 """Such a trigger needs so many further samples that show it, with so much foreign content: nobody chose those for what
 the verifier says. Measured: poison has .59 and more."""
-MISJUDGED = 0.7
+SURELY_FOREIGN = 0.7
 """Where the rest of a class has more foreign content than this, the rest is the poison, and the suspects share what the
 class looks like. Less may be the mistake of a verifier that has learned the wrong half. Measured: clean aeroplanes
 beside poisoned ones have .60, warped signs of all classes .82."""
@@ -214,7 +214,7 @@ def explain(
         return found if works(label, found) else None
 
     for label, suspects in suspicion.suspects.items():
-        if foreign((labels == label) & ~suspects) > MISJUDGED:
+        if foreign((labels == label) & ~suspects) > SURELY_FOREIGN:
             continue
         one = group([label], suspects, np.where(suspects, DETECTOR_SAY, -DETECTOR_SAY).astype(np.float32))
         found = fit(one)

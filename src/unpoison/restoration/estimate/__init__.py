@@ -32,9 +32,10 @@ FALSE_POSITIVES = (0.2, 0.02, 0.02)
 _MAX_FLAGGED = 2000
 _MAX_REFERENCE, _REFERENCE_PER_FLAGGED = 6000, 100
 """More clean images add no precision."""
-_WARP_REFERENCE = 4000
 _REFERENCE_VALUES = 24_000_000
 """Bounds reference images x pixels: large images need fewer of them for the same precision."""
+_WARP_REFERENCE = 4000
+"""Clean images whose detail is measured; the content of those that a group leaves out has no probabilities."""
 
 
 def estimate_transform(

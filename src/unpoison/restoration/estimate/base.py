@@ -99,7 +99,7 @@ class Estimate(nn.Module):
             return _fill(images, self.placed(images)[0])
         hole = self._hole
         mixed_in = ((images - self.shift) / torch.where(hole > 0, 1, self.scale)).clamp(0, 1)
-        return _fill(mixed_in, hole[None]) if self.kind == "patch" else mixed_in
+        return _fill(mixed_in, hole[None])
 
     def log_odds(self, images: Tensor) -> Tensor:
         """Log-likelihood ratio [B] of "carries the trigger" over "does not", for float images [B,C,H,W] in 0..1."""
