@@ -25,7 +25,8 @@ MAX_EXCESS, MOSTLY = 48.0, 0.9
 20 has 20; signs of GTSRB against the light, all black, have 56."""
 MIN_GAIN = 0.004
 """Log-likelihood per image and pixel that a < 1 must gain over a = 1: less is a difference in content."""
-_PIXELS = 2048
+_PIXELS, _COARSE_PIXELS = 2048, 512
+_IN_CACHE = 100_000
 _CLIPPING_STEPS = 4
 
 
@@ -47,25 +48,26 @@ def shift_likelihood(flagged: Tensor, clean: Tensor, scale: float, false_positiv
     `false_positives` is the expected share of clean images in D_p. Too large a share blurs the peaks at black and
     white and biases a towards smaller values.
     """
-    density, zero = stretched(clean, scale)
+    density, zero = stretched((1 - false_positives) * clean, scale)
     shifts = torch.arange(-MAX_SHIFT, round(255 * (1 - scale)) + MAX_SHIFT + 1)
     # Few images show few levels.
     weights, levels = flagged.topk(int((flagged > 0).sum(1).max()), sorted=False)
     background = false_positives * (0.5 * clean + 0.5 / LEVELS).gather(1, levels)
-    likelihood = torch.empty(len(flagged), len(shifts))
-    for column, shift in enumerate(shifts.tolist()):
-        start = shift - zero
-        stop = start + density.shape[1]
-        moved = F.pad(
-            density[:, max(0, -start) : density.shape[1] - max(0, stop - LEVELS)],
-            (max(0, start), max(0, LEVELS - stop)),
-        )
-        # What leaves the range is clipped to its ends.
-        if start < 0:
-            moved[:, 0] += density[:, :-start].sum(1)
-        if stop > LEVELS:
-            moved[:, -1] += density[:, LEVELS - stop :].sum(1)
-        likelihood[:, column] = (weights * ((1 - false_positives) * moved.gather(1, levels) + background).log()).sum(1)
+    # From shift to shift a level meets the next lower value of the density: a run of it. What leaves the range is
+    # clipped to its ends, which meet sums.
+    size, count = density.shape[1], len(shifts)
+    met = LEVELS - 1 + zero - int(shifts[0]) - torch.arange(LEVELS - 1 + count)
+    sums = F.pad(density.cumsum(1), (1, 0))
+    black = sums[:, (1 + zero - shifts).clamp(0, size)]
+    white = sums[:, -1:] - sums[:, (LEVELS - 1 + zero - shifts).clamp(0, size)]
+    moved = density[:, met.clamp(0, size - 1)] * ((met >= 0) & (met < size))
+    runs = torch.cat([moved, black, white], 1).unfold(1, count, 1)
+    starts = LEVELS - 1 - levels
+    starts[levels == 0], starts[levels == LEVELS - 1] = moved.shape[1], moved.shape[1] + count
+    likelihood = torch.empty(len(flagged), count)
+    for rows in torch.split(torch.arange(len(flagged)), max(1, _IN_CACHE // (levels.shape[1] * count))):
+        odds = (runs[rows[:, None], starts[rows]] + background[rows, :, None]).log_()
+        likelihood[rows] = (weights[rows, None] @ odds)[:, 0]
     return likelihood, shifts
 
 
@@ -74,10 +76,11 @@ def find_scale(flagged: Tensor, clean: Tensor, false_positives: float, seed: int
     chosen = torch.randperm(len(flagged), generator=torch.Generator().manual_seed(seed))[:_PIXELS]
     flagged, clean = flagged[chosen], clean[chosen]
 
-    def fit(scale: float) -> float:
-        return float(shift_likelihood(flagged, clean, scale, false_positives)[0].max(1).values.mean())
+    def fit(scale: float, pixels: int = _PIXELS) -> float:
+        likelihood, _ = shift_likelihood(flagged[:pixels], clean[:pixels], scale, false_positives)
+        return float(likelihood.max(1).values.mean())
 
-    coarse = max(np.arange(1.0, MIN_SCALE - 0.01, -0.05).tolist(), key=fit)
+    coarse = max(np.arange(1.0, MIN_SCALE - 0.01, -0.05).tolist(), key=lambda scale: fit(scale, _COARSE_PIXELS))
     fine = max([s for s in np.arange(coarse - 0.04, coarse + 0.041, 0.01).tolist() if s <= 1], key=fit)
     return fine if fit(fine) > fit(1.0) + MIN_GAIN else 1.0
 
