@@ -17,8 +17,9 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(BIN)/unpoison demo
 
+# A process per core: small networks gain less from two threads than tests do from two processes.
 test: $(VENV)/.installed-dev lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
 # Every table and figure, with next to no images; UNPOISON_DATA names their folder.
 smoke: $(VENV)/.installed-dev
