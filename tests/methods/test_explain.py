@@ -207,6 +207,22 @@ def test_a_pattern_on_images_with_right_labels_is_no_attack():
     assert not (found.score > 0).any()
 
 
+def test_of_many_classes_those_are_searched_whose_most_doubted_samples_are_doubted_most(monkeypatch):
+    labels = np.arange(400) % 4
+    searched = []
+    monkeypatch.setattr("unpoison.methods.explain.SEARCHED", 2)
+    monkeypatch.setattr(
+        "unpoison.methods.explain.fit_trigger",
+        lambda group, *_: searched.append(np.unique(labels[group.inside]).tolist()),
+    )
+    seen = LabelledImages(np.zeros((400, 8, 8, 1), np.uint8), labels)
+    doubt = np.array([0, 1, 0.9, 0.2], np.float32)[labels]
+    # Few doubted samples say less than many.
+    doubt[3], doubt[labels == 0] = 9, -1
+    explanation_of(None, seen, np.zeros(400, bool), content=labels, doubt=doubt)
+    assert searched == [[1], [2], [0, 1, 2, 3]]
+
+
 @pytest.mark.parametrize(("share", "flagged"), [(0.6, True), (0.04, False)])
 def test_patch_that_does_not_stand_out_is_judged_by_how_many_carry_it(share, flagged):
     estimate = Estimate("patch", (8, 8, 1))
