@@ -141,9 +141,9 @@ def explain(
     shows, other classes show, too, and the other half is tried. So may the verifier, which then misjudges the content
     of both; a clean-label attack shows all the same, when the suspects are compared with the rest of their class.
 
-    In the end those unflagged samples are searched whose labels are believed least, in single classes and in all of them
-    together: few poisoned images, those of a second attack, or those that no network has learned form no group of their
-    own, and still share a trigger.
+    In the end those unflagged samples are searched whose labels are believed least, in single classes and in all of
+    them together: few poisoned images, those of a second attack, or those that no network has learned form no group of
+    their own, and still share a trigger.
 
     Args:
         images: uint8 [N,H,W,C].
