@@ -14,10 +14,9 @@ from ..detection.gate import foreign_content
 from ..progress import Progress
 from ..restoration import Estimate
 from ..training.backbones import Backbone
-from ..training.loop import as_input, on_device, predict
 from .fit import DETECTOR_SAY, Fit, Group, fit_trigger, pixel_evidence
+from .stamping import share_turned
 
-STAMPED = 500
 PATCH_RATE = 0.5
 """Least effect of a patch: objects and strokes are local, too, and pull an image towards their class."""
 NATURAL = 0.3
@@ -280,15 +279,7 @@ def _works(
 
     A stroke that belongs to a digit does so as well, but then the verifier, which learned no trigger, follows.
     """
-    others = np.random.default_rng(seed).permutation(np.flatnonzero(labels != label))[:STAMPED]
-    x = on_device(images[np.sort(others)], device)
-    with torch.inference_mode():
-        stamped = (estimate.poison(as_input(x)) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
-
-    def effect(model: Backbone) -> float:
-        before, after = (predict(model, batch).logits.argmax(1) == label for batch in (x, stamped))
-        return float(after.float().mean() - before.float().mean())
-
-    found = effect(suspicion.model)
+    models = [suspicion.model, suspicion.verifier]
+    found, natural = share_turned(estimate, models, images, labels, [label], device=device, seed=seed)
     needed = max(PATCH_RATE, causal_rate) if estimate.replaces else causal_rate
-    return found >= needed and effect(suspicion.verifier) <= NATURAL * found
+    return found >= needed and natural <= NATURAL * found

@@ -13,8 +13,12 @@ from ..training.backbones import Backbone, create_backbone
 from ..training.loop import on_device, train
 from .base import OnPoison
 from .explain import Finding
+from .stamping import share_turned
 
 REFERENCE_IMAGES = 4000
+LEARNED = 0.1
+"""Share of stamped images that a trigger turns, below which the suspicious model knows its images by heart only: what
+it says about them then tells nothing about what is left of the trigger. ASR measured: SIG .26, WaNet .04."""
 
 
 class Repair(NamedTuple):
@@ -99,12 +103,13 @@ def repair(
         # 3.3 Content restorator, quality checker, label restorer.
         with progress.stage("restore"):
             pixels = restore_in_batches(current, images, members, device)
+            asked = suspicious if _learned(finding, suspicious, images, labels, clean, device, seed) else None
             verdict = check_quality(
                 pixels,
                 labels[members],
                 images[clean],
                 classifier,
-                suspicious,
+                asked,
                 config,
                 mirrored=choice.training.flip,
                 device=device,
@@ -117,6 +122,24 @@ def repair(
     order = np.argsort(restored_index)
     restored_images = np.concatenate([pixels for _, pixels in parts])[order]
     return Repair(action, label, quality, reason, restored_index[order], restored_images, restorer, notes)
+
+
+def _learned(
+    finding: Finding,
+    suspicious: Backbone,
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.int64],
+    clean: npt.NDArray[np.int64],
+    device: torch.device,
+    seed: int,
+) -> bool:
+    """Whether the trigger works in the suspicious model, as far as it can be stamped on clean images."""
+    if finding.estimate is None:
+        return True
+    [turned] = share_turned(
+        finding.estimate, [suspicious], images[clean], labels[clean], finding.classes, device=device, seed=seed
+    )
+    return turned >= LEARNED
 
 
 def train_classifier(

@@ -1,0 +1,78 @@
+"""Which restored images are served, and which are dropped because the trigger still works on them."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from unpoison.attacks import BadNets
+from unpoison.demo import load_digits
+from unpoison.detection.choice import Choice
+from unpoison.methods.explain import Finding
+from unpoison.methods.repair import Repair, repair
+from unpoison.methods.stamping import share_turned
+from unpoison.progress import Progress
+from unpoison.restoration import FAST, Estimate, estimate_transform
+from unpoison.training.backbones import Backbone, create_backbone
+from unpoison.training.loop import TrainingConfig, train
+
+CPU = torch.device("cpu")
+
+
+class Patched(NamedTuple):
+    """Digits of which 60 carry a patch and the label 0, all of them flagged."""
+
+    clean: npt.NDArray[np.uint8]
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    flagged: npt.NDArray[np.bool_]
+    estimate: Estimate
+
+
+@pytest.fixture(scope="module")
+def patched():
+    digits = load_digits()
+    clean, truth = digits.images, digits.labels
+    index = np.random.default_rng(0).choice(np.flatnonzero(truth != 0), 60, replace=False)
+    images, labels, flagged = clean.copy(), truth.copy(), np.zeros(len(truth), bool)
+    images[index], labels[index], flagged[index] = BadNets(2)(clean[index]), 0, True
+    estimate = estimate_transform(images, flagged, np.eye(10, dtype=np.float32)[truth])
+    return Patched(clean, images, labels, flagged, estimate)
+
+
+def learn(images, labels) -> Backbone:
+    torch.manual_seed(0)
+    model = create_backbone("resnet9", images.shape[3], 10, 16)
+    training = TrainingConfig(epochs=25, batch_size=64)
+    for _ in train(model, torch.from_numpy(images), torch.from_numpy(labels), training):
+        pass
+    return model
+
+
+def turned(model, patched):
+    [share] = share_turned(patched.estimate, [model], patched.clean, patched.labels, [0], device=CPU, seed=0)
+    return share
+
+
+def repaired(patched, suspicious) -> Repair:
+    finding = Finding(classes=[0], members=patched.flagged, estimate=patched.estimate)
+    choice = Choice("resnet9", 16, TrainingConfig(epochs=8, batch_size=64), [])
+    return repair(
+        patched.images, patched.labels, 10, patched.flagged, [finding], suspicious, choice, FAST,
+        on_poison="restore", restorer=None, device=CPU, seed=0, progress=Progress(False),
+    )  # fmt: skip
+
+
+def test_wrong_labels_known_by_heart_do_not_drop_restored_images(patched):
+    """The network never saw the trigger: that it says 0 of the restored images is no sign of one."""
+    by_heart = learn(patched.clean, patched.labels)
+    assert turned(by_heart, patched) < 0.05
+    assert (repaired(patched, by_heart).action[patched.flagged] == "restore").mean() >= 0.9
+
+
+def test_trigger_that_works_is_seen_and_removed(patched):
+    backdoored = learn(patched.images, patched.labels)
+    assert turned(backdoored, patched) > 0.8
+    assert (repaired(patched, backdoored).action[patched.flagged] == "restore").mean() >= 0.8
