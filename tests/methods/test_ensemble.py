@@ -3,7 +3,7 @@
 import numpy as np
 
 from unpoison.methods.ensemble import _findings, fuse
-from unpoison.methods.explain import Finding
+from unpoison.methods.verdict import Finding
 from unpoison.restoration import Estimate
 
 

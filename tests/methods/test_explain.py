@@ -12,8 +12,9 @@ from unpoison.bench.data import LabelledImages, load_images
 from unpoison.config import PDAutoRConfig
 from unpoison.demo import load_digits
 from unpoison.detection.detector import detect
-from unpoison.methods.explain import Suspicion, explain
+from unpoison.methods.explain import explain
 from unpoison.methods.fit import Group, trigger_odds
+from unpoison.methods.verdict import Suspicion
 from unpoison.progress import Progress
 from unpoison.restoration import Estimate
 from unpoison.training.backbones import Backbone, create_backbone

@@ -10,9 +10,9 @@ import torch
 from unpoison.attacks import BadNets
 from unpoison.demo import load_digits
 from unpoison.detection.choice import Choice
-from unpoison.methods.explain import Finding
 from unpoison.methods.repair import Repair, repair
 from unpoison.methods.stamping import share_turned
+from unpoison.methods.verdict import Finding
 from unpoison.progress import Progress
 from unpoison.restoration import FAST, Estimate, estimate_transform
 from unpoison.training.backbones import Backbone, create_backbone

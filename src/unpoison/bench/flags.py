@@ -9,8 +9,8 @@ import torch
 from ..config import PDAutoRConfig
 from ..detection.detector import learn
 from ..methods.cleaning import Found
-from ..methods.explain import Explanation, Finding
 from ..methods.repair import train_classifier
+from ..methods.verdict import Explanation, Finding
 from ..progress import Progress
 from ..report import ClassEvidence
 from ..restoration import estimate_transform

@@ -28,8 +28,9 @@ from ..verification.models import Verdict, ask, bab_loss
 from ..verification.trigger import Trigger, choose_triggers
 from .base import MethodInfo, register
 from .cleaning import Found, cleaning
-from .explain import Explanation, Suspicion, against_labels, explain, unexplained
+from .explain import explain
 from .repair import train_classifier
+from .verdict import Explanation, Suspicion, against_labels, unexplained
 
 STEERING = 0.5
 """Exponent of the correction of a weight by the odds of success: below 1, since one model's rate is noisy."""

@@ -17,8 +17,8 @@ from ..report import ClassEvidence, Report, versions
 from ..restoration import Restorer
 from ..training.backbones import Backbone
 from .base import OnPoison, Outcome, Run
-from .explain import Explanation
 from .repair import repair
+from .verdict import Explanation
 
 SHOWN_ON = 500
 """Images on which a trigger is stamped to see which pixels it changes."""

@@ -11,7 +11,7 @@ from ..report import ClassEvidence
 from . import bab, pdautor
 from .base import MethodInfo, register
 from .cleaning import Found, cleaning
-from .explain import Explanation, Finding
+from .verdict import Explanation, Finding
 
 AGREEMENT = 0.3
 """Weight of the less suspicious score: what both methods flag comes before what one of them does."""

@@ -14,7 +14,8 @@ from ..config import PDAutoRConfig
 from ..detection.detector import Detection, detect
 from .base import MethodInfo, register
 from .cleaning import Found, cleaning
-from .explain import Suspicion, explain, unexplained
+from .explain import explain
+from .verdict import Suspicion, unexplained
 
 
 def find(

@@ -12,8 +12,8 @@ from ..restoration import RestorationConfig, Restorer, adapt_restorer, check_qua
 from ..training.backbones import Backbone, create_backbone
 from ..training.loop import on_device, train
 from .base import OnPoison
-from .explain import Finding
 from .stamping import share_turned
+from .verdict import Finding
 
 REFERENCE_IMAGES = 4000
 LEARNED = 0.1
