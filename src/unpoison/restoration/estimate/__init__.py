@@ -162,10 +162,10 @@ def _fit_pattern(
         partial = fit(rest, histograms(rest))
         location, scale_here = centre_and_spread(_scores(partial, reference))
         held_out.append((_scores(partial, suspects[fold == number]) - location) / scale_here)
-    scores = torch.cat(held_out)
+        scores = torch.cat(held_out)
+        if 2 * (scores < MIN_SEPARATION).sum() >= len(suspects):
+            return Estimate("none", estimate.shape)
     location, width = centre_and_spread(scores)
-    if location < MIN_SEPARATION:
-        return Estimate("none", estimate.shape)
     return estimate.set(
         calibration=torch.stack([centre, spread, centre + location * spread, spread * width.clamp_min(0.5)])
     )

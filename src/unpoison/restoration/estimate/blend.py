@@ -6,6 +6,8 @@ locates a and b much better than mean and variance do. Fine structure is taken f
 of the cosine transform, where it stands far above the noise.
 """
 
+import functools
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -76,6 +78,7 @@ def find_scale(flagged: Tensor, clean: Tensor, false_positives: float, seed: int
     chosen = torch.randperm(len(flagged), generator=torch.Generator().manual_seed(seed))[:_PIXELS]
     flagged, clean = flagged[chosen], clean[chosen]
 
+    @functools.cache
     def fit(scale: float, pixels: int = _PIXELS) -> float:
         likelihood, _ = shift_likelihood(flagged[:pixels], clean[:pixels], scale, false_positives)
         return float(likelihood.max(1).values.mean())

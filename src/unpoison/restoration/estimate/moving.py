@@ -71,8 +71,11 @@ def _recurring(
     Args:
         start: where the first bin of grey levels starts: values at the border of two bins fall into either.
     """
-    codes, usual = _codes(suspects, start), _codes(reference, start)
-    (windows, share), (known, expected) = _shares(codes), _shares(usual)
+    codes = _codes(suspects, start)
+    windows, share = _shares(codes)
+    if share.max() < MIN_EXCESS:
+        return 0.0, np.zeros(codes.shape, bool)
+    known, expected = _shares(_codes(reference, start))
     place = np.searchsorted(known, windows).clip(max=len(known) - 1)
     excess = share - np.where(known[place] == windows, expected[place], 0)
     best = int(excess.argmax())
