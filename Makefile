@@ -23,7 +23,7 @@ test: $(VENV)/.installed-dev lint
 
 # Every table and figure, with next to no images; UNPOISON_DATA names their folder.
 smoke: $(VENV)/.installed-dev
-	$(BIN)/unpoison bench all --scale smoke --out build/smoke
+	$(BIN)/unpoison bench all --scale smoke --jobs 2 --out build/smoke
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -5,9 +5,11 @@ import dataclasses
 import io
 import json
 import os
+import time
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from unpoison import metrics
@@ -298,6 +300,7 @@ def test_interrupted_experiment_continues(tmp_path, monkeypatch):
 
         def __init__(self, target, args):
             self.target, self.args = target, args
+            self.sentinel = self
 
         def start(self):
             type(self).calls += 1
@@ -311,6 +314,7 @@ def test_interrupted_experiment_continues(tmp_path, monkeypatch):
 
     monkeypatch.setattr(runner, "images_file", lambda name, split: None)
     monkeypatch.setattr(processes.multiprocessing.get_context("spawn"), "Process", AtOnce, raising=False)
+    monkeypatch.setattr(processes.connection, "wait", lambda sentinels: sentinels)
     lines = []
     arguments = {"scale": "smoke", "out": tmp_path, "seeds": (0, 1), "measure": fake, "say": lines.append}
     with pytest.raises(UnpoisonError, match="run again to repeat only these"):
@@ -334,7 +338,32 @@ def test_interrupted_experiment_continues(tmp_path, monkeypatch):
         runner.run_experiment("pdautor-table9", **arguments, rows=["svhn"])
 
 
+def meet(folder):
+    """Waits until it is called in two processes at a time."""
+    (folder / str(os.getpid())).touch()
+    deadline = time.monotonic() + 120
+    while len(list(folder.iterdir())) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return {"met": len(list(folder.iterdir())), "threads": torch.get_num_threads()}
+
+
+def test_jobs_run_side_by_side_and_share_the_threads(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    place = tmp_path / "place"
+    place.mkdir()
+    lines = []
+    tasks = [processes.Task(name, tmp_path / name, lambda: place, meet) for name in ("one", "two")]
+    assert processes.measure_each(tasks, "tasks", lines.append, jobs=2) == []
+    for task in tasks:
+        assert processes.read_json(task.path) == {"met": 2, "threads": 1}
+    assert ["left: 1" in line for line in lines] == [True, False]
+
+
 def test_command_refuses_options_of_the_other_kind(capsys):
+    assert main(["bench", "ours", "--jobs", "0"]) == 2
+    assert "jobs must be at least 1" in capsys.readouterr().err
+    assert main(["bench", "bab", "--jobs", "2"]) == 2
+    assert "--jobs is not for bab" in capsys.readouterr().err
     assert main(["bench", "core", "--scale", "cpu"]) == 2
     assert "--scale is not for core" in capsys.readouterr().err
     assert main(["bench", "ours", "--preset", "fast"]) == 2

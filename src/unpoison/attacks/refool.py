@@ -4,7 +4,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torchvision.transforms.functional import gaussian_blur
 
 from ..errors import ConfigError
 from .base import Attack, Images, Labels, draw_other, rng_of
@@ -100,6 +99,9 @@ def _out_of_focus(
     reflection: torch.Tensor, background: torch.Tensor, alpha: float, scale: float, rng: np.random.Generator
 ) -> torch.Tensor:
     """A blurred reflection [1,C,H,W], darkened where it would overexpose and towards the borders."""
+    # Takes a second to import, which all other attacks would pay for.
+    from torchvision.transforms.functional import gaussian_blur
+
     height, width = reflection.shape[2:]
     sigma = rng.uniform(*SIGMA) * scale
     # Twice the deviation to each side, as published; a reflection of the borders needs a kernel below twice the side.

@@ -1,12 +1,17 @@
-"""Measures one thing after the other, each in a process of its own, and says how long the rest will take."""
+"""Measures things, each in a process of its own, and says how long the rest will take."""
 
 import json
 import multiprocessing
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from multiprocessing import connection
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
+
+import torch
 
 from ..data.files import publish_bytes
 from ..errors import UnpoisonError
@@ -27,43 +32,61 @@ class Task(NamedTuple):
     """A function of a module, called in the process of its own."""
 
 
-def measure_each(tasks: Sequence[Task], unit: str, say: Say) -> list[str]:
+class _Running(NamedTuple):
+    task: Task
+    process: SpawnProcess
+    began: float
+
+    @classmethod
+    def start(cls, task: Task, jobs: int) -> Self:
+        # A process of its own: its peak memory is that of this task alone, and its crash ends nothing else.
+        process = multiprocessing.get_context("spawn").Process(
+            target=_measure_into, args=(task.name, task.measure, task.prepare(), task.path, jobs)
+        )
+        process.start()
+        return cls(task, process, time.perf_counter())
+
+
+def measure_each(tasks: Sequence[Task], unit: str, say: Say, jobs: int = 1) -> list[str]:
     """Writes one file per task, at once when it is done; returns the names of those that failed.
 
     Args:
         unit: what a task is called in the lines of progress, in the plural.
         say: takes one line per task.
+        jobs: how many are measured at a time, each with its share of the threads.
     """
     failed: list[str] = []
     start = time.perf_counter()
-    for number, task in enumerate(tasks, 1):
-        began = time.perf_counter()
-        # A process of its own: its peak memory is that of this task alone, and its crash ends nothing else.
-        process = multiprocessing.get_context("spawn").Process(
-            target=_measure_into, args=(task.name, task.measure, task.prepare(), task.path)
-        )
-        process.start()
-        try:
-            process.join()
-        except KeyboardInterrupt:
-            # A terminal has interrupted it, too: it has a moment to remove what is temporary.
-            process.join(_GRACE_SECONDS)
-            process.terminate()
-            raise
-        if process.exitcode:
-            failed.append(task.name)
-        now = time.perf_counter()
-        left = len(tasks) - number
-        outcome = f"failed with exit code {process.exitcode}" if process.exitcode else "done"
-        say(
-            f"{task.name}: {outcome} in {now - began:.0f} s; "
-            f"{unit} left: {left}, about {(now - start) / number * left / 60:.0f} min"
-        )
+    waiting, running = deque(tasks), list[_Running]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                running.append(_Running.start(waiting.popleft(), jobs))
+            ended = connection.wait([entry.process.sentinel for entry in running])
+            for entry in [entry for entry in running if entry.process.sentinel in ended]:
+                running.remove(entry)
+                task, process, began = entry
+                process.join()
+                if process.exitcode:
+                    failed.append(task.name)
+                now, left = time.perf_counter(), len(waiting) + len(running)
+                outcome = f"failed with exit code {process.exitcode}" if process.exitcode else "done"
+                say(
+                    f"{task.name}: {outcome} in {now - began:.0f} s; "
+                    f"{unit} left: {left}, about {(now - start) / (len(tasks) - left) * left / 60:.0f} min"
+                )
+    except KeyboardInterrupt:
+        # A terminal has interrupted them, too: they have a moment to remove what is temporary.
+        for entry in running:
+            entry.process.join(_GRACE_SECONDS)
+            entry.process.terminate()
+        raise
     return failed
 
 
-def _measure_into(name: str, measure: Callable[[Any], dict[str, Any]], prepared: Any, path: Path) -> None:
+def _measure_into(name: str, measure: Callable[[Any], dict[str, Any]], prepared: Any, path: Path, jobs: int) -> None:
     """Runs in a process of its own; errors of the package show as one line."""
+    torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
     try:
         result = measure(prepared)
     except UnpoisonError as error:

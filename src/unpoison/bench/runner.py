@@ -38,6 +38,7 @@ def run_experiment(
     seeds: Sequence[int] | None = None,
     rows: Sequence[str] | None = None,
     force: bool = False,
+    jobs: int = 1,
     say: Say = lambda line: None,
     measure: Callable[[Job], dict[str, Any]] | None = None,
 ) -> Path:
@@ -52,6 +53,7 @@ def run_experiment(
         seeds: the scale's when None.
         rows: measures only rows that match one of these names, in which * stands for anything; the table has all.
         force: whether to measure runs again.
+        jobs: how many runs are measured at a time, each with its share of the threads.
         say: takes one line of progress per run.
         measure: how a run is measured; a function of a module. `measure_run` when None.
 
@@ -59,12 +61,14 @@ def run_experiment(
         The Markdown file.
 
     Raises:
-        ConfigError: name, scale or device is unknown, or no row matches.
+        ConfigError: name, scale or device is unknown, no row matches, or there are no jobs.
         DatasetError: the images are missing.
         UnpoisonError: runs failed; the others are in the table.
     """
     experiment, size = get_experiment(name), get_scale(scale)
     checked_device(device)
+    if jobs < 1:
+        raise ConfigError(f"jobs must be at least 1, got {jobs}")
     lines, chosen = experiment.lines(size), tuple(dict.fromkeys(seeds or size.seeds))
     wanted = [line for line in lines if rows is None or any(fnmatchcase(line.row, row) for row in rows)]
     if not wanted:
@@ -81,7 +85,7 @@ def run_experiment(
         return run, device
 
     tasks = [Task(files[run].stem, files[run], partial(job, run), measure or measure_run) for run in todo]
-    failed = measure_each(tasks, "runs", say)
+    failed = measure_each(tasks, "runs", say, jobs)
     measured = [
         Measured(line, {seed: read_json(folder / "runs" / line.run.with_seed(seed).file) for seed in chosen})
         for line in lines

@@ -36,6 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Path("benchmarks/results"),
         help="folder of the results (default: %(default)s)",
     )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="runs measured side by side, each with its share of the CPU's threads; not for core and bab (default: 1)",
+    )
     parser.add_argument("--preset", help="of core and bab: paper, default or fast (default: default)")
     parser.add_argument("--force", action="store_true", help="measure again what is there already")
     parser.add_argument(
@@ -50,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     by_rows = arguments.name in SUITE_NAMES
-    for option in ("scale",) if by_rows else ("preset", "downstream"):
+    for option in ("scale", "jobs") if by_rows else ("preset", "downstream"):
         if getattr(arguments, option) is not None:
             raise ConfigError(f"--{option} is not for {arguments.name}: leave it out")
     try:
@@ -97,6 +103,7 @@ def _run_experiments(arguments: argparse.Namespace) -> None:
             seeds=arguments.seed,
             rows=arguments.rows,
             force=arguments.force,
+            jobs=1 if arguments.jobs is None else arguments.jobs,
             say=_say(arguments),
         )
         show(arguments, path.read_text(), json.loads(path.with_suffix(".json").read_text()))
