@@ -57,6 +57,7 @@ def measure_each(tasks: Sequence[Task], unit: str, say: Say, jobs: int = 1) -> l
     """
     failed: list[str] = []
     start = time.perf_counter()
+    jobs = min(jobs, len(tasks))
     waiting, running = deque(tasks), list[_Running]()
     try:
         while waiting or running:
