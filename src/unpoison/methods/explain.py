@@ -21,7 +21,7 @@ DOUBTED = 16
 """So many samples of a class whose labels are believed least are searched for a trigger. Measured: of 30 blended images
 of CIFAR-10, 11 are among them, and 14 among the first 24; where clean ones are more, no trigger is found."""
 SEARCHED = 50
-"""So many classes are searched, those first whose most doubted samples are doubted most: each takes a second or two."""
+"""So many classes are searched, those first whose most doubted samples are doubted most: each takes about 2 s."""
 FURTHER, FOREIGN = 8, 0.5
 """Such a trigger needs so many further samples that show it, with so much foreign content: nobody chose those for what
 the verifier says. Measured: poison has .59 and more."""
