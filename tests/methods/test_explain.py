@@ -29,7 +29,7 @@ def explanation(dataset):
     return explain(seen.images, seen.labels, Suspicion.of(detection, seen.labels), config.causal_rate, **common)
 
 
-def explanation_of(given, seen, flagged, content=None, model=None, doubt=None):
+def explanation_of(given, seen, flagged, content=None, model=None, doubt=None, activations=None):
     """Explains flags of class 0 that a detector could have raised, with what its verifiers say about the content."""
     network = create_backbone("conv5", 3, 10, 8)
     content = given.clean_label if content is None else content
@@ -41,6 +41,7 @@ def explanation_of(given, seen, flagged, content=None, model=None, doubt=None):
         probabilities=np.eye(10, dtype=np.float32)[content],
         content=np.zeros(len(seen), np.float32),
         doubt=doubt,
+        activations=activations,
         model=model or network,
         verifier=network,
     )
@@ -158,6 +159,7 @@ def test_what_the_signs_of_a_class_share_is_no_trigger():
         probabilities=np.eye(43, dtype=np.float32)[signs.labels],
         content=np.zeros(len(own), np.float32),
         doubt=None,
+        activations=None,
         model=resembling((signs.images[own].mean(0) - signs.images[~own].mean(0)).astype(np.float32) / 255, 1, 43),
         verifier=network,
     )
@@ -196,6 +198,24 @@ def test_second_attack_is_found_among_the_doubted():
     found = explanation_of(given, seen, patched, doubt=doubt_about(given.poisoned))
     assert [finding.estimate.kind for finding in found.findings] == ["patch", "blend"]
     assert ((found.score > 0) == given.poisoned).mean() > 0.99
+
+
+@pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
+@pytest.mark.parametrize("obeyed", [True, False])
+def test_second_attack_that_was_learned_is_found_in_what_is_left_of_the_class(obeyed):
+    top_left = BadNets(corner="top left")
+    given = PoisonedDataset(load_images("cifar10", "train", per_class=200), [BadNets(), top_left], rate=0.05)
+    seen = LabelledImages.of(given)
+    first = given.poisoned & (seen.images[:, -3:, -3:] > 245).all((1, 2, 3))
+    second = given.poisoned & ~first
+    activations = torch.from_numpy(np.random.default_rng(0).normal(size=(len(seen), 8)) + 12 * second[:, None])
+    model = obedient(top_left) if obeyed else None
+    found = explanation_of(given, seen, first, model=model, activations=activations.float())
+    flagged = found.score > 0
+    assert flagged[first].mean() > 0.95
+    assert flagged[second].mean() > 0.95 if obeyed else not flagged[second].any()
+    assert flagged[~given.poisoned].mean() < 0.01
+    assert len(found.findings) == 1 + obeyed
 
 
 @pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")

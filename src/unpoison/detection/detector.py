@@ -50,6 +50,8 @@ class Detection:
     """float32 [N,K], the verdict of such classifiers on every sample; None for "svd"."""
     doubt: Tensor | None
     """float32 [N], how little each label is believed, see `unpoison.detection.doubt`; None for "svd"."""
+    activations: Tensor | None
+    """float32 [N,D], E1 whitened within the classes; None for "svd"."""
     choice: Choice
 
 
@@ -130,7 +132,7 @@ def _detect_by_svd(
     kind = np.full(len(y), "backdoor")
     return Detection(
         score=score, threshold=threshold, flagged=flagged, kind=kind, classes=classes, suspects={}, verifier=None,
-        probabilities=None, doubt=None,
+        probabilities=None, doubt=None, activations=None,
         **common,
     )  # fmt: skip
 
@@ -211,5 +213,6 @@ def _detect_by_mixture(
         )
     return Detection(
         score=score, threshold=0.0, flagged=score > 0, kind=kind, classes=classes, suspects=suspects,
-        verifier=verifier, probabilities=probabilities, doubt=doubted, **common,
+        verifier=verifier, probabilities=probabilities, doubt=doubted, activations=activations,
+        **common,
     )  # fmt: skip

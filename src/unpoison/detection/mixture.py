@@ -59,12 +59,12 @@ def least_share(count: int) -> float:
     return max(LEAST_SHARE, LEAST_COUNT / count)
 
 
-def minority_split(whitened: Tensor, losses: Tensor) -> Split:
+def minority_split(whitened: Tensor, losses: Tensor | None = None) -> Split:
     """The clearest split of a class into a majority and a minority, which is inside.
 
-    EM starts from the tenth of the samples at either end of the top singular directions, and from the tenth with the
-    highest loss in the first third of the epochs: a backdoor that is learned slowly hides among natural variation,
-    but is learned late (the paper's observation 2).
+    EM starts from the tenth of the samples at either end of the top singular directions, and, where losses are given,
+    from the tenth with the highest in the first third of the epochs: a backdoor that is learned slowly hides among
+    natural variation, but is learned late (the paper's observation 2).
 
     Args:
         whitened: float32 [n,F].
@@ -74,9 +74,9 @@ def minority_split(whitened: Tensor, losses: Tensor) -> Split:
     _, _, directions = torch.linalg.svd(centred, full_matrices=False)
     projections = centred @ directions[: min(DIRECTIONS, len(directions))].T
     ends = torch.cat([projections, -projections], 1).T
-    early = losses[:, : max(1, losses.shape[1] // 3)].sum(1, keepdim=True).T
-    starts = torch.cat([ends, early])
-    split = fit_split(whitened, starts >= starts.quantile(0.9, dim=1, keepdim=True))
+    if losses is not None:
+        ends = torch.cat([ends, losses[:, : max(1, losses.shape[1] // 3)].sum(1, keepdim=True).T])
+    split = fit_split(whitened, ends >= ends.quantile(0.9, dim=1, keepdim=True))
     return split if split.share <= 0.5 else split.swapped()
 
 

@@ -212,6 +212,7 @@ def _explained(
         # Where the verifier was taught the label, its agreement says nothing.
         content=np.where(credible, 0, against_labels(probabilities, labels)),
         doubt=None,
+        activations=None,
         model=model,
         verifier=verifier,
     )

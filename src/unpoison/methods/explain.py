@@ -6,8 +6,10 @@ from typing import TypeGuard
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from ..detection.gate import foreign_content
+from ..detection.mixture import LEAST_COUNT, minority_split
 from ..progress import Progress
 from .fit import DETECTOR_SAY, Fit, Group, fit_trigger, pixel_evidence
 from .stamping import share_turned
@@ -24,7 +26,7 @@ SEARCHED = 50
 """So many classes are searched, those first whose most doubted samples are doubted most: each takes about 2 s."""
 FURTHER, FOREIGN = 8, 0.5
 """Such a trigger needs so many further samples that show it, with so much foreign content: nobody chose those for what
-the verifier says. Measured: poison has .59 and more."""
+the verifier says. A further cluster of a poisoned class needs as much. Measured: poison has .59 and more."""
 SURELY_FOREIGN = 0.7
 """Where the rest of a class has more foreign content than this, the rest is the poison, and the suspects share what the
 class looks like. Less may be the mistake of a verifier that has learned the wrong half. Measured: clean aeroplanes
@@ -49,6 +51,8 @@ def explain(
     shows, other classes show, too, and the other half is tried. So may the verifier, which then misjudges the content
     of both; a clean-label attack shows all the same, when the suspects are compared with the rest of their class.
 
+    What is left of a poisoned class may hold another cluster, which carries another trigger that was learned, too.
+
     In the end those unflagged samples are searched whose labels are believed least, in single classes and in all of
     them together: few poisoned images, those of a second attack, or those that no network has learned form no group of
     their own, and still share a trigger.
@@ -62,6 +66,8 @@ def explain(
     search = _Search(images, labels, suspicion, causal_rate, device, seed, progress)
     search.suspected_parts()
     search.gated_classes()
+    if suspicion.activations is not None:
+        search.further_clusters(suspicion.activations)
     if suspicion.doubt is not None:
         search.doubted_samples(suspicion.doubt)
     return Explanation(score=search.score, kind=search.kind, findings=search.findings)
@@ -90,9 +96,9 @@ class _Search:
         for label, suspects in self.suspicion.suspects.items():
             if self._foreign((self.labels == label) & ~suspects) > SURELY_FOREIGN:
                 continue
-            one = self._group([label], suspects, np.where(suspects, DETECTOR_SAY, -DETECTOR_SAY).astype(np.float32))
+            one = self._part(label, suspects)
             found = self._fit(one)
-            if not self._works(label, found):
+            if not self._works(found, label):
                 found = self._fit_clean_label(label, one)
             if found is not None:
                 self._conclude([label], one, found)
@@ -119,6 +125,22 @@ class _Search:
             one = self._group([label], self.flagged, self.odds)
             self._conclude([label], one, self._fit(one) or self._fit_clean_label(label, one))
 
+    def further_clusters(self, activations: Tensor) -> None:
+        """What is left of poisoned classes, by activations float32 [N,D]: several attacks may share a class."""
+        for label in sorted({label for finding in self.findings for label in finding.classes}):
+            rest = self._unflagged([label])
+            if len(rest) < 2 * LEAST_COUNT:
+                continue
+            split = minority_split(activations[torch.from_numpy(rest).to(activations.device)])
+            suspects = np.zeros_like(self.flagged)
+            suspects[rest[(split.log_ratio > 0).cpu().numpy()]] = True
+            if self._foreign(suspects) < FOREIGN:
+                continue
+            found = self._fit_once(self._part(label, suspects).without(self.score > 0))
+            if self._works(found, label):
+                self._believe(found)
+                self.findings.append(Finding(classes=[label], members=self._shown(found), estimate=found.estimate))
+
     def doubted_samples(self, doubt: npt.NDArray[np.float32]) -> None:
         """Unflagged samples whose labels are believed least, by doubt float32 [N]."""
         present = np.unique(self.labels).tolist()
@@ -128,8 +150,7 @@ class _Search:
             found = self._fit_doubted(classes, doubt)
             if found is not None:
                 self._believe(found)
-                shown = np.zeros_like(self.flagged)
-                shown[found.members[found.score > 0]] = True
+                shown = self._shown(found)
                 carrying = np.unique(self.labels[shown]).tolist()
                 self.findings.append(Finding(classes=carrying, members=shown, estimate=found.estimate))
 
@@ -137,6 +158,10 @@ class _Search:
         inside = np.isin(self.labels, classes)
         content, probabilities = self.suspicion.content, self.suspicion.probabilities
         return Group(self.images, inside, suspects & inside, odds, content, probabilities)
+
+    def _part(self, label: int, suspects: npt.NDArray[np.bool_]) -> Group:
+        """A class of which a part is suspected."""
+        return self._group([label], suspects, np.where(suspects, DETECTOR_SAY, -DETECTOR_SAY).astype(np.float32))
 
     def _foreign(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> float:
         probabilities, labels = self.suspicion.probabilities[chosen], self.labels[chosen]
@@ -156,16 +181,14 @@ class _Search:
 
     def _fit_rest(self, first: Fit) -> Fit | None:
         """A second trigger, shared by the suspects that the first one leaves; those that it explains are left out."""
-        explained = np.zeros_like(self.flagged)
-        explained[first.members[first.score > 0]] = True
-        found = self._fit(first.group.without(explained))
+        found = self._fit(first.group.without(self._shown(first)))
         return found if found is not None and found.shared else None
 
     def _fit_clean_label(self, label: int, one: Group) -> Fit | None:
         """Takes the content of the class to be what the label says."""
         as_labelled = np.eye(self.suspicion.probabilities.shape[1], dtype=np.float32)[self.labels]
         found = self._fit(one._replace(probabilities=as_labelled))
-        return found if self._works(label, found) else None
+        return found if self._works(found, label) else None
 
     def _fit_doubted(self, classes: list[int], doubt: npt.NDArray[np.float32]) -> Fit | None:
         """A trigger of the most doubted unflagged samples, which others of foreign content clearly show, too."""
@@ -186,7 +209,7 @@ class _Search:
     def _unflagged(self, classes: list[int]) -> npt.NDArray[np.int64]:
         return np.flatnonzero(np.isin(self.labels, classes) & (self.score <= 0))
 
-    def _works(self, label: int, found: Fit | None) -> TypeGuard[Fit]:
+    def _works(self, found: Fit | None, label: int) -> TypeGuard[Fit]:
         """Whether the suspects share it, and stamping it makes the suspicious model say `label` of other images.
 
         A stroke that belongs to a digit does so as well, but then the verifier, which learned no trigger, follows.
@@ -205,6 +228,12 @@ class _Search:
         needed = max(PATCH_RATE, self.causal_rate) if found.estimate.replaces else self.causal_rate
         return obeyed >= needed and natural <= NATURAL * obeyed
 
+    def _shown(self, found: Fit) -> npt.NDArray[np.bool_]:
+        """The samples, bool [N], that carry a trigger."""
+        shown = np.zeros_like(self.flagged)
+        shown[found.members[found.score > 0]] = True
+        return shown
+
     def _believe(self, found: Fit) -> None:
         self.score[found.members], self.kind[found.members] = found.score, "backdoor"
 
@@ -217,7 +246,7 @@ class _Search:
             if second is not None:
                 self._believe(second)
                 first = first.copy()
-                first[second.members[second.score > 0]] = False
+                first[self._shown(second)] = False
                 self.findings.append(Finding(classes=classes, members=group.inside & ~first, estimate=second.estimate))
         shown = first & (self.score > 0)
         self.findings.append(Finding(classes=classes, members=shown, estimate=found and found.estimate))

@@ -69,6 +69,8 @@ class Suspicion(NamedTuple):
     """float32 [N], log-odds that the content is not of the labelled class; 0 where nobody knows."""
     doubt: npt.NDArray[np.float32] | None
     """float32 [N], how little each label is believed; None where nobody has watched."""
+    activations: Tensor | None
+    """float32 [N,D], of `model`, whitened within the classes; None where nobody has watched."""
     model: Backbone
     """Trained on everything: it obeys the trigger."""
     verifier: Backbone
@@ -89,6 +91,7 @@ class Suspicion(NamedTuple):
             probabilities=probabilities.numpy(),
             content=against_labels(probabilities, labels),
             doubt=detection.doubt.cpu().numpy(),
+            activations=detection.activations,
             model=detection.model,
             verifier=detection.verifier,
         )
