@@ -23,7 +23,7 @@ DOUBTED = 16
 """So many samples of a class whose labels are believed least are searched for a trigger. Measured: of 30 blended images
 of CIFAR-10, 11 are among them, and 14 among the first 24; where clean ones are more, no trigger is found."""
 SEARCHED = 50
-"""So many classes are searched, those first whose most doubted samples are doubted most: each takes about 2 s."""
+"""So many classes are searched, those first whose most doubted samples are doubted most: each takes 2 or 3 s."""
 FURTHER, FOREIGN = 8, 0.5
 """Such a trigger needs so many further samples that show it, with so much foreign content: nobody chose those for what
 the verifier says. A further cluster of a poisoned class needs as much. Measured: poison has .59 and more."""
@@ -60,8 +60,8 @@ def explain(
     Args:
         images: uint8 [N,H,W,C].
         labels: int64 [N].
-        causal_rate: a trigger found in a class that is not gated, or by comparison with its rest alone, counts when
-            stamping it turns this fraction of other images into the class.
+        causal_rate: a trigger found in a class that is not gated, in a further cluster, or by comparison with the rest
+            of its class alone, counts when stamping it turns this fraction of other images into the class.
     """
     search = _Search(images, labels, suspicion, causal_rate, device, seed, progress)
     search.suspected_parts()
