@@ -19,7 +19,7 @@ from torch.func import functional_call, stack_module_state
 
 from unpoison.bench.machine import machine_facts
 from unpoison.training.backbones import create_backbone
-from unpoison.training.loop import autocast
+from unpoison.training.precision import autocast
 
 BATCH, STEPS, ROUNDS, WIDTH, CLASSES = 128, 8, 5, 32, 11
 

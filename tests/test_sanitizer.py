@@ -6,6 +6,7 @@ from pathlib import Path
 import datasets
 import numpy as np
 import pytest
+import torch
 from datasets.fingerprint import Hasher
 from PIL import Image
 
@@ -77,6 +78,16 @@ def test_restorers_weights_decide_the_key(pairs, cache, tmp_path):
         Sanitizer("corner", restorer=FakeRestorer(weights)).export(pairs, tmp_path / "out")
     assert len(list(cache.glob("runs/*"))) == 2
     assert (tmp_path / "out" / "restorer" / "model.safetensors").read_bytes() == b"a"
+
+
+def test_precision_and_device_decide_the_key(pairs, cache, monkeypatch):
+    for precision in ("fp32", "bf16", "fp32"):
+        monkeypatch.setattr("unpoison.sanitizer.precision_of", lambda device, precision=precision: precision)
+        Sanitizer("corner", device="cpu").fit(pairs)
+    assert len(list(cache.glob("runs/*"))) == 2
+    monkeypatch.setattr("unpoison.sanitizer.best_device", lambda: torch.device("cuda"))
+    Sanitizer("corner").fit(pairs)  # the method of the tests computes nothing on it
+    assert len(list(cache.glob("runs/*"))) == 3
 
 
 def test_store_is_shared_between_runs(pairs, cache):

@@ -40,6 +40,7 @@ from .pictures import Pictures
 from .progress import Progress
 from .report import THIN, Report
 from .training.devices import best_device, checked_device
+from .training.precision import precision_of
 from .training.threads import free_cores
 
 if TYPE_CHECKING:
@@ -203,15 +204,12 @@ class Sanitizer:
         if isinstance(self.restorer, str) and restorer is not None and restorer.origin is not None:
             # A branch may move on; copies of this object in other processes stay with the commit.
             self.restorer = restorer.origin
-        key = cache_key(
-            content=found.digest,
-            method=self.method,
-            config=self.config,
-            on_poison=self.on_poison,
-            restorer=None if restorer is None else _restorer_digest(restorer),
-            seed=self.seed,
-            version=importlib.metadata.version("unpoison"),
-        )
+        device = self.device or best_device()
+        key = self._key(found, restorer, device)
+        if in_worker and not is_complete(self.cache_dir / "runs" / key):
+            # A worker cannot compute on an accelerator, but what was cleaned there it serves.
+            device = torch.device("cpu")
+            key = self._key(found, restorer, device)
         folder = self.cache_dir / "runs" / key
         if is_complete(folder):
             _logger.info("this was cleaned before: %s", folder)
@@ -229,7 +227,6 @@ class Sanitizer:
                     remove_leftovers(place)
             store = self._store(view, found, workers, progress)
             if not (folder / "outcome").is_dir():
-                device = torch.device("cpu") if in_worker else self.device or best_device()
                 self._run(folder, view, store, found, restorer, device, progress)
             self._publish(folder, view, store, found, progress)
             _logger.info("the result lies in %s", folder)
@@ -237,6 +234,20 @@ class Sanitizer:
         with telling_what_is_kept(self.cache_dir, folder, self._store_folder(found)):
             build_once(self.cache_dir, key, lambda: is_complete(folder), build)
         return Cleaned(folder)
+
+    def _key(self, found: Survey, restorer: "Restorer | None", device: torch.device) -> str:
+        """Of all that decides the result."""
+        return cache_key(
+            content=found.digest,
+            method=self.method,
+            config=self.config,
+            on_poison=self.on_poison,
+            restorer=None if restorer is None else _restorer_digest(restorer),
+            device=device.type,
+            precision=precision_of(device),
+            seed=self.seed,
+            version=importlib.metadata.version("unpoison"),
+        )
 
     def _store_folder(self, found: Survey) -> Path:
         return self.cache_dir / "stores" / cache_key(content=found.digest, max_size=MAX_SIZE, format=FORMAT)

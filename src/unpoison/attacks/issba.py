@@ -10,7 +10,8 @@ from ..data.pixels import with_channels
 from ..data.store import resize
 from ..errors import ConfigError
 from ..training.backbones import conv_bn_relu
-from ..training.loop import as_input, autocast
+from ..training.loop import as_input
+from ..training.precision import autocast
 from .base import Attack, Images, Labels
 
 LARGEST, WIDTH, CODE_SIDE = 32, 16, 8

@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from ..training.precision import precision_of
+
 PACKAGE = Path(__file__).parents[1]
 MB = 1e6
 
@@ -26,6 +28,8 @@ def machine_facts(device: torch.device) -> dict[str, Any]:
         "torch": torch.__version__,
         "unpoison": importlib.metadata.version("unpoison"),
         "cpu_count": os.cpu_count(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "precision": precision_of(device),
         "torch_threads": torch.get_num_threads(),
         "load_average": round(os.getloadavg()[0], 2),
         "device": device.type,

@@ -16,6 +16,7 @@ from ..progress import Progress
 from ..report import ClassEvidence, Report, versions
 from ..restoration import Restorer
 from ..training.backbones import Backbone
+from ..training.precision import precision_of
 from .base import OnPoison, Outcome, Run
 from .repair import repair
 from .verdict import Explanation
@@ -102,9 +103,15 @@ def cleaning(name: str, find: Find) -> Run:
                 "chosen": None if choice is None else _facts(choice),
                 "on_poison": on_poison,
                 "device": str(device),
+                "precision": precision_of(device),
                 "seed": seed,
             },
-            notes=[*found.notes, *(finding.describe() for finding in findings), *repaired.notes],
+            notes=[
+                f"precision: {precision_of(device)}, as fits this {device.type}",
+                *found.notes,
+                *(finding.describe() for finding in findings),
+                *repaired.notes,
+            ],
             versions=versions(),
             votes=np.zeros((0, 0), np.bool_) if found.votes is None else found.votes,
         )

@@ -7,7 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..progress import Stage
-from ..training.loop import as_input, autocast
+from ..training.loop import as_input
+from ..training.precision import autocast
+from ..training.threads import follow_load
 from .config import RestorationConfig
 from .networks import Generator, MultiGranularityDiscriminator
 from .restorer import Restorer
@@ -63,6 +65,7 @@ def train_cyclegan(
 
     r.train()
     for step in range(steps):
+        follow_load()
         x, clean_x = draw(flagged), draw(clean)
         with autocast(device):
             fake_clean, fake_poisoned = r(x), g_p(clean_x)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..progress import Stage
 from ..training.loop import as_input
+from ..training.threads import follow_load
 from .config import RestorationConfig
 from .estimate import Estimate
 from .restorer import Restorer
@@ -61,6 +62,7 @@ class Pairs:
         own = copy.deepcopy(restorer.estimate.state_dict())
         restorer.generator.train()
         for step in range(steps):
+            follow_load()
             if others is not None:
                 restorer.estimate.load_state_dict(others().state_dict())
             stamped, x = self._pair(restorer, self._rng.choice(self._clean, size))

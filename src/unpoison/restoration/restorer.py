@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from .. import hub
 from ..errors import RestorerError
-from ..training.loop import as_input, autocast
+from ..training.loop import as_input
+from ..training.precision import autocast
 from .card import Card
 from .estimate import KINDS, Estimate, Kind
 from .networks import Generator

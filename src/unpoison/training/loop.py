@@ -1,4 +1,4 @@
-"""The one training loop: uint8 images in memory, channels_last, bf16 autocast, batches gathered by index."""
+"""The one training loop: uint8 images in memory, channels_last, the device's precision, batches gathered by index."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -12,6 +12,8 @@ from torch import Tensor
 
 from ..errors import ConfigError
 from .backbones import Backbone
+from .precision import autocast
+from .threads import follow_load
 
 EVAL_BATCH = 512
 
@@ -62,10 +64,6 @@ def as_input(images: Tensor) -> Tensor:
     return images.permute(0, 3, 1, 2).float().div_(255)
 
 
-def autocast(device: torch.device) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16)
-
-
 Loss = Callable[[Backbone, Tensor, Tensor, Tensor], Tensor]
 """Maps a model, float images [B,C,H,W] in 0..1, labels int64 [B] and positions int64 [B] to a scalar."""
 
@@ -111,6 +109,7 @@ def train(
         total = torch.zeros((), device=device)
         # The last incomplete batch is left out: batch norm on a few images would be noise.
         for index in order[: steps * batch].view(steps, batch):
+            follow_load()
             index = index.to(device)
             x = as_input(images[index])
             if flips is not None:
@@ -163,6 +162,7 @@ def predict(model: Backbone, images: Tensor) -> Prediction:
     model.eval()
     features, logits = [], []
     for chunk in torch.split(images, EVAL_BATCH):
+        follow_load()
         with autocast(images.device):
             activations = model.forward_features(as_input(chunk))
         features.append(activations.float())

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..training.backbones import Backbone
-from ..training.loop import Loss, autocast, predict
+from ..training.loop import Loss, predict
+from ..training.precision import autocast
 from .trigger import Trigger
 
 

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ...errors import ConfigError
 from ...training.backbones import Backbone
-from ...training.loop import Loss, TrainingConfig, autocast, on_device, train
+from ...training.loop import Loss, TrainingConfig, on_device, train
+from ...training.precision import autocast
 
 _TEACHER = TrainingConfig(epochs=10, batch_size=64, learning_rate=0.1, schedule="multistep", weight_decay=1e-4)
 _STUDENT = dataclasses.replace(_TEACHER, epochs=100)
