@@ -12,8 +12,9 @@ from .detail import Detail
 from .statistics import centre_and_spread
 from .warp import MARGIN, Warp, cut
 
-GRID = 6
-"""Side of the grid of control points; finer warps are not found."""
+GRID, LEAST_SIDE = 6, 16
+"""Side of the grid of control points; finer warps are not found. In smaller images the points lie as close as the
+pixels, and such a flow makes any style of writing out of any other."""
 STARTS, SCREENED, STEPS = 6, 10, 30
 """Searches, the steps of each, and the further steps of the best. Right and left blur almost alike, so that a search
 may end with part of the warp mirrored: less likely, and no help for what lies under it."""
@@ -48,6 +49,8 @@ def find_warp(
         seed: of other starts.
     """
     height, width, channels = suspects.shape[1:]
+    if min(height, width) < LEAST_SIDE:
+        return None
     chunks = np.array_split(np.sort(clean), 1 + len(clean) // EVAL_BATCH)
     windows = torch.cat([_cut(images[chunk], MARGIN) for chunk in chunks], 1)
     if not Detail.suffices(windows):
