@@ -1,5 +1,7 @@
 """Features of PD-AutoR 3.1.4, and the singular-vector score."""
 
+import math
+
 import torch
 
 from unpoison.detection.features import fuse, record_training, training_time_feature
@@ -32,12 +34,34 @@ def test_record_of_a_training():
         record = record_training(model, images, labels, TrainingConfig(epochs=6, batch_size=16), 0, stage)
     assert record.activations.shape == (64, model.num_features)
     assert record.losses.shape == (64, 6)
-    # What is logged is what the trained model says.
-    now = predict(model, images)
-    assert torch.equal(record.activations, now.features)
-    expected = torch.nn.functional.cross_entropy(now.logits, labels, reduction="none")
-    assert torch.allclose(record.losses[:, -1], expected)
+    assert torch.equal(record.activations, predict(model, images).features)
+    assert record.losses.isfinite().all()
     assert record.losses[:, -1].mean() < record.losses[:, 0].mean()
+
+
+def test_losses_are_those_of_the_training_pass(monkeypatch):
+    """Each sample keeps the loss that its batch had; one that the epoch leaves out keeps that of the epoch before."""
+    seen = []
+
+    def fake(model, images, labels):
+        # The label's parameter moves with training; the value tells sample and visit.
+        values = labels.float() + 100 * len(seen) + 0 * model.head.bias.sum()
+        seen.append(labels.clone())
+        return values
+
+    monkeypatch.setattr("unpoison.detection.features.cross_entropy", fake)
+    labels = torch.arange(10)
+    images = torch.zeros(10, 8, 8, 1, dtype=torch.uint8)
+    model = create_backbone("conv5", 1, 10, 2)
+    with Progress(False).stage("train") as stage:
+        record = record_training(model, images, labels, TrainingConfig(epochs=2, batch_size=4), 0, stage)
+    expected, columns = torch.full((10,), math.log(10)), []
+    for visit, batch in enumerate(seen):
+        expected[batch] = batch.float() + 100 * visit
+        if visit % 2 == 1:  # two batches an epoch
+            columns.append(expected.clone())
+    assert torch.allclose(record.losses, torch.stack(columns, 1))
+    assert (record.losses[:, 0] == record.losses[:, 1]).sum() == 2
 
 
 def test_svd_finds_a_planted_direction():

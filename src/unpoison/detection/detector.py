@@ -20,7 +20,7 @@ from .hypotheses import best_of, find_hypotheses, worth_a_look
 from .mixture import calibrate, fit_split, minority_split, whiten
 from .seams import seam_splits
 from .svd import svd_scores, threshold_at
-from .verifier import verdicts, verify
+from .verifier import Verifier, verdicts, verify_again
 
 FURTHER_VERIFIERS = 2
 """Measured, WaNet 5 % of CIFAR-10, two seeds: AP .92 and .91 after one, .94 and .92 after two."""
@@ -44,8 +44,10 @@ class Detection:
     suspects: dict[int, Tensor]
     """Per class that no learned cluster gates but whose pixels are worth a look: bool [N], the minority inside. A
     backdoor that is learned late may look mislabelled; a trigger in the pixels of its cluster tells."""
-    verifier: Backbone | None
+    verifier: Verifier | None
     """A classifier that has learned only the most credible samples outside of all suspects; None for "svd"."""
+    taught: Verifier | None
+    """The same, or what became of it once it was taught further samples; None for "svd"."""
     probabilities: Tensor | None
     """float32 [N,K], the verdict of such classifiers on every sample; None for "svd"."""
     doubt: Tensor | None
@@ -132,7 +134,7 @@ def _detect_by_svd(
     kind = np.full(len(y), "backdoor")
     return Detection(
         score=score, threshold=threshold, flagged=flagged, kind=kind, classes=classes, suspects={}, verifier=None,
-        probabilities=None, doubt=None, activations=None,
+        taught=None, probabilities=None, doubt=None, activations=None,
         **common,
     )  # fmt: skip
 
@@ -158,15 +160,16 @@ def _detect_by_mixture(
     best = [best_of(options, config) for options in hypotheses]
 
     suspected = [label for label, found in enumerate(best) if found is not None and found.kind == "mislabelled"]
+    taught = verifier
     for _ in range(FURTHER_VERIFIERS if suspected else 0):
-        # Clean samples that are hard enough to look mislabelled are confirmed by a verifier that trains with them, and
-        # each trains with more of them than the one before; so the last one's verdict counts alone.
+        # Clean samples that are hard enough to look mislabelled are confirmed by a verifier that is taught them, each
+        # time with more of them than before; so its last verdict counts alone.
         credible = torch.ones_like(y, dtype=torch.bool)
         for member, found in zip(members, best, strict=True):
             if found is not None:
                 credible[member] = found.split.log_ratio <= 0
         with progress.stage("verify again") as stage:
-            _, probabilities = verify(x, y, credible, num_classes, choice, seed, stage)
+            taught, probabilities = verify_again(taught, x, y, credible, choice, seed, stage)
         contradiction = contradictions(record, activations, probabilities, y)
         for label in suspected:
             found = best[label]
@@ -213,6 +216,6 @@ def _detect_by_mixture(
         )
     return Detection(
         score=score, threshold=0.0, flagged=score > 0, kind=kind, classes=classes, suspects=suspects,
-        verifier=verifier, probabilities=probabilities, doubt=doubted, activations=activations,
+        verifier=verifier, taught=taught, probabilities=probabilities, doubt=doubted, activations=activations,
         **common,
     )  # fmt: skip

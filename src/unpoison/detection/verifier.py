@@ -1,7 +1,9 @@
 """Verifiers: classifiers that were trained on credible samples alone, and say what the others show."""
 
+import copy
 import dataclasses
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,7 +22,17 @@ CLEAR_MINORITY = 0.3
 """A smaller side of a class is the suspicious one; above this share either may be."""
 VERIFIER_EPOCHS = 2 / 3
 """Of M's: the verifier need not learn every sample by heart."""
+CONTINUED = 0.25
+"""Of M's epochs, for a network that goes on from what it has learned with further samples."""
 LEAST_LOG_PROBABILITY = -20.0
+
+
+class Verifier(NamedTuple):
+    """A classifier, and what it was trained on."""
+
+    model: Backbone
+    learned: Tensor
+    """bool [N]."""
 
 
 def verdicts(
@@ -33,7 +45,7 @@ def verdicts(
     choice: Choice,
     seed: int,
     progress: Progress,
-) -> tuple[Backbone, Tensor]:
+) -> tuple[Verifier, Tensor]:
     """The verifier, and float32 [N,K]: for every class, the opinion of one that has not learned its suspicious side.
 
     No classifier learns joined images. A first one leaves every minority out. Where a class is split about evenly there
@@ -72,12 +84,36 @@ def _trusted(record: TrainingRecord, members: list[Tensor], splits: list[Split])
 
 def verify(
     x: Tensor, y: Tensor, credible: Tensor, num_classes: int, choice: Choice, seed: int, stage: Stage
-) -> tuple[Backbone, Tensor]:
+) -> tuple[Verifier, Tensor]:
     """A classifier that was trained on the credible samples (bool [N]) alone, and its softmax [N,K] over all."""
     torch.manual_seed(seed + 1)
     model = create_backbone(choice.backbone, x.shape[3], num_classes, choice.width)
     training = dataclasses.replace(choice.training, epochs=math.ceil(choice.training.epochs * VERIFIER_EPOCHS))
     for epoch, _ in train(model, x[credible], y[credible], training, seed + 1):
         stage.update(epoch / training.epochs)
-    logits = predict_mirrored(model, x, training.flip)
-    return model, logits.log_softmax(1).clamp_min(LEAST_LOG_PROBABILITY).exp()
+    return Verifier(model, credible), _opinion(model, x, choice)
+
+
+def verify_again(
+    verifier: Verifier, x: Tensor, y: Tensor, credible: Tensor, choice: Choice, seed: int, stage: Stage
+) -> tuple[Verifier, Tensor]:
+    """The verifier, taught with all that is credible now, and its softmax as of `verify`; the given one stays."""
+    model = go_on(verifier.model, x[credible], y[credible], choice, seed + 1, stage)
+    return Verifier(model, verifier.learned | credible), _opinion(model, x, choice)
+
+
+def go_on(model: Backbone, x: Tensor, y: Tensor, choice: Choice, seed: int, stage: Stage) -> Backbone:
+    """A copy of a trained classifier that goes on with uint8 images [N,H,W,C] and labels int64 [N].
+
+    Most of what it is to learn it knows: a fraction of the epochs brings it as far as all of them from the start.
+    """
+    model = copy.deepcopy(model)
+    training = dataclasses.replace(choice.training, epochs=math.ceil(choice.training.epochs * CONTINUED))
+    for epoch, _ in train(model, x, y, training, seed):
+        stage.update(epoch / training.epochs)
+    return model
+
+
+def _opinion(model: Backbone, x: Tensor, choice: Choice) -> Tensor:
+    logits = predict_mirrored(model, x, choice.training.flip)
+    return logits.log_softmax(1).clamp_min(LEAST_LOG_PROBABILITY).exp()

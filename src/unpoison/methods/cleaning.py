@@ -11,6 +11,7 @@ import torch
 
 from ..detection.choice import Choice, choose
 from ..detection.config import DEFAULT
+from ..detection.verifier import Verifier
 from ..pictures import Footprint
 from ..progress import Progress
 from ..report import ClassEvidence, Report, versions
@@ -38,6 +39,8 @@ class Found:
     """The suspicious model M: it learned the backdoor, if there is one."""
     choice: Choice | None = None
     """How classifiers are trained on this data; None where the method did not have to choose."""
+    verifier: Verifier | None = None
+    """A classifier of that kind that has learned credible samples, from which another can go on; None without one."""
     votes: npt.NDArray[np.bool_] | None = None
     """See `Report.votes`."""
     notes: list[str]
@@ -76,7 +79,7 @@ def cleaning(name: str, find: Find) -> Run:
             with progress.stage("choose"):
                 choice = choose(DEFAULT, images, labels, num_classes, device, seed)
         repaired = repair(
-            images, labels, num_classes, flagged, findings, found.model, choice, config.restoration,
+            images, labels, num_classes, flagged, findings, found.model, choice, found.verifier, config.restoration,
             on_poison=on_poison, restorer=restorer, device=device, seed=seed, progress=progress,
         )  # fmt: skip
         for note in repaired.notes:

@@ -52,6 +52,7 @@ def combine(first: Found, second: Found, labels: npt.NDArray[np.int64]) -> Found
         ],
         model=first.model,
         choice=first.choice,
+        verifier=first.verifier,
         votes=second.votes,
         notes=[f"pdautor: {note}" for note in first.notes] + [f"bab: {note}" for note in second.notes],
     )

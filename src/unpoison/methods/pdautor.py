@@ -48,6 +48,7 @@ def conclude(
         classes=detection.classes,
         model=detection.model,
         choice=detection.choice,
+        verifier=detection.taught,
         notes=detection.choice.notes,
     )
 

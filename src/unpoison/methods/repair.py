@@ -7,6 +7,7 @@ import numpy.typing as npt
 import torch
 
 from ..detection.choice import Choice
+from ..detection.verifier import Verifier, go_on
 from ..progress import Progress, Stage
 from ..restoration import RestorationConfig, Restorer, adapt_restorer, check_quality, train_restorer
 from ..training.backbones import Backbone, create_backbone
@@ -16,6 +17,8 @@ from .stamping import share_turned
 from .verdict import Finding
 
 REFERENCE_IMAGES = 4000
+FEW = 0.1
+"""A verifier that has learned more of the flagged samples than this may obey their trigger: C then starts anew."""
 LEARNED = 0.1
 """Share of stamped images that a trigger turns, below which the suspicious model knows its images by heart only: what
 it says about them then tells nothing about what is left of the trigger. ASR measured: SIG .26, WaNet .04."""
@@ -49,6 +52,7 @@ def repair(
     findings: list[Finding],
     suspicious: Backbone,
     choice: Choice | None,
+    verifier: Verifier | None,
     config: RestorationConfig,
     *,
     on_poison: OnPoison,
@@ -66,6 +70,7 @@ def repair(
         findings: groups that together hold all flagged samples.
         suspicious: M, the model that learned the backdoor.
         choice: how the classifier C is trained; None where nothing is to be restored.
+        verifier: C goes on from it, where it has not learned the poison.
         restorer: adapted to the findings where given; see `adapt_restorer`.
     """
     action = np.full(len(labels), "keep", dtype="<U7")
@@ -81,7 +86,12 @@ def repair(
 
     assert choice is not None
     with progress.stage("train on clean part") as stage:
-        classifier = train_classifier(images, labels, ~flagged, num_classes, choice, device, seed, stage)
+        if verifier is None or _has_learned(verifier, flagged):
+            classifier = train_classifier(images, labels, ~flagged, num_classes, choice, device, seed, stage)
+        else:
+            index = np.flatnonzero(~flagged)
+            x, y = on_device(images[index], device), torch.from_numpy(labels[index]).to(device)
+            classifier = go_on(verifier.model, x, y, choice, seed + 2, stage)
     clean = np.flatnonzero(~flagged)
     clean = np.sort(np.random.default_rng(seed).permutation(clean)[:REFERENCE_IMAGES])
     given, restorer, parts, notes = restorer, None, [], []
@@ -122,6 +132,11 @@ def repair(
     order = np.argsort(restored_index)
     restored_images = np.concatenate([pixels for _, pixels in parts])[order]
     return Repair(action, label, quality, reason, restored_index[order], restored_images, restorer, notes)
+
+
+def _has_learned(verifier: Verifier, flagged: npt.NDArray[np.bool_]) -> bool:
+    """Whether a verifier was trained on flagged samples, bool [N], but for a few that it cannot generalise from."""
+    return bool(verifier.learned.cpu().numpy()[flagged].mean() > FEW)
 
 
 def _learned(

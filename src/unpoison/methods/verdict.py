@@ -93,7 +93,7 @@ class Suspicion(NamedTuple):
             doubt=detection.doubt.cpu().numpy(),
             activations=detection.activations,
             model=detection.model,
-            verifier=detection.verifier,
+            verifier=detection.verifier.model,
         )
 
 
