@@ -60,7 +60,7 @@ class Pairs:
         optimizer = torch.optim.Adam(restorer.generator.parameters(), learning_rate)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=max(1, steps))
         own = copy.deepcopy(restorer.estimate.state_dict())
-        restorer.generator.train()
+        restorer.generator.to(memory_format=torch.channels_last).train()
         for step in range(steps):
             follow_load()
             if others is not None:
