@@ -1,0 +1,201 @@
+"""The table of a report: one row per sample, for other tools to show; and the same table after a person's review.
+
+Tables are Arrow's. Files are Parquet, which keeps everything, or CSV. Other programs may have written them anew in
+between: rows may be missing or in another order, and columns added; numbers and booleans come in their spelling.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .data.files import temporary_name
+from .errors import ConfigError, DatasetError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from .report import Report
+
+CONTENT = b"unpoison.content"
+"""Key in the table's metadata of the digest of the images and labels."""
+_NEEDED, _ASKED = ("position", "original_label", "keep"), ("position", "original_label", "keep", "filepath")
+_ANEW = "write it anew with write_samples or `unpoison report --samples`"
+_OF_THIS = "pass the table that was made from the report on this dataset"
+
+
+def write_samples(table: "pa.Table", path: str | Path) -> Path:
+    """Writes a table as `.parquet` or `.csv`, in one step; returns the path.
+
+    In CSV an empty field is null, and a quoted one is text. The digest of the content is only kept in Parquet.
+
+    Raises:
+        ConfigError: the name ends otherwise, or the file cannot be written.
+    """
+    path = Path(path)
+    suffix = _suffix(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_name(path) as temporary:
+            if suffix == ".parquet":
+                import pyarrow.parquet
+
+                pyarrow.parquet.write_table(table, temporary)
+            else:
+                import pyarrow.csv
+
+                pyarrow.csv.write_csv(table, temporary)
+            temporary.replace(path)
+    except OSError as error:
+        raise ConfigError(f"cannot write {path} ({error}): choose another path") from error
+    return path
+
+
+def read_samples(source: Any) -> "pa.Table":
+    """Reads a table of samples after review: that of `Report.samples` with a boolean column `keep`.
+
+    Args:
+        source: a `.parquet` or `.csv` file, or a table in memory, of Arrow or of what Arrow reads, such as pandas. Rows
+            may be left out and be in any order; further columns are not looked at.
+
+    Returns:
+        `position` int64, each once; `original_label` string; `keep` bool, null where it is empty; and, where the
+        source has it, `filepath` string. The digest of the content is in the metadata, where the source has it. That
+        the table is of a certain dataset is for `check_samples` to say.
+
+    Raises:
+        ConfigError: the file is missing, of another type or damaged, a column is missing, or `position` or `keep` holds
+            something else.
+    """
+    import pyarrow as pa
+
+    name = str(source) if isinstance(source, str | os.PathLike) else "the table"
+    try:
+        table = _read(Path(source)) if isinstance(source, str | os.PathLike) else pa.table(source)
+    except FileNotFoundError as error:
+        raise ConfigError(f"there is no file {name}: check the path") from error
+    except (pa.ArrowException, OSError, TypeError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"{name} cannot be read as a table of samples ({error}): {_ANEW}") from error
+    missing = [column for column in _NEEDED if table.column_names.count(column) != 1]
+    if missing:
+        add = "add it, true for each sample to keep" if missing == ["keep"] else f"keep all columns, or {_ANEW}"
+        raise ConfigError(f"{name} has no column {', '.join(missing)}: {add}")
+    types = {"position": pa.int64(), "keep": pa.bool_(), "original_label": pa.string(), "filepath": pa.string()}
+    columns = {}
+    for column in filter(table.column_names.__contains__, _ASKED):
+        try:
+            columns[column] = _cast(table[column], types[column])
+        except (pa.ArrowException, ValueError) as error:
+            raise ConfigError(
+                f"column {column} of {name} holds something else than {types[column]}: {error}"
+            ) from error
+    position = columns["position"]
+    if position.null_count or len(position.unique()) != len(position):
+        raise ConfigError(f"a row of {name} lacks its position, or a position is there twice: keep one row per sample")
+    content = (table.schema.metadata or {}).get(CONTENT)
+    return pa.table(columns, metadata=None if content is None else {CONTENT: content})
+
+
+def check_samples(
+    table: "pa.Table", *, content: str, labels: npt.NDArray[np.int64], names: list[str] | None = None
+) -> None:
+    """Checks that a table that `read_samples` gave is of a dataset.
+
+    The digest of the content decides where the table has it. CSV files, and files that other programs wrote anew, lack
+    it: then no position may be beyond the dataset, and each row's `original_label` must be the class there. A dataset
+    with other images and the same sequence of classes is not recognised.
+
+    Args:
+        content: sha256 of the dataset's images and labels, in hexadecimal.
+        labels: int64 [N]; its class numbers as they came.
+        names: of the classes by number, where they are known.
+
+    Raises:
+        DatasetError: the table is of another dataset.
+    """
+    written = (table.schema.metadata or {}).get(CONTENT, b"").decode("ascii", "replace")
+    if written and content and written != content:
+        raise DatasetError(f"the reviewed table is of other images or labels: {_OF_THIS}")
+    position = table["position"].to_numpy()
+    beyond = position[(position < 0) | (position >= len(labels))]
+    if len(beyond):
+        raise DatasetError(
+            f"the reviewed table has position {beyond[0]} and the dataset {len(labels)} items: {_OF_THIS}"
+        )
+    found = table["original_label"].combine_chunks().dictionary_encode()
+    spellings = [_spelling(text) for text in found.dictionary.to_pylist()]
+    # pandas takes class names such as "NA" for missing: where there is no name, there is nothing to compare.
+    codes = found.indices.fill_null(-1).to_numpy()
+    expected, places = np.unique(labels[position], return_inverse=True)
+    wanted = [_spelling(class_text(label, names)) for label in expected.tolist()]
+    pairs, rows = np.unique(np.stack([codes, places], axis=1), axis=0, return_index=True)
+    for (code, place), row in zip(pairs.tolist(), rows.tolist(), strict=True):
+        if code >= 0 and spellings[code] != wanted[place]:
+            raise DatasetError(
+                f"the reviewed table says that item {position[row]} came as {found.dictionary[code].as_py()!r}, but its "
+                f"class is {class_text(int(expected[place]), names)!r}: {_OF_THIS}"
+            )
+
+
+def class_text(label: int, names: list[str] | None) -> str:
+    """A class by its name, or its number as text where it has none."""
+    return names[label] if names is not None and 0 <= label < len(names) else str(label)
+
+
+def _spelling(text: str) -> str:
+    """The same for all spellings of a number: programs that read "007" or "7" from CSV may write "7" or "7.0"."""
+    try:
+        return str(int(float(text)))
+    except (ValueError, OverflowError):
+        return text
+
+
+def _suffix(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in (".parquet", ".csv"):
+        raise ConfigError(f"{path} is neither .parquet nor .csv: name a file that ends so")
+    return suffix
+
+
+def _read(path: Path) -> "pa.Table":
+    if _suffix(path) == ".parquet":
+        import pyarrow.parquet
+
+        with pyarrow.parquet.ParquetFile(path) as file:
+            return file.read([name for name in _ASKED if name in file.schema_arrow.names])
+    import pyarrow as pa
+    import pyarrow.csv
+
+    parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
+    with pyarrow.csv.open_csv(path, parse_options=parse) as stream:
+        names = [name for name in _ASKED if name in stream.schema.names]
+    # "NA" and the like are names, too: only what is empty and unquoted is null.
+    convert = pyarrow.csv.ConvertOptions(
+        include_columns=names,
+        column_types={"original_label": pa.string(), "filepath": pa.string()},
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+    )
+    return pyarrow.csv.read_csv(path, parse_options=parse, convert_options=convert) if names else pa.table({})
+
+
+def _cast(column: "pa.ChunkedArray", kind: "pa.DataType") -> "pa.ChunkedArray":
+    """To the type, where nothing is lost.
+
+    Raises:
+        ArrowException, ValueError: something would be lost.
+    """
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_boolean(kind) and not pa.types.is_boolean(column.type):
+        # Programs that know no null among booleans write 1.0 and 0.0.
+        if pa.types.is_string(column.type) or not set(column.unique().to_pylist()) <= {0, 1, None}:
+            raise ValueError("use true and false")
+    return column.cast(kind)
