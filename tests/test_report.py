@@ -9,6 +9,7 @@ import pytest
 
 from unpoison import Report
 from unpoison.errors import CacheError
+from unpoison.image_files import ImageFiles
 from unpoison.report import ClassEvidence
 
 
@@ -31,6 +32,7 @@ def report():
         config={"method": "pdautor", "seed": 3},
         notes=["class 0: the flagged images share a trigger of kind patch"],
         versions={"unpoison": "1"},
+        files=ImageFiles.of(["/photos/a/0.png", "", "/photos/b/2.png", "/photos/b/3.png"]),
     )
 
 
@@ -48,13 +50,14 @@ def test_round_trip(report, tmp_path):
 
 def test_save_takes_the_place_of_an_older_report(report, tmp_path):
     report.save(tmp_path)
-    dataclasses.replace(report, threshold=0.25).save(tmp_path)
-    assert Report.load(tmp_path).threshold == 0.25
+    dataclasses.replace(report, threshold=0.25, files=None).save(tmp_path)
+    again = Report.load(tmp_path)
+    assert (again.threshold, again.files) == (0.25, None)
 
 
 def test_no_pickle(report, tmp_path):
     report.save(tmp_path)
-    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {"report.json", "report.npz"}
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {"report.json", "report.npz", "files.npz"}
     with np.load(tmp_path / "report.npz", allow_pickle=False) as arrays:
         assert {name: arrays[name].dtype.hasobject for name in arrays} == dict.fromkeys(arrays, False)
         np.testing.assert_array_equal(arrays["action"], report.action)
@@ -76,7 +79,7 @@ def test_missing(tmp_path):
         Report.load(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("name", ["report.json", "report.npz"])
+@pytest.mark.parametrize("name", ["report.json", "report.npz", "files.npz"])
 @pytest.mark.parametrize("keep", [0, 40])
 def test_cut_off(report, tmp_path, name, keep):
     report.save(tmp_path)
@@ -130,15 +133,16 @@ def test_arrays_that_claim_to_be_huge(report, tmp_path, monkeypatch):
 
 
 def test_reports_of_the_first_format(report, tmp_path):
-    """They have no reasons, names or pictures."""
-    report.save(tmp_path)
+    """They have no reasons, names, pictures or files."""
+    dataclasses.replace(report, files=None).save(tmp_path)
     facts = json.loads((tmp_path / "report.json").read_text())
     facts = {name: value for name, value in facts.items() if name not in ("class_names", "content")}
     (tmp_path / "report.json").write_text(json.dumps({**facts, "format": 1}))
     with np.load(tmp_path / "report.npz") as arrays:
         np.savez(tmp_path / "report.npz", **{name: arrays[name] for name in arrays if name != "reason"})
     again = Report.load(tmp_path)
-    assert (len(again.reason), again.class_names, again.pictures) == (0, None, None)
+    assert (len(again.reason), again.class_names, again.pictures, again.files) == (0, None, None, None)
+    assert again.samples()["reason"].null_count == again.samples()["filepath"].null_count == 4
     assert again.to_html(tmp_path / "report.html").is_file()
 
 

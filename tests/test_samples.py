@@ -1,12 +1,17 @@
 """Tables of samples: written whole, read back exactly, refused when they are damaged or of another dataset."""
 
+import csv
+import dataclasses
+
 import numpy as np
 import pandas
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from unpoison import Report
 from unpoison.errors import ConfigError, DatasetError
+from unpoison.image_files import ImageFiles
 from unpoison.samples import CONTENT, check_samples, read_samples, write_samples
 
 HOSTILE = ["comma, class", 'quo"te', "new\nline\r\n", "", "NA", "=1+1", "007", " édge; \t"]
@@ -30,7 +35,7 @@ def test_round_trip(tmp_path, suffix):
     path = write_samples(table, tmp_path / "new" / f"samples.{suffix}")
     again = read_samples(path)
     assert again.schema.field("position").type == pa.int64()
-    for name in ("position", "filepath", "original_label", "keep"):
+    for name in ("position", "original_label", "keep"):
         assert again[name].to_pylist() == table[name].to_pylist()
     check_samples(again, content="abc", labels=LABELS, names=HOSTILE)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
@@ -103,21 +108,21 @@ def test_damaged_files(tmp_path, name, content):
 def test_cut_off_parquet(tmp_path):
     path = write_samples(reviewed(), tmp_path / "samples.parquet")
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(ConfigError, match="samples.parquet cannot be read"):
+    with pytest.raises(ConfigError, match=r"samples.parquet cannot be read"):
         read_samples(path)
 
 
 def test_no_such_table(tmp_path):
-    with pytest.raises(ConfigError, match="there is no file .*missing.csv"):
+    with pytest.raises(ConfigError, match=r"there is no file .*missing.csv"):
         read_samples(tmp_path / "missing.csv")
-    with pytest.raises(ConfigError, match="neither .parquet nor .csv"):
+    with pytest.raises(ConfigError, match=r"neither .parquet nor .csv"):
         read_samples(tmp_path / "samples.xlsx")
     with pytest.raises(ConfigError, match="the table cannot be read"):
         read_samples(3)
 
 
 def test_files_that_cannot_be_written(tmp_path):
-    with pytest.raises(ConfigError, match="neither .parquet nor .csv"):
+    with pytest.raises(ConfigError, match=r"neither .parquet nor .csv"):
         write_samples(reviewed(), tmp_path / "samples.txt")
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="choose another path"):
@@ -141,3 +146,94 @@ def test_a_negative_position():
     table = read_samples(pa.table({"position": [-1], "original_label": ["0"], "keep": [True]}))
     with pytest.raises(DatasetError, match="position -1"):
         check_samples(table, content="", labels=LABELS)
+
+
+@pytest.fixture
+def report():
+    return Report(
+        score=np.array([-1, 2.5, 3, 0.1], np.float32),
+        flagged=np.array([False, True, True, False]),
+        kind=np.array(["", "backdoor", "mislabelled", ""]),
+        action=np.array(["keep", "restore", "drop", "keep"]),
+        label=np.array([0, 1, -1, 12]),
+        original_label=np.array([0, 0, 0, 12]),
+        quality=np.array([1, 0.75, 0, 1], np.float32),
+        reason=np.array(["", "", "unclear", ""]),
+        threshold=0.5,
+        classes=[],
+        timings={},
+        config={},
+        notes=[],
+        versions={},
+        class_names=HOSTILE[:2],
+        content="abc",
+        files=ImageFiles.of(["/photos/a/0.png", "", "/photos/b/2.png", "/photos/b/3.png"]),
+    )
+
+
+def test_table_of_a_report(report):
+    table = report.samples()
+    words = pa.dictionary(pa.int32(), pa.string())
+    types = {
+        "position": pa.int64(), "filepath": pa.string(), "label": words, "original_label": words,
+        "score": pa.float32(), "flagged": pa.bool_(), "kind": words, "action": words, "quality": pa.float32(),
+        "reason": words,
+    }  # fmt: skip
+    assert table.schema.equals(pa.schema(types, {CONTENT: b"abc"}), check_metadata=True)
+    assert table.to_pydict() == {
+        "position": [0, 1, 2, 3],
+        "filepath": ["/photos/a/0.png", None, "/photos/b/2.png", "/photos/b/3.png"],
+        "label": ["comma, class", 'quo"te', None, "12"],
+        "original_label": ["comma, class", "comma, class", "comma, class", "12"],
+        "score": report.score.tolist(),
+        "flagged": [False, True, True, False],
+        "kind": ["", "backdoor", "mislabelled", ""],
+        "action": ["keep", "restore", "drop", "keep"],
+        "quality": [1, 0.75, 0, 1],
+        "reason": ["", "", "unclear", ""],
+    }
+
+
+def test_classes_of_one_name(report):
+    """Programs that know categories refuse a table that has one twice."""
+    table = dataclasses.replace(report, class_names=["same"] * 13).samples()
+    assert table["original_label"].chunk(0).dictionary.to_pylist() == ["same"]
+
+
+@pytest.mark.parametrize("names", [None, ["7", "8"]])
+def test_the_table_of_a_report_comes_back(report, tmp_path, names):
+    report = dataclasses.replace(report, class_names=names)
+    table = report.samples().append_column("keep", pa.array([False, True, None, False]))
+    for name in ("samples.csv", "samples.parquet"):
+        again = read_samples(write_samples(table, tmp_path / name))
+        check_samples(again, content="abc", labels=report.original_label, names=names)
+    assert pyarrow.parquet.read_table(tmp_path / name).equals(table, check_metadata=True)
+
+
+def test_what_a_plain_reader_of_csv_sees(report, tmp_path):
+    """As the importer of FiftyOne reads: a row that names an absolute path, and text or nothing in every field."""
+    with write_samples(report.samples(), tmp_path / "samples.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["filepath"] for row in rows] == ["/photos/a/0.png", "", "/photos/b/2.png", "/photos/b/3.png"]
+    assert [row["label"] for row in rows] == ["comma, class", 'quo"te', "", "12"]
+    assert [float(row["score"]) for row in rows] == pytest.approx([-1, 2.5, 3, 0.1])
+    assert [row["flagged"] for row in rows] == ["false", "true", "true", "false"]
+
+
+def test_images_that_lie_elsewhere(report, tmp_path, monkeypatch):
+    (tmp_path / "moved" / "a").mkdir(parents=True)
+    (tmp_path / "moved" / "a" / "0.png").touch()
+    monkeypatch.chdir(tmp_path)
+    handed_on = dataclasses.replace(report, files=report.files.without_folder())
+    assert handed_on.samples()["filepath"].to_pylist()[:2] == ["a/0.png", None]
+    for known in (report, handed_on):
+        assert known.samples("moved")["filepath"].to_pylist()[:2] == [str(tmp_path / "moved" / "a" / "0.png"), None]
+    with pytest.raises(ConfigError, match=r"a/0.png is not in moved/a: name the folder"):
+        report.samples("moved/a")
+    with pytest.raises(ConfigError, match="names no files"):
+        dataclasses.replace(report, files=None).samples("moved")
+
+
+def test_images_at_the_root(report):
+    at_root = dataclasses.replace(report, files=ImageFiles.of(["/0.png", "/b/1.png", "", ""]))
+    assert at_root.samples()["filepath"].to_pylist() == ["/0.png", "/b/1.png", None, None]

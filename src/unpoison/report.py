@@ -10,14 +10,19 @@ import platform
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from .errors import CacheError, ConfigError
+from .image_files import FILE as FILES
+from .image_files import ImageFiles
 from .pictures import FILE as PICTURES
 from .pictures import Pictures
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 THIN = 50
 """Samples of a class, below which the evidence is thin."""
@@ -94,6 +99,9 @@ class Report:
     """sha256 of the images and labels that were cleaned, in hexadecimal."""
     pictures: Pictures | None = dataclasses.field(default=None, repr=False)
     """The most suspicious images; None in reports of older versions."""
+    files: ImageFiles | None = dataclasses.field(default=None, repr=False)
+    """Where the images lay when they were cleaned; None where they come from no files, and in reports of older
+    versions. Exported reports do not tell the folder."""
 
     def __len__(self) -> int:
         return len(self.score)
@@ -114,6 +122,25 @@ class Report:
             + ")",
         ]
         return "\n".join(lines + self.notes)
+
+    def samples(self, images: str | Path | None = None) -> "pa.Table":
+        """One row per sample, as an Arrow table: for pandas, FiftyOne, Spotlight and the like, and for `write_samples`.
+
+        Columns: `position` int64; `filepath` string, null where a sample comes from no file; `label` string, the class
+        after cleaning by name, or its number as text where it has none, null where dropped; `original_label` string;
+        `score` float32; `flagged` bool; `kind`, `action` string; `quality` float32; `reason` string, null in reports of
+        older versions. All strings but `filepath` are dictionaries. The digest of the content is in the metadata.
+
+        Args:
+            images: the folder that the images lie in now. Without it, paths are those of the images when they were
+                cleaned, and those of exported reports, which do not tell the folder, are relative.
+
+        Raises:
+            ConfigError: the images are not in this folder.
+        """
+        from .samples import samples_of
+
+        return samples_of(self, images)
 
     def to_html(self, path: str | Path) -> Path:
         """Writes one self-contained page for a browser, with the most suspicious images; returns its path.
@@ -139,21 +166,22 @@ class Report:
         return f'<iframe sandbox="allow-scripts" srcdoc="{page}" title="unpoison report" {_FRAME}></iframe>'
 
     def save(self, folder: str | Path) -> Path:
-        """Writes `report.json`, `report.npz` and, with pictures, `pictures.npz` into a folder, which is created;
-        returns the folder."""
+        """Writes `report.json`, `report.npz` and, where they are known, `pictures.npz` and `files.npz` into a folder,
+        which is created; returns the folder."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(folder / _ARRAYS, allow_pickle=False, **{name: getattr(self, name) for name in _FIELDS})
         facts = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.name not in (*_FIELDS, "pictures")
+            if field.name not in (*_FIELDS, "pictures", "files")
         }
         facts["classes"] = [dataclasses.asdict(entry) for entry in self.classes]
         (folder / _JSON).write_text(json.dumps({"format": FORMAT, **facts}, indent=1))
-        (folder / PICTURES).unlink(missing_ok=True)
-        if self.pictures is not None:
-            self.pictures.save(folder)
+        for name, part in ((PICTURES, self.pictures), (FILES, self.files)):
+            (folder / name).unlink(missing_ok=True)
+            if part is not None:
+                part.save(folder)
         return folder
 
     @classmethod
@@ -176,7 +204,9 @@ class Report:
                 values = {name: arrays[name] for name in _FIELDS if name in arrays or name not in _ADDED}
             _check(values)
             facts["classes"] = [ClassEvidence(**entry) for entry in facts["classes"]]
-            report = cls(**values, **facts, pictures=Pictures.load(folder, len(values["score"])))
+            count = len(values["score"])
+            pictures, files = Pictures.load(folder, count), ImageFiles.load(folder, count)
+            report = cls(**values, **facts, pictures=pictures, files=files)
             _check_facts(report)
             return report
         except (

@@ -21,9 +21,59 @@ if TYPE_CHECKING:
 
 CONTENT = b"unpoison.content"
 """Key in the table's metadata of the digest of the images and labels."""
-_NEEDED, _ASKED = ("position", "original_label", "keep"), ("position", "original_label", "keep", "filepath")
+_ASKED = ("position", "original_label", "keep")
 _ANEW = "write it anew with write_samples or `unpoison report --samples`"
 _OF_THIS = "pass the table that was made from the report on this dataset"
+
+
+def samples_of(report: "Report", images: str | Path | None) -> "pa.Table":
+    """What `Report.samples` gives."""
+    import pyarrow as pa
+
+    table = pa.table(
+        {
+            "position": pa.array(np.arange(len(report))),
+            "filepath": pa.array(_paths(report, images), pa.string()),
+            "label": _classes(report.label, report.class_names),
+            "original_label": _classes(report.original_label, report.class_names),
+            "score": pa.array(report.score.astype(np.float32)),
+            "flagged": pa.array(report.flagged),
+            "kind": _words(report.kind),
+            "action": _words(report.action),
+            "quality": pa.array(report.quality.astype(np.float32)),
+            "reason": _words(report.reason if len(report.reason) else np.full(len(report), None)),
+        }
+    )
+    return table.replace_schema_metadata({CONTENT: report.content.encode()})
+
+
+def _paths(report: "Report", images: str | Path | None) -> list[str | None]:
+    if report.files is None:
+        if images is not None:
+            raise ConfigError("the report names no files of images: leave out the folder of the images")
+        return [None] * len(report)
+    names = report.files.names()
+    if images is not None and not Path(images, first := next(filter(None, names), "")).exists():
+        raise ConfigError(f"{first} is not in {images}: name the folder in which the images are so called")
+    folder = report.files.folder if images is None else Path(images).absolute().as_posix()
+    start = folder if folder in ("", "/") else f"{folder}/"
+    return [start + name if name else None for name in names]
+
+
+def _classes(labels: npt.NDArray[np.int64], names: list[str] | None) -> "pa.DictionaryArray":
+    """Names of classes; null for negative numbers."""
+    import pyarrow as pa
+
+    found, codes = np.unique(labels, return_inverse=True)
+    texts = pa.array([None if label < 0 else class_text(label, names) for label in found.tolist()], pa.string())
+    return texts.take(pa.array(codes)).dictionary_encode()
+
+
+def _words(values: npt.NDArray[Any]) -> "pa.DictionaryArray":
+    import pyarrow as pa
+
+    # From an array of strings Arrow converts five times slower than from a list.
+    return pa.array(values.tolist(), pa.string()).dictionary_encode()
 
 
 def write_samples(table: "pa.Table", path: str | Path) -> Path:
@@ -61,9 +111,9 @@ def read_samples(source: Any) -> "pa.Table":
             may be left out and be in any order; further columns are not looked at.
 
     Returns:
-        `position` int64, each once; `original_label` string; `keep` bool, null where it is empty; and, where the
-        source has it, `filepath` string. The digest of the content is in the metadata, where the source has it. That
-        the table is of a certain dataset is for `check_samples` to say.
+        `position` int64, each once; `original_label` string; `keep` bool: true for a sample that is to be served as it
+        came, false or null where the method decides. The digest of the content is in the metadata, where the source
+        has it. Whether the table is of a certain dataset is for `check_samples` to say.
 
     Raises:
         ConfigError: the file is missing, of another type or damaged, a column is missing, or `position` or `keep` holds
@@ -80,19 +130,16 @@ def read_samples(source: Any) -> "pa.Table":
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(f"{name} cannot be read as a table of samples ({error}): {_ANEW}") from error
-    missing = [column for column in _NEEDED if table.column_names.count(column) != 1]
+    missing = [column for column in _ASKED if table.column_names.count(column) != 1]
     if missing:
         add = "add it, true for each sample to keep" if missing == ["keep"] else f"keep all columns, or {_ANEW}"
         raise ConfigError(f"{name} has no column {', '.join(missing)}: {add}")
-    types = {"position": pa.int64(), "keep": pa.bool_(), "original_label": pa.string(), "filepath": pa.string()}
     columns = {}
-    for column in filter(table.column_names.__contains__, _ASKED):
+    for column, kind in zip(_ASKED, (pa.int64(), pa.string(), pa.bool_()), strict=True):
         try:
-            columns[column] = _cast(table[column], types[column])
+            columns[column] = _cast(table[column], kind)
         except (pa.ArrowException, ValueError) as error:
-            raise ConfigError(
-                f"column {column} of {name} holds something else than {types[column]}: {error}"
-            ) from error
+            raise ConfigError(f"column {column} of {name} holds something else than {kind}: {error}") from error
     position = columns["position"]
     if position.null_count or len(position.unique()) != len(position):
         raise ConfigError(f"a row of {name} lacks its position, or a position is there twice: keep one row per sample")
@@ -136,8 +183,8 @@ def check_samples(
     for (code, place), row in zip(pairs.tolist(), rows.tolist(), strict=True):
         if code >= 0 and spellings[code] != wanted[place]:
             raise DatasetError(
-                f"the reviewed table says that item {position[row]} came as {found.dictionary[code].as_py()!r}, but its "
-                f"class is {class_text(int(expected[place]), names)!r}: {_OF_THIS}"
+                f"the reviewed table says that item {position[row]} came as {found.dictionary[code].as_py()!r}, but "
+                f"its class is {class_text(int(expected[place]), names)!r}: {_OF_THIS}"
             )
 
 
@@ -176,7 +223,7 @@ def _read(path: Path) -> "pa.Table":
     # "NA" and the like are names, too: only what is empty and unquoted is null.
     convert = pyarrow.csv.ConvertOptions(
         include_columns=names,
-        column_types={"original_label": pa.string(), "filepath": pa.string()},
+        column_types={"original_label": pa.string()},
         null_values=[""],
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
@@ -194,8 +241,7 @@ def _cast(column: "pa.ChunkedArray", kind: "pa.DataType") -> "pa.ChunkedArray":
 
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    if pa.types.is_boolean(kind) and not pa.types.is_boolean(column.type):
-        # Programs that know no null among booleans write 1.0 and 0.0.
-        if pa.types.is_string(column.type) or not set(column.unique().to_pylist()) <= {0, 1, None}:
-            raise ValueError("use true and false")
+    # Programs that know no null among booleans write 1.0 and 0.0.
+    if pa.types.is_boolean(kind) and not set(column.unique().to_pylist()) <= {0, 1, None}:
+        raise ValueError("use true and false")
     return column.cast(kind)

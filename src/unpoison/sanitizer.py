@@ -140,7 +140,8 @@ class Sanitizer:
                     shutil.copyfile(path, folder / path.name)
                 if (restorer := self.cleaned.folder / "outcome" / "restorer").is_dir():
                     shutil.copytree(restorer, folder / "restorer", dirs_exist_ok=True)
-                report.to_html(report.save(folder) / HTML)
+                files = None if report.files is None else report.files.without_folder()
+                report.to_html(dataclasses.replace(report, files=files).save(folder) / HTML)
                 (folder / "README.md").write_text(_CARD)
         except OSError as error:
             raise ConfigError(f"cannot write to {folder} ({error}): choose another folder") from error
@@ -295,6 +296,7 @@ class Sanitizer:
             timings={**progress.timings, **outcome.report.timings},
             class_names=found.names,
             content=found.digest,
+            files=found.files,
         )
         _log_decisions(report)
         footprints = [

@@ -1,4 +1,4 @@
-"""`unpoison report`: the page of a run."""
+"""`unpoison report`: the page of a run, and the table of its samples."""
 
 import argparse
 from pathlib import Path
@@ -20,23 +20,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="file to write to (default: report.html in FOLDER)",
     )
+    parser.add_argument(
+        "--samples",
+        metavar="FILE",
+        type=Path,
+        help="also write a table with a row per image, .parquet or .csv, for pandas, FiftyOne, Spotlight and the like",
+    )
+    parser.add_argument(
+        "--images",
+        metavar="FOLDER",
+        type=Path,
+        help="where the images in the table lie (default: as the report says, which it does for runs in the cache)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
+    from ..errors import ConfigError
     from ..report import Report
+    from ..samples import write_samples
 
+    if arguments.images is not None and arguments.samples is None:
+        raise ConfigError("--images says where the images of a table lie: ask for one with --samples FILE")
     folder: Path = arguments.folder
     # In the cache the report lies with the method's outcome.
     report = Report.load(folder / "outcome" if (folder / "outcome").is_dir() else folder)
+    text, facts = report.summary(), report_facts(report)
+    if arguments.samples is not None:
+        table = write_samples(report.samples(arguments.images), arguments.samples)
+        text, facts = f"{text}\ntable of the samples: {table}", {"table": str(table), **facts}
     path = report.to_html(arguments.out or folder / "report.html")
-    show(arguments, f"{report.summary()}\nreport to look at: {path}", {"html": str(path), **report_facts(report)})
+    show(arguments, f"{text}\nreport to look at: {path}", {"html": str(path), **facts})
 
 
 COMMAND = Command(
     name="report",
-    help="make the HTML page of a report",
-    description="Makes a page that shows what was found in the data and why, from the report in FOLDER.",
-    example="unpoison report cleaned/ --out report.html",
+    help="make the HTML page of a report, and a table of its samples",
+    description="Makes a page that shows what was found in the data and why, from the report in FOLDER, and with "
+    "--samples a table of all its samples.",
+    example="unpoison report cleaned/ --samples samples.csv --images photos/",
     add_arguments=add_arguments,
     run=run,
 )

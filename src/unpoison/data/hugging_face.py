@@ -91,12 +91,12 @@ def stored_image(value: Any, feature: Any, lazy: bool = True) -> Any:
     if value is None:
         return None
     value = value if isinstance(value, dict) else feature.encode_example(value)
-    data = value["bytes"]
-    if data is None and value["path"] is not None and Path(value["path"]).is_file():
-        data = Path(value["path"]).read_bytes()
+    data, path = value["bytes"], value["path"] or ""
+    if data is None and path and Path(path).is_file():
+        data, path = Path(path).read_bytes(), str(Path(path).absolute())
     if data is not None and lazy:
         encoded = Encoded(data, mode=feature.mode, rotate=True)
-        encoded.path = value["path"] or ""
+        encoded.path = path
         return encoded
     from datasets import Image as ImageFeature
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,7 +37,7 @@ class Encoded:
 
     Attributes:
         pixels: uint8 [H,W,C]; what `decode` gives, where it is known: converted images are then made from it.
-        path: where the file lies, for people; "" where that is not known.
+        path: where the file lies, for people; only a name where it is no file of its own, "" where nothing is known.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class Encoded:
         # Path.read_bytes takes twice as long as this for small files.
         with io.FileIO(path) as file:
             encoded = cls(file.readall(), mode, rotate)
-        encoded.path = str(path)
+        encoded.path = os.path.abspath(path)  # noqa: PTH100 (Path.absolute takes as long as reading the file)
         return encoded
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from .. import hub
 from ..errors import CacheError
+from ..image_files import FILE as FILES
 from ..pictures import FILE as PICTURES
 from ..report import Report
 from .access import Record
@@ -99,7 +100,7 @@ class ShardSet:
         folder = snapshot.fetch(INFO, _MAX_INFO).parent
         for name in _names(_read_info(folder), folder):
             snapshot.fetch(name, _MAX_SHARD)
-        for name in {"report.json", "report.npz", PICTURES} & set(snapshot.files or ()):
+        for name in {"report.json", "report.npz", PICTURES, FILES} & set(snapshot.files or ()):
             snapshot.fetch(name, _MAX_REPORT)
         return cls(folder)
 

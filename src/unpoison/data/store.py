@@ -24,6 +24,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from ..errors import CacheError, DatasetError, UnpoisonError
+from ..image_files import ImageFiles
 from ..progress import Stage
 from .access import RawView, naming_item
 from .items import class_of
@@ -57,6 +58,8 @@ class Survey:
     """Of the image members in shards: the most common format of the dataset's files, "png" if it has none."""
     only_pixels: bool
     """Whether all images are files that decode to "RGB" images of which nothing but the pixels matters."""
+    files: ImageFiles | None = None
+    """Where the images lie; None where they come from no files."""
 
     @property
     def digest(self) -> str:
@@ -102,6 +105,7 @@ def survey(view: RawView, *, num_workers: int | None = None, stage: Stage | None
         digests=np.frombuffer(b"".join(fact.digest for fact in facts), np.uint8).reshape(-1, 32),
         extension=formats.most_common(1)[0][0] if formats else "png",
         only_pixels=all(fact.only_pixels for fact in facts),
+        files=ImageFiles.of(fact.file for fact in facts),
     )
 
 
@@ -115,6 +119,7 @@ class _Facts:
     digest: bytes
     extension: str
     only_pixels: bool
+    file: str
 
 
 def _facts(view: RawView, index: int) -> _Facts:
@@ -130,7 +135,17 @@ def _facts(view: RawView, index: int) -> _Facts:
         digest=fingerprint(image, label),
         extension=image.extension if isinstance(image, Encoded) else "",
         only_pixels=isinstance(image, Encoded) and image.is_only_pixels,
+        file=_file_of(image),
     )
+
+
+def _file_of(image: Any) -> str:
+    """The absolute path of the file that an image comes from; "" where it is not known or only a name."""
+    if isinstance(image, Encoded):
+        return image.path if Path(image.path).is_absolute() else ""
+    # Images that PIL opened know their file until they are converted.
+    name = getattr(image, "filename", "") if isinstance(image, Image.Image) else ""
+    return str(Path(name).absolute()) if isinstance(name, str) and name else ""
 
 
 def _number_classes(
