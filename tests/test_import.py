@@ -31,7 +31,7 @@ def test_import_loads_nothing_heavy():
 def test_main_names_do_not_load_datasets():
     loaded = set(run("import sys; from unpoison import SanitizedDataset, Sanitizer, Report; print(*sys.modules)"))
     assert "unpoison.dataset" in loaded
-    heavy = {"datasets", "webdataset", "ray", "fastapi", "rich", "argcomplete", "jinja2", "matplotlib"}
+    heavy = {"datasets", "pyarrow", "webdataset", "ray", "fastapi", "rich", "argcomplete", "jinja2", "matplotlib"}
     assert not heavy & loaded
 
 

@@ -175,12 +175,13 @@ def check_samples(
         )
     found = table["original_label"].combine_chunks().dictionary_encode()
     spellings = [_spelling(text) for text in found.dictionary.to_pylist()]
-    # pandas takes class names such as "NA" for missing: where there is no name, there is nothing to compare.
-    codes = found.indices.fill_null(-1).to_numpy()
+    codes = found.indices.fill_null(-1).to_numpy().astype(np.int64)
     expected, places = np.unique(labels[position], return_inverse=True)
     wanted = [_spelling(class_text(label, names)) for label in expected.tolist()]
-    pairs, rows = np.unique(np.stack([codes, places], axis=1), axis=0, return_index=True)
-    for (code, place), row in zip(pairs.tolist(), rows.tolist(), strict=True):
+    pairs, rows = np.unique(codes * len(expected) + places, return_index=True)
+    for pair, row in zip(pairs.tolist(), rows.tolist(), strict=True):
+        code, place = divmod(pair, len(expected))
+        # pandas takes class names such as "NA" for missing: where there is no name, there is nothing to compare.
         if code >= 0 and spellings[code] != wanted[place]:
             raise DatasetError(
                 f"the reviewed table says that item {position[row]} came as {found.dictionary[code].as_py()!r}, but "
