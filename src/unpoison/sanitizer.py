@@ -127,7 +127,7 @@ class Sanitizer:
 
     def export(self, dataset: Any, folder: str | Path) -> Report:
         """Cleans a dataset and writes the shards, the report (`report.html` for people) and the restorer, where
-        there is one, into a folder.
+        there is one, into a folder. The report there names the images' files, but not the folder that they lie in.
 
         Raises:
             ConfigError: the folder cannot be written.

@@ -99,6 +99,7 @@ def test_through_the_hub(hub, folder, served, tmp_path):
     assert all(_same(a, b) for a, b in zip(again, served, strict=True))
     np.testing.assert_array_equal(again.report.action, served.report.action)
     np.testing.assert_array_equal(again.report.pictures.after, served.report.pictures.after)
+    assert again.report.files == served.report.files.without_folder()
     page = hf_hub_download("user/clean", "report.html", repo_type="dataset")
     assert Path(page).read_bytes() == (folder / "report.html").read_bytes()
     with hub.down():
