@@ -237,3 +237,23 @@ def test_images_that_lie_elsewhere(report, tmp_path, monkeypatch):
 def test_images_at_the_root(report):
     at_root = dataclasses.replace(report, files=ImageFiles.of(["/0.png", "/b/1.png", "", ""]))
     assert at_root.samples()["filepath"].to_pylist() == ["/0.png", "/b/1.png", None, None]
+
+
+def test_many_files(report, monkeypatch):
+    monkeypatch.setattr("unpoison.samples._PART", 3)
+    assert report.samples()["filepath"].to_pylist() == ["/photos/a/0.png", None, "/photos/b/2.png", "/photos/b/3.png"]
+
+
+def test_after_fiftyone(tmp_path):
+    """Which writes all values as text, without quotes where it can."""
+    with (tmp_path / "reviewed.csv").open("w", newline="") as file:
+        rows = [
+            ["position", "original_label", "keep"],
+            ["1", 'quo"te', "True"],
+            ["5", "=1+1", ""],
+            ["0", HOSTILE[0], "False"],
+        ]
+        csv.writer(file, quoting=csv.QUOTE_MINIMAL).writerows(rows)
+    table = read_samples(tmp_path / "reviewed.csv")
+    assert table["keep"].to_pylist() == [True, None, False]
+    check_samples(table, content="abc", labels=LABELS, names=HOSTILE)
