@@ -61,6 +61,7 @@ def test_what_is_handed_on_does_not_name_the_home(monkeypatch):
     [
         (b"a\0b\0c", "/data"),
         (b"a", "/data"),
+        (b"\0", "/data"),
         (b"\xff\0b", "/data"),
         (b"a\0/etc/passwd", "/data"),
         (b"/etc/passwd\0b", "/data"),

@@ -82,7 +82,7 @@ class ImageFiles:
         if root and not root.startswith(b"/"):
             raise ValueError("the folder of the images is no absolute path")
         text = names.decode()
-        if names.count(b"\0") != samples - 1 or b"\0" in root:
+        if names.count(b"\0") != samples - 1 or not names.strip(b"\0") or b"\0" in root:
             raise ValueError("the names are of other samples")
         # Nothing outside the folder: what shows the table opens what it names.
         above = b".." in names and any(".." in name.split("/") for name in text.split("\0"))
