@@ -45,26 +45,20 @@ def choose(
     if config.backbone is None or config.width is None:
         notes.append(f"network: {backbone} of width {width}, as fits a {device.type}")
     if training is None:
-        training = _training(n, cpu)
+        # Small batches keep the number of steps up where there are few samples.
+        batch_size = 128 if n >= 4000 else 32
+        epochs = int(np.clip(150_000 // n, 8, 15)) if cpu else 30
+        training = TrainingConfig(epochs=epochs, batch_size=batch_size)
         ratio = mirror_ratio(images, labels, num_classes, training, device, seed)
         flip = ratio >= SAME_WHEN_MIRRORED
         training = dataclasses.replace(training, flip=flip)
         notes.append(
-            f"training: {training.epochs} epochs for {n} samples on a {device.type}; "
-            f"mirroring {'on' if flip else 'off'}: a network that never saw mirrored images keeps {ratio:.2f} of its "
-            "accuracy on them"
+            f"training: {epochs} epochs for {n} samples on a {device.type}; mirroring {'on' if flip else 'off'}: a "
+            f"network that never saw mirrored images keeps {ratio:.2f} of its accuracy on them"
         )
     for note in notes:
         _logger.info("%s", note)
     return Choice(backbone, width, training, notes)
-
-
-def _training(n: int, cpu: bool) -> TrainingConfig:
-    """Small batches keep the number of steps up where there are few samples: steps teach, passes take the time."""
-    if not cpu:
-        return TrainingConfig(epochs=30, batch_size=128 if n >= 4000 else 32)
-    batch_size = 32 if n < 4000 else 64 if n < 20_000 else 128
-    return TrainingConfig(epochs=int(np.clip(80_000 // n, 8, 15)), batch_size=batch_size)
 
 
 def mirror_ratio(
@@ -84,7 +78,7 @@ def mirror_ratio(
     x, y = on_device(images[probe], device), torch.from_numpy(labels[probe]).to(device)
     torch.manual_seed(seed)
     model = create_backbone("resnet9", images.shape[3], num_classes, 8)
-    epochs = 3 if len(probe) >= 4000 else 8
+    epochs = 4 if len(probe) >= 4000 else 8
     for _ in train(model, x, y, dataclasses.replace(training, epochs=epochs, flip=False), seed):
         pass
 

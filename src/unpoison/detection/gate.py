@@ -5,6 +5,9 @@ from torch import Tensor
 
 from .mixture import Split
 
+MOSTLY = 0.5
+"""A classifier that has seen what a class looks like contradicts less of it than this."""
+
 
 def contradicted(probabilities: Tensor, label: int | Tensor) -> float:
     """Fraction of samples of one label, or labels int64 [n], that a classifier, softmax float32 [n,K], contradicts."""

@@ -7,10 +7,9 @@ from torch import Tensor
 
 from .config import DetectionConfig
 from .features import TrainingRecord
-from .gate import contradicted, evidence
+from .gate import MOSTLY, contradicted, evidence
 from .mixture import Split, fit_split, least_share
 
-MOSTLY = 0.5
 MOST_MISLABELLED = 0.6
 """Where more of a class seems mislabelled, it is the verifier that is wrong."""
 

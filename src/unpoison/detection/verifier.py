@@ -13,16 +13,16 @@ from ..training.backbones import Backbone, create_backbone
 from ..training.loop import predict_mirrored, train
 from .choice import Choice
 from .features import TrainingRecord
-from .gate import evidence
+from .gate import MOSTLY, contradicted, evidence
 from .mixture import Split, clearly_outside
 
 KEPT_SHARE = 0.65
 """The verifying classifier trains on this part of a class's credible side, what was learned most easily."""
 CLEAR_MINORITY = 0.3
 """A smaller side of a class is the suspicious one; above this share either may be."""
-VERIFIER_EPOCHS = 0.6
+VERIFIER_EPOCHS = 2 / 3
 """Of M's: the verifier need not learn every sample by heart."""
-CONTINUED = 0.25
+CONTINUED = 1 / 3
 """Of M's epochs, for a network that goes on from what it has learned with further samples."""
 LEAST_LOG_PROBABILITY = -20.0
 
@@ -49,8 +49,9 @@ def verdicts(
     """The verifier, and float32 [N,K]: for every class, the opinion of one that has not learned its suspicious side.
 
     No classifier learns joined images. A first one leaves every minority out. Where a class is split about evenly there
-    is no telling which side is clean, so a second one learns the minority instead; the class is judged by the one that
-    finds more foreign content on the side that it has not seen.
+    is no telling which side is clean. If it is the one that was left out, the first has not seen what the class looks
+    like, and contradicts most of it: then a second one learns the minority instead, and the class is judged by the one
+    that finds more foreign content on the side that it has not seen.
     """
     whole = torch.ones_like(y, dtype=torch.bool)
     for member, seam in zip(members, seams, strict=True):
@@ -58,13 +59,16 @@ def verdicts(
             whole[member] = seam.log_ratio <= 0
     with progress.stage("verify") as stage:
         verifier, first = verify(x, y, whole & _trusted(record, members, clusters), len(members), choice, seed, stage)
-    even = [cluster.share > CLEAR_MINORITY for cluster in clusters]
-    if not any(even):
+    doubtful = [
+        cluster.share > CLEAR_MINORITY and contradicted(first[member][cluster.log_ratio > 0], label) >= MOSTLY
+        for label, (member, cluster) in enumerate(zip(members, clusters, strict=True))
+    ]
+    if not any(doubtful):
         return verifier, first
-    turned = [split.swapped() if swap else split for split, swap in zip(clusters, even, strict=True)]
+    turned = [split.swapped() if swap else split for split, swap in zip(clusters, doubtful, strict=True)]
     with progress.stage("verify") as stage:
         _, second = verify(x, y, whole & _trusted(record, members, turned), len(members), choice, seed, stage)
-    for label, (member, split, other, swap) in enumerate(zip(members, clusters, turned, even, strict=True)):
+    for label, (member, split, other, swap) in enumerate(zip(members, clusters, turned, doubtful, strict=True)):
         if swap and evidence(other, second[member], label) > evidence(split, first[member], label):
             first[member] = second[member]
     return verifier, first
