@@ -47,7 +47,7 @@ def choose(
     if training is None:
         # Small batches keep the number of steps up where there are few samples.
         batch_size = 128 if n >= 4000 else 32
-        epochs = int(np.clip(150_000 // n, 8, 15)) if cpu else 30
+        epochs = int(np.clip(100_000 // n, 8, 15)) if cpu else 30
         training = TrainingConfig(epochs=epochs, batch_size=batch_size)
         ratio = mirror_ratio(images, labels, num_classes, training, device, seed)
         flip = ratio >= SAME_WHEN_MIRRORED

@@ -20,7 +20,7 @@ KEPT_SHARE = 0.65
 """The verifying classifier trains on this part of a class's credible side, what was learned most easily."""
 CLEAR_MINORITY = 0.3
 """A smaller side of a class is the suspicious one; above this share either may be."""
-VERIFIER_EPOCHS = 2 / 3
+VERIFIER_EPOCHS = 0.8
 """Of M's: the verifier need not learn every sample by heart."""
 CONTINUED = 1 / 3
 """Of M's epochs, for a network that goes on from what it has learned with further samples."""
