@@ -75,7 +75,7 @@ MISTAKES = {
             {"image": [Image.fromarray(pixels())] * 9 + [None], "label": [0, 1] * 5},
             features=datasets.Features({"image": datasets.Image(), "label": datasets.Value("int64")}),
         ),
-        "item 9: the image is missing",
+        "item 9 cannot be read .the image is missing",
     ),
 }
 

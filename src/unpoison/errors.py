@@ -9,6 +9,23 @@ class DatasetError(UnpoisonError, ValueError):
     """The dataset cannot be cleaned as it is: the message names the item or property and the fix."""
 
 
+class UnreadableError(DatasetError):
+    """An item's image cannot be read or decoded.
+
+    Attributes:
+        reason: why.
+        file: the image's file; "" where that is not known.
+    """
+
+    def __init__(self, reason: str, file: str = "", item: str = "the image") -> None:
+        super().__init__(reason, file, item)
+        self.reason, self.file, self.item = reason, file, item
+
+    def __str__(self) -> str:
+        place = f" ({self.file})" if self.file else ""
+        return f"{self.item}{place} cannot be read ({self.reason}): repair or remove it"
+
+
 class ConfigError(UnpoisonError, ValueError):
     """An argument or configuration value is unknown or out of range."""
 
@@ -31,6 +48,10 @@ class HubError(UnpoisonError, RuntimeError):
 
 class ThinEvidenceWarning(UserWarning):
     """There are too few images per class for the evidence to be reliable."""
+
+
+class FolderWarning(UserWarning):
+    """A folder is hidden, or holds so few images that it looks like no class: it may not belong to the dataset."""
 
 
 class WorkerPreparationWarning(UserWarning):

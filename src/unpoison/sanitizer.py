@@ -30,11 +30,12 @@ from .data.cache import (
     write_manifest,
 )
 from .data.files import publishing_folder, remove_leftovers, writing
+from .data.folders import odd_folders
 from .data.pixels import EightBit, Encoded, Pixels, to_eight_bit, with_channels
 from .data.rows import clean_rows
 from .data.shards import ShardSample, write_shards
 from .data.store import MAX_SIZE, ImageStore, Survey, survey
-from .errors import ConfigError, DatasetError, ThinEvidenceWarning, WorkerPreparationWarning
+from .errors import ConfigError, DatasetError, FolderWarning, ThinEvidenceWarning, WorkerPreparationWarning
 from .methods.base import MethodInfo, OnPoison, Outcome, get_method
 from .pictures import Pictures
 from .progress import Progress
@@ -201,6 +202,8 @@ class Sanitizer:
                 ThinEvidenceWarning,
                 stacklevel=5,
             )
+        for text in odd_folders(view, found):
+            warnings.warn(text, FolderWarning, stacklevel=5)
         restorer = _load_restorer(self.restorer)
         if isinstance(self.restorer, str) and restorer is not None and restorer.origin is not None:
             # A branch may move on; copies of this object in other processes stay with the commit.
@@ -368,7 +371,7 @@ class _Samples:
             original = to_eight_bit(record.image, self.found.levels)
             work = self.store.images[source]
             image, encoding = apply_change(original, work, self.restored_images[place]).png(), "png"
-        elif isinstance(record.stored_image, Encoded):
+        elif isinstance(record.stored_image, Encoded) and record.stored_image.is_portable:
             image, encoding = record.stored_image.data, record.stored_image.extension
             mode, rotate = record.stored_image.mode, record.stored_image.rotate
         else:

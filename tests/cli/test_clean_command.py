@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 
 import corner
+import picture_files
 from unpoison import Report
 from unpoison.cli import main
+from unpoison.data import formats
 
 COUNT = 1200
 
@@ -150,3 +152,29 @@ def test_missing_torchvision_dataset(refused, tmp_path):
 def test_wrong_settings(refused, tmp_path, arguments, message):
     # They are noticed before the data are read.
     assert message in refused(2, "clean", tmp_path / "nowhere", tmp_path / "out", *arguments)
+
+
+@pytest.mark.filterwarnings(
+    "ignore::unpoison.errors.ThinEvidenceWarning", "ignore:.* image format is deprecated:DeprecationWarning"
+)
+def test_files_of_every_format(images_and_labels, tmp_path, command):
+    suffixes = {formats.extension_of(name): name for name in formats.readable()}
+    chosen = [
+        suffix for suffix in suffixes if f".{suffix}" in formats.file_suffixes() and suffix not in ("icns", "pcd")
+    ]
+    image = images_and_labels[0][0]
+    for number, suffix in enumerate(chosen):
+        path = tmp_path / "data" / "ab"[number % 2] / f"{number:02}.{suffix.upper()}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture_files.encode(image, suffixes[suffix]))
+    (tmp_path / "data" / "a" / "notes.txt").write_text("no image")
+    facts, _ = command("clean", tmp_path / "data", tmp_path / "out", "--method", "corner", "--on-poison", "keep")
+    assert facts["samples"] == facts["keep"] == len(chosen) >= 25
+
+
+@pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
+def test_drawings_are_refused_by_name(small, tmp_path, refused):
+    Image.new("RGB", (8, 8)).save(Path(small) / "class1" / "drawing.eps")
+    message = refused(1, "clean", small, tmp_path / "out", "--method", "corner", "--quiet")
+    assert f"({small}/class1/drawing.eps) cannot be read (EPS files are not decoded" in message
+    assert "convert it to PNG" in message

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 import numpy as np
@@ -20,10 +20,10 @@ import torch
 from PIL import Image
 from torch.utils.data import ConcatDataset, IterableDataset, Subset
 
-from ..errors import DatasetError
+from ..errors import DatasetError, UnreadableError
 from .hugging_face import RawHuggingFace, feature_keys, is_hugging_face
 from .items import Keys, class_of, find_keys, put
-from .pixels import Encoded, fingerprint, is_image
+from .pixels import Encoded, describe, fingerprint, is_image
 from .steps import StandIn, Step, collecting_steps, replay
 
 
@@ -34,7 +34,7 @@ class _Keep(enum.Enum):
 KEEP: Final = _Keep.KEEP
 
 _TRANSFORMS = ("transform", "target_transform", "transforms")
-_PROBES, _SEEDS = 8, (0, 1, 2, 3)
+_PROBES, _MANY_PROBES, _SEEDS = 8, 512, (0, 1, 2, 3)
 _LAZY_CONTAINERS = (Subset.__getitem__, ConcatDataset.__getitem__)
 
 
@@ -58,10 +58,20 @@ class Record:
         """The image, decoded: what the transforms are given.
 
         Raises:
-            DatasetError: the file is damaged.
+            UnreadableError: the file is missing or damaged.
         """
-        with naming_item(self.index):
+        with naming_item(self.index, self.file):
             return self.stored_image.decode() if isinstance(self.stored_image, Encoded) else self.stored_image
+
+    @property
+    def file(self) -> str:
+        """The path of the image's file, only a name where it has none of its own; "" where it is not known."""
+        image = self.stored_image
+        if isinstance(image, Encoded):
+            return image.path
+        # Images that PIL opened know their file until they are converted.
+        name = getattr(image, "filename", "") if isinstance(image, Image.Image) else ""
+        return str(Path(name).absolute()) if isinstance(name, str) and name else ""
 
     @property
     def label(self) -> Any:
@@ -101,7 +111,7 @@ class RawView:
         dataset: anything with `__len__` and `__getitem__` whose items hold one image and one label.
 
     Raises:
-        DatasetError: the dataset is iterable-style or empty, an item cannot be read, or an augmentation is hidden
+        DatasetError: the dataset is iterable-style or empty, no item can be read, or an augmentation is hidden
             inside, so that the same position yields different pixels.
     """
 
@@ -118,14 +128,14 @@ class RawView:
         """The raw item at a position.
 
         Raises:
-            DatasetError: the item cannot be read or is not (image, label, ...).
+            UnreadableError: the item cannot be read.
+            DatasetError: it is not (image, label, ...).
         """
         return _read(self._raw, index)
 
     def file_name(self, index: int) -> str:
         """The name of an item's image file and of the folder that it lies in; "" where that is not known."""
-        image = self.read(index).stored_image
-        return "/".join(PurePath(image.path).parts[-2:]) if isinstance(image, Encoded) else ""
+        return "/".join(PurePath(self.read(index).file).parts[-2:])
 
     def names(self) -> list[str] | None:
         """The names of the classes by number, where the dataset knows them."""
@@ -134,21 +144,27 @@ class RawView:
 
 
 class naming_item:
-    """Turns any error into a `DatasetError` that names the item."""
+    """Turns any error into a `DatasetError` that names the item and, where it is known, its file."""
 
-    __slots__ = ("_index",)
+    __slots__ = ("_file", "_index")
 
-    def __init__(self, index: int) -> None:
-        self._index = index
+    def __init__(self, index: int, file: str = "") -> None:
+        self._index, self._file = index, file
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        item = f"item {self._index}"
         if isinstance(error, DatasetError):
-            text = str(error)
-            raise DatasetError(text if text.startswith("item ") else f"item {self._index}: {text}") from error
+            if str(error).startswith("item "):
+                return
+            if isinstance(error, UnreadableError):
+                raise UnreadableError(error.reason, error.file or self._file, item) from error
+            raise DatasetError(f"{item}{f' ({self._file})' if self._file else ''}: {error}") from error
+        if isinstance(error, OSError) and error.filename is not None:
+            raise UnreadableError(describe(error), str(error.filename), item) from error
         if isinstance(error, Exception):
-            raise DatasetError(f"item {self._index} cannot be read ({error!r}): repair or remove it") from error
+            raise UnreadableError(repr(error), self._file, item) from error
 
 
 @contextmanager
@@ -189,7 +205,7 @@ def _read(raw: Any, index: int) -> Record:
         item = raw[index]
         keys = _keys(raw, item)
         if item[keys.image] is None:
-            raise DatasetError("the image is missing: remove the item")
+            raise UnreadableError("the image is missing")
         return Record(index, item, keys, steps)
 
 
@@ -202,13 +218,54 @@ def _keys(raw: Any, item: Any) -> Keys:
 
 def _choose(dataset: Any) -> Any:
     """The deepest peeling whose replayed items equal the dataset's own, given equal random states."""
-    indices = sorted({round(i) for i in np.linspace(0, len(dataset) - 1, _PROBES)})
     with preserved_rng():
+        indices, failures = _probes(dataset)
         for raw in (_peel(dataset, deep=True, lazy=True), _peel(dataset, deep=False, lazy=True), dataset):
             if raw is dataset or _reproduces(raw, dataset, indices):
                 _check_stable(raw, indices)
                 break
+        for index, failure in failures.items():
+            if _is_readable(raw, index):  # then it is the dataset's own transform that fails
+                raise failure
         return raw
+
+
+def _probes(dataset: Any) -> tuple[list[int], dict[int, UnreadableError]]:
+    """A few positions, spread over the dataset, whose items can be read, and the errors of others among them.
+
+    Raises:
+        UnreadableError: none of many positions can be read.
+    """
+    failures: dict[int, UnreadableError] = {}
+    for count in (_PROBES, _MANY_PROBES):
+        found = []
+        for index in sorted({round(i) for i in np.linspace(0, len(dataset) - 1, count)} - failures.keys()):
+            try:
+                with naming_item(index):
+                    _load(dataset[index])
+                found.append(index)
+            except UnreadableError as error:
+                failures[index] = error
+        if found:
+            return found[:: -(-len(found) // _PROBES)], failures
+    raise next(iter(failures.values()))
+
+
+def _load(item: Any) -> None:
+    """Decodes images that were opened and not read yet."""
+    for value in item.values() if isinstance(item, Mapping) else item if isinstance(item, tuple | list) else ():
+        if isinstance(value, Image.Image):
+            value.load()
+
+
+def _is_readable(raw: Any, index: int) -> bool:
+    try:
+        with naming_item(index):
+            record = _read(raw, index)
+            _load((record.image,))
+    except DatasetError:
+        return False
+    return True
 
 
 def _reproduces(raw: Any, dataset: Any, indices: list[int]) -> bool:

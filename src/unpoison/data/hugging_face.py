@@ -2,12 +2,11 @@
 
 import sys
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import DatasetError
+from ..errors import DatasetError, UnreadableError
 from .items import Keys
 from .pixels import Encoded
 from .steps import Step, note_steps
@@ -89,18 +88,27 @@ def stored_image(value: Any, feature: Any, lazy: bool = True) -> Any:
     if type(feature).__name__ != "Image":
         return np.array(value, dtype=feature.dtype) if isinstance(value, list | np.ndarray) else value
     if value is None:
-        return None
+        return Encoded(b"", fault="the image is missing")
     value = value if isinstance(value, dict) else feature.encode_example(value)
     data, path = value["bytes"], value["path"] or ""
-    if data is None and path and Path(path).is_file():
-        data, path = Path(path).read_bytes(), str(Path(path).absolute())
-    if data is not None and lazy:
-        encoded = Encoded(data, mode=feature.mode, rotate=True)
-        encoded.path = path
-        return encoded
+    if data is None and "://" in path:  # in an archive, or on another machine
+        return _fetched(value, feature)
+    if data is not None:
+        encoded = Encoded(data, feature.mode, rotate=True, path=path)
+    elif path:
+        encoded = Encoded.read(path, feature.mode, rotate=True)
+    else:
+        encoded = Encoded(b"", fault="the image is missing")
+    return encoded if lazy else encoded.decode()
+
+
+def _fetched(value: dict[str, Any], feature: Any) -> Any:
     from datasets import Image as ImageFeature
 
-    return ImageFeature(mode=feature.mode).decode_example({"bytes": data, "path": value["path"]})
+    try:
+        return ImageFeature(mode=feature.mode).decode_example(value)
+    except Exception as error:
+        raise UnreadableError(repr(error), value["path"]) from error
 
 
 def feature_keys(features: Any) -> Keys | None:

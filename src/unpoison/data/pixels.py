@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from ..errors import DatasetError
+from ..errors import DatasetError, UnreadableError
+from .formats import extension_of, is_reviewed, readable, refusal
 
 Pixels = npt.NDArray[np.uint8]
 
-_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "ICO", "PCX", "TGA")
-"""Of files that are decoded. Others, such as EPS, would start programs."""
 _DULL = {"jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi", "gamma", "srgb", "progressive", "progression"}
 """Facts of a file that no transform looks at, unlike its orientation, transparency or colour profile."""
 _NUMERIC_MODES = ("I", "F", "I;16")
@@ -34,28 +33,43 @@ class Encoded:
         mode: PIL mode to convert to after decoding; the file's own when None.
         rotate: whether to apply the EXIF orientation.
         max_pixels: larger images are not decoded.
+        formats: names of the Pillow formats that are decoded; all that are `readable` when None.
+        path: where the file lies, for people; only a name where it is no file of its own, "" where nothing is known.
+        fault: why there is no content; "" where there is.
 
     Attributes:
         pixels: uint8 [H,W,C]; what `decode` gives, where it is known: converted images are then made from it.
-        path: where the file lies, for people; only a name where it is no file of its own, "" where nothing is known.
     """
 
     def __init__(
-        self, data: bytes, mode: str | None = None, rotate: bool = False, max_pixels: int | None = None
+        self,
+        data: bytes,
+        mode: str | None = None,
+        rotate: bool = False,
+        max_pixels: int | None = None,
+        *,
+        formats: tuple[str, ...] | None = None,
+        path: str = "",
+        fault: str = "",
     ) -> None:
         self.data, self._mode, self.rotate, self._max_pixels = data, mode, rotate, max_pixels
+        self._formats, self.path, self.fault = formats, path, fault
         self.pixels: Pixels | None = None
-        self.path = ""
 
     @cached_property
     def _header(self) -> tuple[str, str, tuple[int, int], set[Any]]:
-        with Image.open(io.BytesIO(self.data), formats=_FORMATS) as image:
-            return str(image.format).lower(), image.mode, (image.height, image.width), set(image.info)
+        with self._open() as image:
+            return str(image.format), image.mode, (image.height, image.width), set(image.info)
 
     @property
     def extension(self) -> str:
         """Usual file name extension of the format, without a dot; taken from the content."""
-        return {"jpeg": "jpg", "tiff": "tif", "mpo": "jpg"}.get(self._header[0], self._header[0])
+        return extension_of(self._header[0])
+
+    @property
+    def is_portable(self) -> bool:
+        """Whether who gets the file from a stranger decodes it, too."""
+        return is_reviewed(self._header[0])
 
     @property
     def mode(self) -> str:
@@ -72,25 +86,60 @@ class Encoded:
         return self.mode == "RGB" and self._header[3] <= _DULL
 
     def decode(self) -> Image.Image:
-        """The image; raises what PIL raises for a damaged file, and DatasetError for one that is too large."""
+        """The image; of several in one file, the first.
+
+        Raises:
+            UnreadableError: the file is missing, damaged, too large or of a format that is not decoded.
+        """
         # Without a mode to convert to, the image is to be one that knows its file.
         if self.pixels is not None and self._mode is not None:
             return _to_pil(self.pixels)
-        image: Image.Image = Image.open(io.BytesIO(self.data), formats=_FORMATS)
+        image = self._open()
         if self._max_pixels is not None and image.width * image.height > self._max_pixels:
-            raise DatasetError(f"the image has {image.width} x {image.height} pixels, which is too large: remove it")
-        image.load()
-        if self.rotate and image.getexif().get(ExifTags.Base.Orientation) is not None:
-            image = ImageOps.exif_transpose(image)
-        return image if self._mode is None else image.convert(self._mode)
+            raise UnreadableError(f"the image has {image.width} x {image.height} pixels, which is too large")
+        try:
+            image.load()
+            if self.rotate and image.getexif().get(ExifTags.Base.Orientation) is not None:
+                image = ImageOps.exif_transpose(image)
+            return image if self._mode is None else image.convert(self._mode)
+        except Exception as error:
+            raise UnreadableError(_words(error)) from error
+
+    def _open(self) -> Image.Image:
+        if self.fault:
+            raise UnreadableError(self.fault)
+        if not self.data:
+            raise UnreadableError("the file is empty")
+        try:
+            return Image.open(io.BytesIO(self.data), formats=readable() if self._formats is None else self._formats)
+        except UnidentifiedImageError as error:
+            raise UnreadableError(refusal(self.data)) from error
+        except Exception as error:
+            raise UnreadableError(_words(error)) from error
 
     @classmethod
     def read(cls, path: str | Path, mode: str | None = None, rotate: bool = False) -> "Encoded":
-        # Path.read_bytes takes twice as long as this for small files.
-        with io.FileIO(path) as file:
-            encoded = cls(file.readall(), mode, rotate)
-        encoded.path = os.path.abspath(path)  # noqa: PTH100 (Path.absolute takes as long as reading the file)
-        return encoded
+        """A file of this machine; where it cannot be read, that is the image's `fault`."""
+        data, fault = b"", ""
+        try:
+            # Path.read_bytes takes twice as long as this for small files.
+            with io.FileIO(path) as file:
+                data = file.readall()
+        except OSError as error:
+            fault = describe(error)
+        absolute = os.path.abspath(path)  # noqa: PTH100 (Path.absolute takes as long as reading the file)
+        return cls(data, mode, rotate, path=absolute, fault=fault)
+
+
+def describe(error: OSError) -> str:
+    """Why a file cannot be read, without its name."""
+    if isinstance(error, FileNotFoundError) and Path(str(error.filename)).is_symlink():
+        return "the link leads to no file"
+    return error.strerror or _words(error)
+
+
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 class Levels(NamedTuple):
@@ -247,7 +296,11 @@ def fingerprint(image: Any, label: int | str) -> bytes:
     """sha256 of an image's exact content, kind and label; of the file's bytes where it is encoded."""
     digest = hashlib.sha256(repr(label).encode())
     if isinstance(image, Encoded):
-        digest.update(b"encoded %s " % (image.mode.encode()))
+        try:
+            mode = image.mode
+        except UnreadableError:  # it has an identity all the same: it may be repaired later
+            mode = f"unreadable {image.fault}"
+        digest.update(b"encoded %s " % mode.encode())
         digest.update(image.data)
     elif isinstance(image, Image.Image):
         palette = image.getpalette() if image.mode == "P" else None

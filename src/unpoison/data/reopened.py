@@ -21,6 +21,7 @@ from ..image_files import FILE as FILES
 from ..pictures import FILE as PICTURES
 from ..report import Report
 from .access import Record
+from .formats import reviewed
 from .items import Keys
 from .pixels import Encoded
 from .shards import INFO
@@ -131,7 +132,7 @@ class ShardSet:
         mode, rotate = self._decodings[position]
         try:
             with self.shards[shard].open("rb") as file:
-                image = Encoded(_read(file, offset, size), mode, rotate, _MAX_PIXELS)
+                image = Encoded(_read(file, offset, size), mode, rotate, _MAX_PIXELS, formats=reviewed())
         except OSError as error:
             raise CacheError(f"the shard {self.shards[shard]} cannot be read ({error}): {_ANEW}") from error
         return Record(position, (image, self.label(position)), Keys(0, 1), [])

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DatasetError
+from .formats import file_suffixes
 
 
 def open_source(source: str, *, root: str | Path = "data", download: bool = False) -> Any:
@@ -29,10 +30,16 @@ def open_source(source: str, *, root: str | Path = "data", download: bool = Fals
             import torchvision
 
             try:
-                return torchvision.datasets.ImageFolder(path)
+                return torchvision.datasets.ImageFolder(path, is_valid_file=_is_image_file)
             except FileNotFoundError as error:
-                raise DatasetError(f"{path}: {error}. Put the images of each class into a sub-folder") from error
+                raise DatasetError(
+                    f"{path}: {error}. Put the images of each class into a sub-folder, and remove other folders"
+                ) from error
     return _torchvision(source, Path(root), download)
+
+
+def _is_image_file(path: str) -> bool:
+    return Path(path).suffix.lower() in file_suffixes()
 
 
 def _load(builder: str, files: list[Path]) -> Any:

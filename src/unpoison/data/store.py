@@ -12,7 +12,6 @@ import multiprocessing
 import os
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -27,6 +26,8 @@ from ..errors import CacheError, DatasetError, UnpoisonError
 from ..image_files import ImageFiles
 from ..progress import Stage
 from .access import RawView, naming_item
+from .folders import check_classes, hidden_folder, hidden_folders
+from .formats import member_extension
 from .items import class_of
 from .pixels import Encoded, Levels, Pixels, colour_channels, fingerprint, image_size, peak, to_eight_bit, white_levels
 
@@ -55,11 +56,13 @@ class Survey:
     digests: npt.NDArray[np.uint8]
     """uint8 [N,32]; sha256 of each image and label."""
     extension: str
-    """Of the image members in shards: the most common format of the dataset's files, "png" if it has none."""
+    """Of the image members in shards: of the most common format of the dataset's files, "png" if it has none."""
     only_pixels: bool
     """Whether all images are files that decode to "RGB" images of which nothing but the pixels matters."""
-    files: ImageFiles | None = None
+    files: ImageFiles | None
     """Where the images lie; None where they come from no files."""
+    hidden: dict[str, int]
+    """Hidden folders that images lie in, and how many of them."""
 
     @property
     def digest(self) -> str:
@@ -94,8 +97,7 @@ def survey(view: RawView, *, num_workers: int | None = None, stage: Stage | None
     classes = [fact.label for fact in facts]
     labels, names = _number_classes(classes, view.names())
     peaks = {kind: max((fact.peak for fact in facts if fact.kind == kind), default=0.0) for kind in "fi"}
-    formats = Counter(fact.extension for fact in facts if fact.extension)
-    return Survey(
+    found = Survey(
         labels=labels,
         names=names,
         text_labels=isinstance(classes[0], str),
@@ -103,10 +105,13 @@ def survey(view: RawView, *, num_workers: int | None = None, stage: Stage | None
         channels=max(fact.channels for fact in facts),
         levels=white_levels(peaks["f"], peaks["i"]),
         digests=np.frombuffer(b"".join(fact.digest for fact in facts), np.uint8).reshape(-1, 32),
-        extension=formats.most_common(1)[0][0] if formats else "png",
+        extension=member_extension(fact.extension for fact in facts),
         only_pixels=all(fact.only_pixels for fact in facts),
         files=ImageFiles.of(fact.file for fact in facts),
+        hidden=hidden_folders(fact.hidden for fact in facts),
     )
+    check_classes(view, found, np.arange(len(facts)))
+    return found
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -120,32 +125,31 @@ class _Facts:
     extension: str
     only_pixels: bool
     file: str
+    hidden: str
 
 
 def _facts(view: RawView, index: int) -> _Facts:
     record = view.read(index)
-    image, label = record.stored_image, class_of(record.label)
-    kind, high = peak(image)
-    return _Facts(
-        label=label,
-        size=image_size(image),
-        channels=colour_channels(image),
-        kind=kind,
-        peak=high,
-        digest=fingerprint(image, label),
-        extension=image.extension if isinstance(image, Encoded) else "",
-        only_pixels=isinstance(image, Encoded) and image.is_only_pixels,
-        file=_file_of(image),
-    )
+    with naming_item(index, record.file):
+        image, label = record.stored_image, class_of(record.label)
+        kind, high = peak(image)
+        return _Facts(
+            label=label,
+            size=image_size(image),
+            channels=colour_channels(image),
+            kind=kind,
+            peak=high,
+            digest=fingerprint(image, label),
+            extension=image.extension if isinstance(image, Encoded) and image.is_portable else "",
+            only_pixels=isinstance(image, Encoded) and image.is_only_pixels,
+            hidden=hidden_folder(record.file),
+            file=_absolute(record.file),
+        )
 
 
-def _file_of(image: Any) -> str:
-    """The absolute path of the file that an image comes from; "" where it is not known or only a name."""
-    if isinstance(image, Encoded):
-        return image.path if Path(image.path).is_absolute() else ""
-    # Images that PIL opened know their file until they are converted.
-    name = getattr(image, "filename", "") if isinstance(image, Image.Image) else ""
-    return str(Path(name).absolute()) if isinstance(name, str) and name else ""
+def _absolute(file: str) -> str:
+    """Of a record's file; "" where it is only a name, of what lies in a table or an archive."""
+    return file if Path(file).is_absolute() else ""
 
 
 def _number_classes(
@@ -154,15 +158,6 @@ def _number_classes(
     kinds = {type(value) for value in classes}
     if len(kinds) > 1:
         raise DatasetError("some labels are numbers and some are strings: use one kind")
-    counts = Counter(classes)
-    if len(counts) < 2:
-        raise DatasetError(f"all labels are {classes[0]!r}: detection needs at least two classes")
-    single = [value for value, count in counts.items() if count == 1]
-    if single:
-        index = classes.index(single[0])
-        raise DatasetError(
-            f"item {index} is the only image of class {single[0]!r}: remove it or add more images of the class"
-        )
     if kinds == {str}:
         texts = [str(value) for value in classes]
         names = names if names is not None and set(texts) <= set(names) else sorted(set(texts))
@@ -254,7 +249,10 @@ class _Decode:
     width: int
 
     def __call__(self, view: RawView, index: int) -> Pixels:
-        return resize(to_eight_bit(view.read(index).image, self.levels, self.channels).colour, self.height, self.width)
+        record = view.read(index)
+        with naming_item(index, record.file):
+            colour = to_eight_bit(record.image, self.levels, self.channels).colour
+        return resize(colour, self.height, self.width)
 
 
 def read_images(view: RawView, found: Survey, positions: Iterable[int], size: tuple[int, int]) -> Pixels:
