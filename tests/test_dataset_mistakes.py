@@ -108,6 +108,7 @@ def test_truncated_and_empty_files(tmp_path, cache):
         ({"config": "slow"}, "unknown preset 'slow'"),
         ({"config": 3}, "preset's name or a CornerConfig"),
         ({"on_poison": "burn"}, "unknown on_poison 'burn'.*restore"),
+        ({"on_unreadable": "ignore"}, "unknown on_unreadable 'ignore': choose raise or skip"),
         ({"device": "warp"}, "device 'warp' cannot be used"),
         ({"device": "cuda:99"}, "device 'cuda:99' cannot be used"),
     ],

@@ -14,6 +14,7 @@ from .data.items import class_of, label_like
 from .data.pixels import Encoded, from_eight_bit
 from .data.reopened import ShardSet
 from .data.served import Replacement
+from .data.store import OnUnreadable
 from .errors import DatasetError
 from .methods.base import OnPoison
 from .report import Report
@@ -38,6 +39,8 @@ class SanitizedDataset(Replacement):
         method: a registered method, "pdautor", "bab" or "ensemble".
         config: a preset's name ("paper", "default", "fast") or the method's configuration.
         on_poison: what happens to flagged samples: "restore", "drop" or "keep"; the method's own when None.
+        on_unreadable: what happens where images cannot be read: "raise" an error, or "skip" them. They are then not
+            served, and the report names them.
         restorer: a `Restorer`, a local folder or a Hub id ("user/name" or "user/name@revision").
         cache_dir: where results are kept; `UNPOISON_CACHE` or ~/.cache/unpoison when None.
         transform: applied to the raw image in place of the dataset's own transforms; None for none.
@@ -58,6 +61,7 @@ class SanitizedDataset(Replacement):
         *,
         config: Any = None,
         on_poison: OnPoison | None = None,
+        on_unreadable: OnUnreadable = "raise",
         restorer: "Restorer | str | Path | None" = None,
         cache_dir: str | Path | None = None,
         transform: Any = KEEP,
@@ -71,6 +75,7 @@ class SanitizedDataset(Replacement):
             method,
             config=config,
             on_poison=on_poison,
+            on_unreadable=on_unreadable,
             restorer=restorer,
             cache_dir=cache_dir,
             device=device,
@@ -117,6 +122,7 @@ class SanitizedDataset(Replacement):
         """Cleans the dataset now, or opens the cached result. Safe to call from several processes at once.
 
         Raises:
+            UnreadableError: an image cannot be read, and is not to be skipped.
             DatasetError: the dataset cannot be cleaned as it is.
             CacheError: the cache folder cannot be written or trusted.
         """

@@ -54,5 +54,9 @@ class FolderWarning(UserWarning):
     """A folder is hidden, or holds so few images that it looks like no class: it may not belong to the dataset."""
 
 
+class UnreadableWarning(UserWarning):
+    """Rows of a table or stream were left out because their images cannot be read."""
+
+
 class WorkerPreparationWarning(UserWarning):
     """Cleaning started lazily inside a DataLoader worker, where it is slow: call `prepare()` first."""

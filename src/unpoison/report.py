@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 
 THIN = 50
 """Samples of a class, below which the evidence is thin."""
-FORMAT = 2
-"""2 added the reasons, the names of the classes, the digest of the content and the pictures."""
+FORMAT = 3
+"""2 added the reasons, the names of the classes, the digest of the content and the pictures; 3 the unreadable items."""
 _JSON, _ARRAYS = "report.json", "report.npz"
 _MAX_BYTES = 1 << 32
 """Of the unpacked arrays: those of ten million samples are smaller."""
 _FIELDS = ("score", "flagged", "kind", "action", "label", "original_label", "quality", "votes", "reason")
+_SHOWN = 5
+"""Unreadable items in the summary."""
 _NOTEBOOK_BYTES = 1 << 20
 _FRAME = 'style="width:100%;height:48rem;border:0"'
 _ADDED = ("reason",)
@@ -56,6 +58,17 @@ class ClassEvidence:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Unreadable:
+    """An item that could not be read, and was left out."""
+
+    position: int
+    """In the wrapped dataset."""
+    file: str
+    """As the dataset named it when it was cleaned; "" where it did not."""
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Report:
     """Arrays over the N samples of the wrapped dataset, in its order, and the facts of the run."""
 
@@ -71,7 +84,7 @@ class Report:
     label: npt.NDArray[np.int64]
     """int64 [N]; class after cleaning, -1 where dropped."""
     original_label: npt.NDArray[np.int64]
-    """int64 [N]; class as it came."""
+    """int64 [N]; class as it came, -1 where the item could not be read at all."""
     quality: npt.NDArray[np.float32]
     """float32 [N]; quality of the restored sample in 0..1, 1 for samples that were kept as they are."""
     threshold: float
@@ -91,12 +104,14 @@ class Report:
     all votes."""
     reason: npt.NDArray[np.str_] = dataclasses.field(default_factory=lambda: np.zeros(0, np.str_))
     """str [N]; why a sample was dropped: "asked" (what is flagged was to be dropped), "unclear" (the classifier of the
-    unflagged part is not sure of its class), "pulled" (the suspicious network still leans to the old label), else "".
-    Empty in reports of older versions."""
+    unflagged part is not sure of its class), "pulled" (the suspicious network still leans to the old label),
+    "unreadable" (the image could not be read), else "". Empty in reports of older versions."""
     class_names: list[str] | None = None
     """By class number, where the dataset names its classes."""
     content: str = ""
     """sha256 of the images and labels that were cleaned, in hexadecimal."""
+    unreadable: list[Unreadable] = dataclasses.field(default_factory=list)
+    """The items that could not be read, in the order of the dataset: they are dropped and have the lowest score."""
     pictures: Pictures | None = dataclasses.field(default=None, repr=False)
     """The most suspicious images; None in reports of older versions."""
     files: ImageFiles | None = dataclasses.field(default=None, repr=False)
@@ -111,11 +126,15 @@ class Report:
         flagged, total = int(self.flagged.sum()), len(self)
         counts = {action: int((self.action == action).sum()) for action in ("keep", "restore", "drop")}
         kinds = {kind: int((self.kind == kind).sum()) for kind in ("backdoor", "mislabelled")}
+        shown = self.unreadable[:_SHOWN]
         gated = [str(entry.label) for entry in self.classes if entry.poisoned]
         lines = [
             f"{flagged} of {total} samples flagged"
             + "".join(f", {count} {kind}" for kind, count in kinds.items() if count),
-            f"kept {counts['keep']}, restored {counts['restore']}, dropped {counts['drop']}",
+            f"kept {counts['keep']}, restored {counts['restore']}, dropped {counts['drop']}"
+            + (f", of which {len(self.unreadable)} cannot be read" if self.unreadable else ""),
+            *(f"cannot be read: {entry.file or f'item {entry.position}'} ({entry.reason})" for entry in shown),
+            *([f"cannot be read: {len(self.unreadable) - _SHOWN} more"] if len(self.unreadable) > _SHOWN else []),
             f"poisoned classes: {', '.join(gated) if gated else 'none'}",
             f"time: {sum(self.timings.values()):.0f} s ("
             + ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in self.timings.items())
@@ -176,7 +195,8 @@ class Report:
             for field in dataclasses.fields(self)
             if field.name not in (*_FIELDS, "pictures", "files")
         }
-        facts["classes"] = [dataclasses.asdict(entry) for entry in self.classes]
+        for name in ("classes", "unreadable"):
+            facts[name] = [dataclasses.asdict(entry) for entry in facts[name]]
         (folder / _JSON).write_text(json.dumps({"format": FORMAT, **facts}, indent=1))
         for name, part in ((PICTURES, self.pictures), (FILES, self.files)):
             (folder / name).unlink(missing_ok=True)
@@ -204,6 +224,7 @@ class Report:
                 values = {name: arrays[name] for name in _FIELDS if name in arrays or name not in _ADDED}
             _check(values)
             facts["classes"] = [ClassEvidence(**entry) for entry in facts["classes"]]
+            facts["unreadable"] = [Unreadable(**entry) for entry in facts.get("unreadable", [])]
             count = len(values["score"])
             pictures, files = Pictures.load(folder, count), ImageFiles.load(folder, count)
             report = cls(**values, **facts, pictures=pictures, files=files)
@@ -246,6 +267,10 @@ def _check_facts(report: Report) -> None:
     for entry in report.classes:
         numbers += [entry.label, entry.size, entry.evidence, *entry.details.values()]
     names += report.class_names or []
+    for item in report.unreadable:
+        if type(item.position) is not int or not 0 <= item.position < len(report):
+            raise ValueError("the position of an unreadable item is missing")
+        names += [item.file, item.reason]
     if not all(isinstance(number, int | float) for number in numbers) or not math.isfinite(report.threshold):
         raise ValueError("a number is missing")
     if not all(isinstance(name, str) for name in [*names, report.content]) or not isinstance(report.config, dict):

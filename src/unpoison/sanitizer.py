@@ -30,16 +30,24 @@ from .data.cache import (
     write_manifest,
 )
 from .data.files import publishing_folder, remove_leftovers, writing
-from .data.folders import odd_folders
+from .data.folders import check_classes, odd_folders
 from .data.pixels import EightBit, Encoded, Pixels, to_eight_bit, with_channels
 from .data.rows import clean_rows
 from .data.shards import ShardSample, write_shards
-from .data.store import MAX_SIZE, ImageStore, Survey, survey
-from .errors import ConfigError, DatasetError, FolderWarning, ThinEvidenceWarning, WorkerPreparationWarning
+from .data.store import MAX_SIZE, ImageStore, OnUnreadable, Survey, survey
+from .errors import (
+    ConfigError,
+    DatasetError,
+    FolderWarning,
+    ThinEvidenceWarning,
+    UnreadableError,
+    WorkerPreparationWarning,
+)
+from .left_out import over_all_items
 from .methods.base import MethodInfo, OnPoison, Outcome, get_method
 from .pictures import Pictures
 from .progress import Progress
-from .report import THIN, Report
+from .report import THIN, Report, Unreadable
 from .training.devices import best_device, checked_device
 from .training.precision import precision_of
 from .training.threads import free_cores
@@ -77,6 +85,8 @@ class Sanitizer:
         method: a registered method, "pdautor", "bab" or "ensemble".
         config: a preset's name ("paper", "default", "fast") or the method's configuration; "default" when None.
         on_poison: what happens to flagged samples: "restore", "drop" or "keep"; the method's own when None.
+        on_unreadable: what happens where images cannot be read: "raise" an error, or "skip" them. They are then
+            dropped, and the report names them.
         restorer: a `Restorer`, a local folder or a Hub id ("user/name" or "user/name@revision") to start from. It is
             used as it is where it does its work on these data, else fine-tuned; the report's notes say which.
         cache_dir: where results are kept; `UNPOISON_CACHE` or ~/.cache/unpoison when None.
@@ -94,6 +104,7 @@ class Sanitizer:
         *,
         config: Any = None,
         on_poison: OnPoison | None = None,
+        on_unreadable: OnUnreadable = "raise",
         restorer: "Restorer | str | Path | None" = None,
         cache_dir: str | Path | None = None,
         device: str | torch.device | None = None,
@@ -103,10 +114,13 @@ class Sanitizer:
         info = get_method(method)
         if on_poison is not None and on_poison not in get_args(OnPoison):
             raise ConfigError(f"unknown on_poison {on_poison!r}: choose one of {', '.join(get_args(OnPoison))}")
+        if on_unreadable not in get_args(OnUnreadable):
+            raise ConfigError(f"unknown on_unreadable {on_unreadable!r}: choose {' or '.join(get_args(OnUnreadable))}")
         config = config or "default"
         self._preset = config if isinstance(config, str) else None
         self.method, self.config = method, _resolve_config(info, config)
         self.on_poison: OnPoison = info.on_poison if on_poison is None else on_poison
+        self.on_unreadable: OnUnreadable = on_unreadable
         self.restorer, self.seed, self.progress = restorer, seed, progress
         self.device = None if device is None else checked_device(device)
         self.cache_dir = default_root() if cache_dir is None else Path(cache_dir).expanduser()
@@ -121,6 +135,7 @@ class Sanitizer:
         """Cleans a map-style dataset, or opens the result of an earlier run on the same content.
 
         Raises:
+            UnreadableError: an image cannot be read, and is not to be skipped.
             DatasetError: the dataset cannot be cleaned as it is.
             CacheError: the cache folder cannot be written or trusted.
         """
@@ -192,9 +207,11 @@ class Sanitizer:
         in_worker = get_worker_info() is not None or multiprocessing.current_process().daemon
         workers = 0 if in_worker else None
         with telling_what_is_kept(self.cache_dir), progress.stage("read") as stage:
-            found = survey(view, num_workers=workers, stage=stage)
-        classes, counts = np.unique(found.labels, return_counts=True)
-        _logger.info("%d images of %d classes, %s", len(view), len(classes), "x".join(map(str, found.working_size())))
+            found = survey(view, on_unreadable=self.on_unreadable, num_workers=workers, stage=stage)
+        classes, counts = np.unique(found.labels[found.readable], return_counts=True)
+        _logger.info(
+            "%d images of %d classes, %s", len(found.readable), len(classes), "x".join(map(str, found.working_size()))
+        )
         smallest = int(counts.min())
         if smallest < THIN:
             warnings.warn(
@@ -230,6 +247,9 @@ class Sanitizer:
                 for place in (self.cache_dir / "stores", folder, folder / "shards", folder / "records"):
                     remove_leftovers(place)
             store = self._store(view, found, workers, progress)
+            if store.unreadable:
+                self._check_skipped(store.unreadable)
+                check_classes(view, found, store.positions)
             if not (folder / "outcome").is_dir():
                 self._run(folder, view, store, found, restorer, device, progress)
             self._publish(folder, view, store, found, progress)
@@ -237,7 +257,20 @@ class Sanitizer:
 
         with telling_what_is_kept(self.cache_dir, folder, self._store_folder(found)):
             build_once(self.cache_dir, key, lambda: is_complete(folder), build)
-        return Cleaned(folder)
+        cleaned = Cleaned(folder)
+        if cleaned.manifest.get("unreadable"):
+            self._check_skipped(cleaned.report.unreadable)
+        return cleaned
+
+    def _check_skipped(self, unreadable: list[Unreadable]) -> None:
+        """What is left out in the cache may have been skipped by another call.
+
+        Raises:
+            UnreadableError: this one skips nothing.
+        """
+        if self.on_unreadable == "raise":
+            first = unreadable[0]
+            raise UnreadableError(first.reason, first.file, f"item {first.position}")
 
     def _key(self, found: Survey, restorer: "Restorer | None", device: torch.device) -> str:
         """Of all that decides the result."""
@@ -265,7 +298,9 @@ class Sanitizer:
                 writing(self.cache_dir),
                 publishing_folder(folder) as temporary,
             ):
-                ImageStore.build(view, found, temporary, num_workers=workers, stage=stage)
+                ImageStore.build(
+                    view, found, temporary, on_unreadable=self.on_unreadable, num_workers=workers, stage=stage
+                )
 
         build_once(self.cache_dir, f"store-{folder.name}", folder.is_dir, build)
         return ImageStore.open(folder)
@@ -301,14 +336,21 @@ class Sanitizer:
             content=found.digest,
             files=found.files,
         )
-        _log_decisions(report)
         footprints = [
             footprint._replace(classes=store.class_ids[footprint.classes].tolist()) for footprint in outcome.footprints
         ]
         pictures = Pictures.of(
-            report, store.images, outcome.restored_index, outcome.restored_images, footprints, view.file_name
+            report,
+            store.images,
+            outcome.restored_index,
+            outcome.restored_images,
+            footprints,
+            lambda row: view.file_name(int(store.positions[row])),
         )
+        unreadable = sorted(found.unreadable + store.unreadable, key=lambda entry: entry.position)
         report = dataclasses.replace(report, pictures=pictures)
+        report = over_all_items(report, store.positions, found.labels, unreadable)
+        _log_decisions(report)
         if self._preset is not None:
             report.config["preset"] = self._preset
         if restorer is not None and restorer.origin is not None:
@@ -316,7 +358,7 @@ class Sanitizer:
         with writing(self.cache_dir), publishing_folder(folder / "outcome") as temporary:
             report.save(temporary)
             np.save(temporary / "digests.npy", found.digests, allow_pickle=False)
-            np.save(temporary / "restored_index.npy", outcome.restored_index, allow_pickle=False)
+            np.save(temporary / "restored_index.npy", store.positions[outcome.restored_index], allow_pickle=False)
             np.save(temporary / "restored_images.npy", outcome.restored_images, allow_pickle=False)
             if outcome.restorer is not None:
                 outcome.restorer.save_pretrained(temporary / "restorer")
@@ -341,7 +383,8 @@ class Sanitizer:
                     "levels": list(found.levels),
                     "names": found.names,
                     "text_labels": found.text_labels,
-                    "keys": list(view.read(0).keys),
+                    "keys": list(view.read(int(store.positions[0])).keys),
+                    "unreadable": len(report.unreadable),
                     "store": store.folder.name if found.exact else None,
                     "timings": {"shards": progress.timings["shards"]},
                 },
@@ -369,7 +412,7 @@ class _Samples:
         place = int(np.searchsorted(self.restored_index, source))
         if place < len(self.restored_index) and self.restored_index[place] == source:
             original = to_eight_bit(record.image, self.found.levels)
-            work = self.store.images[source]
+            work = self.store.images[self.store.rows(source)]
             image, encoding = apply_change(original, work, self.restored_images[place]).png(), "png"
         elif isinstance(record.stored_image, Encoded) and record.stored_image.is_portable:
             image, encoding = record.stored_image.data, record.stored_image.extension

@@ -2,6 +2,7 @@
 
 import tempfile
 import uuid
+import warnings
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
@@ -11,7 +12,8 @@ import datasets
 from .data.hugging_face import feature_keys
 from .data.items import Keys
 from .data.rows import clean_rows, row_digest
-from .errors import ConfigError, DatasetError
+from .errors import ConfigError, DatasetError, UnreadableWarning
+from .report import Report
 from .sanitizer import Sanitizer
 
 
@@ -29,7 +31,8 @@ def sanitize(
         method: a registered method, as of `Sanitizer`.
         split: the one that is cleaned of a dict; the others stay as they are.
         num_proc: processes that write the result.
-        options: further arguments of `Sanitizer`.
+        options: further arguments of `Sanitizer`, such as `on_unreadable="skip"`: rows whose image cannot be read are
+            then left out, and an `UnreadableWarning` counts them.
 
     Raises:
         ConfigError: an argument is unknown.
@@ -49,13 +52,25 @@ def sanitize(
         )
     sanitizer = Sanitizer(method, **options)
     plain = dataset.with_format(None)
-    sanitizer.fit(plain)
+    _warn_of_unreadable(sanitizer.fit(plain))
     cleaned = plain.map(
         sanitizer, batched=True, with_indices=True, num_proc=num_proc, features=_with_columns(dataset.features)
     ).filter(_is_served, input_columns="unpoison_action", num_proc=num_proc)
     form = dataset.format
     columns = None if form["columns"] == dataset.column_names else form["columns"]
     return cleaned.with_format(form["type"], columns, form["output_all_columns"], **form["format_kwargs"])
+
+
+def _warn_of_unreadable(report: Report) -> None:
+    if report.unreadable:
+        first = report.unreadable[0]
+        name = first.file or f"row {first.position}"
+        warnings.warn(
+            f"{len(report.unreadable)} of {len(report)} rows are left out because their images cannot be read, the "
+            f"first is {name} ({first.reason})",
+            UnreadableWarning,
+            stacklevel=4,
+        )
 
 
 def _sanitize_stream(dataset: Any, sanitizer: Sanitizer) -> Any:
@@ -69,7 +84,7 @@ def _sanitize_stream(dataset: Any, sanitizer: Sanitizer) -> Any:
     if isinstance(image, datasets.Image):
         dataset = dataset.cast_column(keys.image, datasets.Image(mode=image.mode, decode=False))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        sanitizer.fit(_stored(dataset.select_columns(list(keys)), features, keys, folder))
+        _warn_of_unreadable(sanitizer.fit(_stored(dataset.select_columns(list(keys)), features, keys, folder)))
     cleaned = dataset.map(_ByContent(sanitizer, keys, image), batched=True)
     # The features come last: images stay files until someone asks for the rows.
     return cleaned.filter(_is_served, input_columns="unpoison_action").cast(_with_columns(features))

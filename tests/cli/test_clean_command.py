@@ -178,3 +178,15 @@ def test_drawings_are_refused_by_name(small, tmp_path, refused):
     message = refused(1, "clean", small, tmp_path / "out", "--method", "corner", "--quiet")
     assert f"({small}/class1/drawing.eps) cannot be read (EPS files are not decoded" in message
     assert "convert it to PNG" in message
+
+
+@pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
+def test_unreadable_files_can_be_skipped(small, tmp_path, command, refused, capfd):
+    page = Path(small) / "class1" / "page.jpg"
+    page.write_text("<!DOCTYPE html>")
+    arguments = ["clean", small, tmp_path / "out", "--method", "corner", "--quiet"]
+    assert f"({page}) cannot be read" in refused(1, *arguments)
+    facts, _ = command(*arguments, "--on-unreadable", "skip")
+    assert (facts["samples"], facts["unreadable"]) == (25, 1)
+    assert main([*map(str, arguments), "--on-unreadable", "skip"]) == 0
+    assert f"cannot be read: {page} (its content is no image" in capfd.readouterr().out

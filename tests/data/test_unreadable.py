@@ -1,5 +1,6 @@
 """Files that cannot be read, and folders that do not belong to the data: the file or folder is named."""
 
+import gc
 import io
 from pathlib import Path
 
@@ -62,6 +63,13 @@ DAMAGES = {
     directory: "Is a directory",
     drawing: "EPS files are not decoded",
 }
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    """Closes what Pillow left open, while that is let pass."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

@@ -18,6 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("restore", "drop", "keep"),
         help="what to do with flagged images (default: the method's own; bab drops, the others restore)",
     )
+    parser.add_argument(
+        "--on-unreadable",
+        choices=("raise", "skip"),
+        default="raise",
+        help="stop at an image that cannot be read, or leave it out and say so (default: %(default)s)",
+    )
     add_shared(parser, "device", "seed", "quiet", "verbose")
 
 
@@ -29,6 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.method,
         config=arguments.preset,
         on_poison=arguments.on_poison,
+        on_unreadable=arguments.on_unreadable,
         device=arguments.device,
         seed=arguments.seed,
         progress=False if arguments.quiet else None,

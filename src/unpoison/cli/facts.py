@@ -12,6 +12,7 @@ def report_facts(report: "Report") -> dict[str, Any]:
         "samples": len(report),
         "flagged": int(report.flagged.sum()),
         **{action: int((report.action == action).sum()) for action in ("keep", "restore", "drop")},
+        "unreadable": len(report.unreadable),
         "poisoned_classes": [entry.label for entry in report.classes if entry.poisoned],
         "seconds": round(sum(report.timings.values()), 1),
     }

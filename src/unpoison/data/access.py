@@ -242,7 +242,10 @@ def _probes(dataset: Any) -> tuple[list[int], dict[int, UnreadableError]]:
         for index in sorted({round(i) for i in np.linspace(0, len(dataset) - 1, count)} - failures.keys()):
             try:
                 with naming_item(index):
-                    _load(dataset[index])
+                    item = dataset[index]
+                    _load(item)
+                    if _lacks_image(dataset, item):
+                        raise UnreadableError("the image is missing")
                 found.append(index)
             except UnreadableError as error:
                 failures[index] = error
@@ -256,6 +259,14 @@ def _load(item: Any) -> None:
     for value in item.values() if isinstance(item, Mapping) else item if isinstance(item, tuple | list) else ():
         if isinstance(value, Image.Image):
             value.load()
+
+
+def _lacks_image(dataset: Any, item: Any) -> bool:
+    try:
+        keys = feature_keys(dataset.features) if is_hugging_face(dataset) else _keys(dataset, item)
+    except DatasetError:  # what is wrong with it, the reading of raw items says
+        return False
+    return keys is not None and isinstance(item, Mapping) and item.get(keys.image, item) is None
 
 
 def _is_readable(raw: Any, index: int) -> bool:

@@ -198,7 +198,7 @@ class Cleaned:
 
     def decoded(self, source: int) -> Pixels | None:
         """uint8 [H,W,3]; what the file of the wrapped dataset's item decodes to, where the working copy holds it."""
-        return None if self._decoded is None else self._decoded[source]
+        return None if self._store is None else np.asarray(self._store.images[self._store.rows(source)])
 
     def label(self, source: int) -> int | str:
         """The class of a sample after cleaning."""
@@ -210,11 +210,11 @@ class Cleaned:
         return ShardReader(self.folder)
 
     @cached_property
-    def _decoded(self) -> Pixels | None:
+    def _store(self) -> ImageStore | None:
         name = self.manifest.get("store")
         folder = self.folder.parents[1] / "stores" / str(name)
         # Other runs may have removed the working copy: then files are decoded.
-        return np.asarray(ImageStore.open(folder).images) if name is not None and folder.is_dir() else None
+        return ImageStore.open(folder) if name is not None and folder.is_dir() else None
 
     @cached_property
     def _digests(self) -> npt.NDArray[np.uint8]:

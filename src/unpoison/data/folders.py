@@ -40,14 +40,18 @@ def check_classes(view: "RawView", found: "Survey", positions: npt.NDArray[np.in
         DatasetError: they are of fewer than two classes, or of a class with a single image.
     """
     classes, first, counts = np.unique(found.labels[positions], return_index=True, return_counts=True)
+    count = len(found.labels) - len(positions)
+    without = f" ({count} of the dataset's items cannot be read)" if count else ""
+    if not len(classes):
+        raise DatasetError(f"none of the {len(found.labels)} items can be decoded: repair the files")
     if len(classes) < 2:
-        raise DatasetError(f"all labels are {_title(found, classes[0])}: detection needs at least two classes")
+        raise DatasetError(f"all labels are {_title(found, classes[0])}{without}: detection needs at least two classes")
     for label, place, count in zip(classes.tolist(), first.tolist(), counts.tolist(), strict=True):
         if count == 1:
             index = int(positions[place])
             file, folder = view.read(index).file, _class_folder(view, found, index)
             raise DatasetError(
-                f"item {index}{f' ({file})' if file else ''} is the only image of class {_title(found, label)}"
+                f"item {index}{f' ({file})' if file else ''} is the only image of class {_title(found, label)}{without}"
                 + (f", the folder {folder}: remove the folder, or add" if folder else ": remove it or add")
                 + " more images of the class"
             )
@@ -58,8 +62,8 @@ def odd_folders(view: "RawView", found: "Survey") -> Iterator[str]:
     for folder, count in sorted(found.hidden.items()):
         images = "1 image" if count == 1 else f"{count} images"
         yield f"the folder {folder} is hidden, and {images} of the dataset lie in it: remove it if that is no data"
-    classes, first, counts = np.unique(found.labels, return_index=True, return_counts=True)
-    for label, index, count in zip(classes.tolist(), first.tolist(), counts.tolist(), strict=True):
+    classes, first, counts = np.unique(found.labels[found.readable], return_index=True, return_counts=True)
+    for label, index, count in zip(classes.tolist(), found.readable[first].tolist(), counts.tolist(), strict=True):
         folder = _class_folder(view, found, index) if count <= _FEW else ""
         if folder and folder not in found.hidden:
             yield f"the folder {folder}, class {_title(found, label)}, holds {count} images: remove it if it is none"

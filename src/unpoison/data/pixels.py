@@ -22,6 +22,8 @@ _DULL = {"jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi", "gamma", "s
 _NUMERIC_MODES = ("I", "F", "I;16")
 _GREY_MODES = ("1", "L", "LA", *_NUMERIC_MODES)
 _COLOUR_MODES = ("RGB", "RGBA", "P", "CMYK", "YCbCr", "HSV")
+UNREADABLE = hashlib.sha256(b"unreadable").digest()
+"""Takes the place of the fingerprint of what cannot be read at all."""
 _FIX = "convert the images to uint8 or 0..1 floats with 1 (grey) or 3 (RGB) channels"
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..errors import DatasetError
+from ..errors import DatasetError, UnreadableError
 from .cache import Cleaned
 from .hugging_face import stored_image
 from .items import Keys, class_of
-from .pixels import fingerprint, from_eight_bit
+from .pixels import UNREADABLE, fingerprint, from_eight_bit
 
 _OTHERS = "these rows are not of the dataset that the sanitizer was fitted to: call fit on it"
 
@@ -52,8 +52,11 @@ def clean_rows(cleaned: Cleaned, batch: Any, sources: list[int]) -> dict[str, li
 
 
 def row_digest(image: Any, label: Any, feature: Any) -> bytes:
-    """As `Record.digest` of the row."""
-    return fingerprint(stored_image(image, feature), class_of(label))
+    """As in the survey of the dataset."""
+    try:
+        return fingerprint(stored_image(image, feature), class_of(label))
+    except UnreadableError:
+        return UNREADABLE
 
 
 def _stored(batch: Any, column: str) -> list[Any]:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -22,18 +22,32 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from ..errors import CacheError, DatasetError, UnpoisonError
+from ..errors import CacheError, DatasetError, UnpoisonError, UnreadableError
 from ..image_files import ImageFiles
 from ..progress import Stage
+from ..report import Unreadable
 from .access import RawView, naming_item
 from .folders import check_classes, hidden_folder, hidden_folders
 from .formats import member_extension
 from .items import class_of
-from .pixels import Encoded, Levels, Pixels, colour_channels, fingerprint, image_size, peak, to_eight_bit, white_levels
+from .pixels import (
+    UNREADABLE,
+    Encoded,
+    Levels,
+    Pixels,
+    colour_channels,
+    fingerprint,
+    image_size,
+    peak,
+    to_eight_bit,
+    white_levels,
+)
 
-FORMAT = 1
+OnUnreadable = Literal["raise", "skip"]
+FORMAT = 2
+"""2 added the positions of the items and those that cannot be decoded."""
 MAX_SIZE, MIN_SIZE = 64, 8
-_IMAGES, _LABELS, _META = "images.npy", "labels.npy", "meta.json"
+_IMAGES, _LABELS, _POSITIONS, _META = "images.npy", "labels.npy", "positions.npy", "meta.json"
 _BATCH, _SMALL = 64, 2000
 
 
@@ -42,13 +56,13 @@ class Survey:
     """What is known of a dataset of N items before any file is decoded."""
 
     labels: npt.NDArray[np.int64]
-    """int64 [N]; class numbers as they came, or positions in `names` where labels are strings."""
+    """int64 [N]; class numbers as they came, or positions in `names` where labels are strings; -1 where not known."""
     names: list[str] | None
     """Names of the classes by number, where they are known."""
     text_labels: bool
     """Whether the dataset's labels are strings."""
     sizes: npt.NDArray[np.int64]
-    """int64 [N,2]; height and width."""
+    """int64 [N,2]; height and width, 0 where the item cannot be read."""
     channels: int
     """1 if all images are grey, else 3."""
     levels: Levels
@@ -61,6 +75,10 @@ class Survey:
     """Whether all images are files that decode to "RGB" images of which nothing but the pixels matters."""
     files: ImageFiles | None
     """Where the images lie; None where they come from no files."""
+    readable: npt.NDArray[np.int64]
+    """int64 [M], ascending; positions of the items that can be read, as far as is known without decoding."""
+    unreadable: list[Unreadable]
+    """The others."""
     hidden: dict[str, int]
     """Hidden folders that images lie in, and how many of them."""
 
@@ -72,79 +90,109 @@ class Survey:
     @property
     def exact(self) -> bool:
         """Whether the working copy holds just what the images decode to."""
-        return self.only_pixels and bool((self.sizes == self.working_size()).all())
+        return self.only_pixels and bool((self.sizes[self.readable] == self.working_size()).all())
 
     def working_size(self, max_size: int = MAX_SIZE) -> tuple[int, int]:
         """(height, width) of the working copy: native if all images agree and fit, else the median, scaled to fit."""
-        size = self.sizes[0] if (self.sizes == self.sizes[0]).all() else np.median(self.sizes, axis=0)
+        sizes = self.sizes[self.readable]
+        size = sizes[0] if (sizes == sizes[0]).all() else np.median(sizes, axis=0)
         scaled = np.rint(size * min(1.0, max_size / size.max()))
         height, width = np.maximum(scaled, MIN_SIZE).astype(int).tolist()
         return height, width
 
 
-def survey(view: RawView, *, num_workers: int | None = None, stage: Stage | None = None) -> Survey:
+def survey(
+    view: RawView,
+    *,
+    on_unreadable: OnUnreadable = "raise",
+    num_workers: int | None = None,
+    stage: Stage | None = None,
+) -> Survey:
     """Reads every raw item once and checks it.
 
     Args:
         view: the raw items.
+        on_unreadable: whether items that cannot be read are an error or left out.
         num_workers: processes to read with; chosen from the machine and the dataset's size when None.
 
     Raises:
-        DatasetError: an item cannot be read or is malformed, its label is missing, fractional or negative, or there
+        UnreadableError: an item cannot be read, and that is an error.
+        DatasetError: none can be read, an item is malformed, its label is missing, fractional or negative, or there
             are fewer than two classes or a class with a single image.
     """
-    facts = list(_over_items(view, _facts, num_workers, stage))
-    classes = [fact.label for fact in facts]
-    labels, names = _number_classes(classes, view.names())
+    every: list[_Facts] = []
+    for fact in _over_items(view, np.arange(len(view)), _facts, num_workers, stage):
+        if fact.error is not None and on_unreadable == "raise":
+            raise fact.error
+        every.append(fact)
+    facts = [fact for fact in every if fact.error is None]
+    if not facts:
+        raise DatasetError(f"none of the {len(every)} items can be read, the first because: {every[0].error}")
+    classes = [fact.label for fact in facts if fact.label is not None]
+    names = _class_names(classes, view.names())
     peaks = {kind: max((fact.peak for fact in facts if fact.kind == kind), default=0.0) for kind in "fi"}
     found = Survey(
-        labels=labels,
+        labels=np.array([_number(fact.label, names) for fact in every], np.int64),
         names=names,
         text_labels=isinstance(classes[0], str),
-        sizes=np.array([fact.size for fact in facts], np.int64),
+        sizes=np.array([fact.size for fact in every], np.int64),
         channels=max(fact.channels for fact in facts),
         levels=white_levels(peaks["f"], peaks["i"]),
-        digests=np.frombuffer(b"".join(fact.digest for fact in facts), np.uint8).reshape(-1, 32),
+        digests=np.frombuffer(b"".join(fact.digest for fact in every), np.uint8).reshape(-1, 32),
         extension=member_extension(fact.extension for fact in facts),
         only_pixels=all(fact.only_pixels for fact in facts),
-        files=ImageFiles.of(fact.file for fact in facts),
+        files=ImageFiles.of(fact.file for fact in every),
+        readable=np.flatnonzero([fact.error is None for fact in every]).astype(np.int64),
+        unreadable=[_unreadable(n, fact.error) for n, fact in enumerate(every) if fact.error is not None],
         hidden=hidden_folders(fact.hidden for fact in facts),
     )
-    check_classes(view, found, np.arange(len(facts)))
+    check_classes(view, found, found.readable)
     return found
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Facts:
-    label: int | str
-    size: tuple[int, int]
-    channels: int
-    kind: str
-    peak: float
+    label: int | str | None
     digest: bytes
-    extension: str
-    only_pixels: bool
-    file: str
-    hidden: str
+    file: str = ""
+    error: UnreadableError | None = None
+    """All that follows is known only without one."""
+    size: tuple[int, int] = (0, 0)
+    channels: int = 0
+    kind: str = ""
+    peak: float = 0.0
+    extension: str = ""
+    only_pixels: bool = False
+    hidden: str = ""
 
 
 def _facts(view: RawView, index: int) -> _Facts:
-    record = view.read(index)
+    try:
+        record = view.read(index)
+    except UnreadableError as error:
+        return _Facts(label=None, digest=UNREADABLE, error=error, file=_absolute(error.file))
+    image = record.stored_image
     with naming_item(index, record.file):
-        image, label = record.stored_image, class_of(record.label)
-        kind, high = peak(image)
-        return _Facts(
-            label=label,
-            size=image_size(image),
-            channels=colour_channels(image),
-            kind=kind,
-            peak=high,
-            digest=fingerprint(image, label),
-            extension=image.extension if isinstance(image, Encoded) and image.is_portable else "",
-            only_pixels=isinstance(image, Encoded) and image.is_only_pixels,
-            hidden=hidden_folder(record.file),
-            file=_absolute(record.file),
-        )
+        label = class_of(record.label)
+    try:
+        with naming_item(index, record.file):
+            kind, high = peak(image)
+            return _Facts(
+                label=label,
+                size=image_size(image),
+                channels=colour_channels(image),
+                kind=kind,
+                peak=high,
+                digest=fingerprint(image, label),
+                extension=image.extension if isinstance(image, Encoded) and image.is_portable else "",
+                only_pixels=isinstance(image, Encoded) and image.is_only_pixels,
+                hidden=hidden_folder(record.file),
+                file=_absolute(record.file),
+            )
+    except UnreadableError as error:
+        # A file that is repaired later, or damaged in another way, is another content.
+        digest = fingerprint(image, label) if isinstance(image, Encoded) else UNREADABLE
+        return _Facts(label=label, digest=digest, error=error, file=_absolute(error.file))
 
 
 def _absolute(file: str) -> str:
@@ -152,38 +200,59 @@ def _absolute(file: str) -> str:
     return file if Path(file).is_absolute() else ""
 
 
-def _number_classes(
-    classes: list[int | str], names: list[str] | None
-) -> tuple[npt.NDArray[np.int64], list[str] | None]:
+def _unreadable(position: int, error: UnreadableError) -> Unreadable:
+    return Unreadable(position=position, file=error.file, reason=error.reason)
+
+
+def _class_names(classes: list[int | str], names: list[str] | None) -> list[str] | None:
     kinds = {type(value) for value in classes}
     if len(kinds) > 1:
         raise DatasetError("some labels are numbers and some are strings: use one kind")
     if kinds == {str}:
-        texts = [str(value) for value in classes]
-        names = names if names is not None and set(texts) <= set(names) else sorted(set(texts))
-        return np.array([names.index(text) for text in texts], np.int64), names
-    return np.array(classes, np.int64), names
+        texts = {str(value) for value in classes}
+        return names if names is not None and texts <= set(names) else sorted(texts)
+    return names
+
+
+def _number(label: int | str | None, names: list[str] | None) -> int:
+    if isinstance(label, str):
+        return names.index(label) if names is not None and label in names else -1
+    return -1 if label is None else label
 
 
 class ImageStore:
     """A dataset at working resolution, in a plain folder.
 
     Attributes:
-        images: uint8 [N,H,W,C], memory-mapped copy-on-write: changes never reach the file.
-        labels: int64 [N] in 0..num_classes-1, numbered without gaps.
+        images: uint8 [M,H,W,C], memory-mapped copy-on-write: changes never reach the file.
+        labels: int64 [M] in 0..num_classes-1, numbered without gaps.
+        positions: int64 [M], ascending; where the images are in the dataset.
+        unreadable: the items that turned out to be unreadable when they were decoded.
         folder: where it is.
         class_ids: int64 [num_classes]; the dataset's own number of each class.
         digest: sha256 of the dataset's content, in hexadecimal.
     """
 
     def __init__(
-        self, folder: Path, images: Pixels, labels: npt.NDArray[np.int64], class_ids: npt.NDArray[np.int64], digest: str
+        self,
+        folder: Path,
+        images: Pixels,
+        labels: npt.NDArray[np.int64],
+        class_ids: npt.NDArray[np.int64],
+        positions: npt.NDArray[np.int64],
+        unreadable: list[Unreadable],
+        digest: str,
     ) -> None:
-        self.folder, self.images, self.labels, self.class_ids, self.digest = folder, images, labels, class_ids, digest
+        self.folder, self.images, self.labels, self.class_ids = folder, images, labels, class_ids
+        self.positions, self.unreadable, self.digest = positions, unreadable, digest
 
     @property
     def num_classes(self) -> int:
         return len(self.class_ids)
+
+    def rows(self, positions: Any) -> Any:
+        """int64, of the shape of `positions`; where the items at these positions of the dataset are in `images`."""
+        return np.searchsorted(self.positions, positions)
 
     @classmethod
     def open(cls, folder: str | Path) -> Self:
@@ -199,10 +268,14 @@ class ImageStore:
                 raise CacheError(f"the image store in {folder} was written by a newer unpoison: upgrade the package")
             images = np.load(folder / _IMAGES, mmap_mode="c", allow_pickle=False)
             labels = np.load(folder / _LABELS, allow_pickle=False)
+            # Stores of format 1 hold every item.
+            whole = not (folder / _POSITIONS).exists()
+            positions = np.arange(len(labels)) if whole else np.load(folder / _POSITIONS, allow_pickle=False)
+            unreadable = [Unreadable(**entry) for entry in meta.get("unreadable", [])]
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise CacheError(f"no readable image store in {folder}, delete it: {error}") from error
         class_ids, numbered = np.unique(labels, return_inverse=True)
-        return cls(folder, images, numbered.astype(np.int64), class_ids, meta["digest"])
+        return cls(folder, images, numbered.astype(np.int64), class_ids, positions, unreadable, meta["digest"])
 
     @classmethod
     def build(
@@ -212,6 +285,7 @@ class ImageStore:
         folder: str | Path,
         *,
         max_size: int = MAX_SIZE,
+        on_unreadable: OnUnreadable = "raise",
         num_workers: int | None = None,
         stage: Stage | None = None,
     ) -> Self:
@@ -221,24 +295,42 @@ class ImageStore:
             view: the raw items.
             found: their survey.
             max_size: bound on the longer side of the working copy, in pixels.
+            on_unreadable: whether images that cannot be decoded are an error or left out.
             num_workers: processes to decode with; chosen from the machine and the dataset's size when None.
 
         Raises:
-            DatasetError: an image is damaged.
+            UnreadableError: an image is damaged, and that is an error.
         """
         folder = Path(folder)
         height, width = found.working_size(max_size)
         decode = _Decode(found.levels, found.channels, height, width)
+        left, unreadable = [], []
         with (folder / _IMAGES).open("wb") as file:
-            shape = (len(view), height, width, found.channels)
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
+            _write_header(file, (len(found.readable), height, width, found.channels))
             # Written in sequence, not through a map: a full disk is then an error and not a bus error.
-            for pixels in _over_items(view, decode, num_workers, stage):
-                file.write(pixels.tobytes())
-        np.save(folder / _LABELS, found.labels, allow_pickle=False)
-        (folder / _META).write_text(json.dumps({"format": FORMAT, "digest": found.digest}))
+            results = _over_items(view, found.readable, decode, num_workers, stage)
+            for position, result in zip(found.readable.tolist(), results, strict=True):
+                if not isinstance(result, UnreadableError):
+                    file.write(result.tobytes())
+                    left.append(position)
+                elif on_unreadable == "raise":
+                    raise result
+                else:
+                    unreadable.append(_unreadable(position, result))
+            if unreadable:
+                file.seek(0)
+                _write_header(file, (len(left), height, width, found.channels))
+        positions = np.array(left, np.int64)
+        np.save(folder / _LABELS, found.labels[positions], allow_pickle=False)
+        np.save(folder / _POSITIONS, positions, allow_pickle=False)
+        facts = {"digest": found.digest, "unreadable": [dataclasses.asdict(entry) for entry in unreadable]}
+        (folder / _META).write_text(json.dumps({"format": FORMAT, **facts}))
         return cls.open(folder)
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    """Of the same length for every count of images: it is padded."""
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -272,13 +364,16 @@ def resize(colour: Pixels, height: int, width: int) -> Pixels:
 class _Mapped:
     """Items of a view, each passed through a function; errors come back as values, with their message intact."""
 
-    def __init__(self, view: RawView, function: Callable[[RawView, int], Any]) -> None:
-        self.view, self.function = view, function
+    def __init__(
+        self, view: RawView, positions: npt.NDArray[np.int64], function: Callable[[RawView, int], Any]
+    ) -> None:
+        self.view, self.positions, self.function = view, positions, function
 
     def __len__(self) -> int:
-        return len(self.view)
+        return len(self.positions)
 
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, place: int) -> Any:
+        index = int(self.positions[place])
         try:
             with naming_item(index):
                 return self.function(self.view, index)
@@ -310,12 +405,17 @@ def _workers(count: int) -> int:
 
 
 def _over_items(
-    view: RawView, function: Callable[[RawView, int], Any], num_workers: int | None, stage: Stage | None
+    view: RawView,
+    positions: npt.NDArray[np.int64],
+    function: Callable[[RawView, int], Any],
+    num_workers: int | None,
+    stage: Stage | None,
 ) -> Iterator[Any]:
+    """What a function gives for the items at some positions, or the `UnreadableError` that it raises there."""
     loader: DataLoader[Any] = DataLoader(
-        _Mapped(view, function),  # type: ignore[arg-type]
+        _Mapped(view, positions, function),  # type: ignore[arg-type]
         batch_size=_BATCH,
-        num_workers=_workers(len(view)) if num_workers is None else num_workers,
+        num_workers=_workers(len(positions)) if num_workers is None else num_workers,
         collate_fn=_as_is,
         worker_init_fn=_end_with_parent,
         # A generator of its own leaves the global random state alone.
@@ -323,7 +423,7 @@ def _over_items(
     )
     for number, batch in enumerate(loader, 1):
         for result in batch:
-            if isinstance(result, UnpoisonError):
+            if isinstance(result, UnpoisonError) and not isinstance(result, UnreadableError):
                 raise result
             yield result
         if stage is not None:

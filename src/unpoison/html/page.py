@@ -16,6 +16,8 @@ from . import charts, images, words
 
 PAGE = 24
 """Images that are shown at a time."""
+UNREADABLE = 200
+"""Files that could not be read and are named."""
 MAX_BYTES = 8_500_000
 """Of the images on a page; all else is small."""
 
@@ -35,7 +37,9 @@ def render(report: Report, max_bytes: int = MAX_BYTES) -> str:
     )
     script = _own("paging.js")
     gates, findings = charts.gates(report.config), _findings(report)
-    return environment.get_template("report.html.jinja").render(
+    return environment.get_template(
+        "report.html.jinja"
+    ).render(
         report=report,
         style=Markup(_own("style.css")),  # noqa: S704
         script=Markup(script),  # noqa: S704
@@ -56,6 +60,7 @@ def render(report: Report, max_bytes: int = MAX_BYTES) -> str:
         config=json.dumps(report.config, indent=1, default=str),
         name=lambda label: words.class_name(report, int(label)),
         reasons=words.REASONS,
+        unreadable=[(entry.position, entry.file, entry.reason) for entry in report.unreadable[:UNREADABLE]],
         **_gallery(report, max_bytes),
     )
 

@@ -13,6 +13,7 @@ REASONS = {
     "asked": "flagged images were to be dropped",
     "unclear": "after restoring, a network trained on the unflagged images is not sure what it shows",
     "pulled": "after restoring, the network that learned the poison still leans to the old label",
+    "unreadable": "the image could not be read",
     "": "the reason was not recorded",
 }
 KINDS = {

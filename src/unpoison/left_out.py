@@ -1,0 +1,55 @@
+"""A report on the items that could be read, as one on the whole dataset."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .report import Report, Unreadable
+
+REASON = "unreadable"
+
+
+def over_all_items(
+    report: Report,
+    positions: npt.NDArray[np.int64],
+    labels: npt.NDArray[np.int64],
+    unreadable: Sequence[Unreadable],
+) -> Report:
+    """Fills in the items that were left out: dropped, not flagged, of the lowest score.
+
+    Args:
+        report: on M items; its pictures too.
+        positions: int64 [M], ascending; where they are among the N items of the dataset.
+        labels: int64 [N]; classes as they came, -1 where not known.
+        unreadable: the N - M others, in the order of the dataset.
+    """
+    if not unreadable:
+        return report
+
+    def spread(values: npt.NDArray[Any], filler: Any) -> npt.NDArray[Any]:
+        filler = np.asarray(filler)
+        kind = np.result_type(values, filler) if values.dtype.kind == "U" else values.dtype
+        out = np.full((len(labels), *values.shape[1:]), filler, kind)
+        out[positions] = values
+        return out
+
+    reasons = report.reason if len(report.reason) else np.full(len(report), "")
+    pictures = report.pictures
+    return dataclasses.replace(
+        report,
+        score=spread(report.score, report.score.min()),
+        flagged=spread(report.flagged, False),
+        kind=spread(report.kind, ""),
+        action=spread(report.action, "drop"),
+        label=spread(report.label, -1),
+        original_label=labels.copy(),
+        quality=spread(report.quality, 0),
+        # Only suspicious samples lack votes.
+        votes=spread(report.votes, True) if report.votes.size else report.votes,
+        reason=spread(reasons, REASON),
+        unreadable=list(unreadable),
+        pictures=None if pictures is None else dataclasses.replace(pictures, index=positions[pictures.index]),
+    )
