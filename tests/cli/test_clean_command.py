@@ -1,5 +1,6 @@
 """`unpoison clean`: every kind of source, and its mistakes."""
 
+import io
 import tarfile
 from pathlib import Path
 
@@ -190,3 +191,18 @@ def test_unreadable_files_can_be_skipped(small, tmp_path, command, refused, capf
     assert (facts["samples"], facts["unreadable"]) == (25, 1)
     assert main([*map(str, arguments), "--on-unreadable", "skip"]) == 0
     assert f"cannot be read: {page} (its content is no image" in capfd.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
+@pytest.mark.parametrize("suffix", ["avif", "webp", "qoi"])
+def test_tars_of_formats_that_other_readers_do_not_know(images_and_labels, tmp_path, command, suffix):
+    with tarfile.open(tmp_path / "photos.tar", "w") as tar:
+        for number, (image, label) in enumerate(zip(*images_and_labels, strict=True)):
+            for kind, data in ((suffix, picture_files.encode(image, suffix.upper())), ("cls", b"%d" % label)):
+                member = tarfile.TarInfo(f"{number:04}.{kind}")
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+    facts, _ = command("clean", tmp_path / "photos.tar", tmp_path / "out", "--method", "corner", "--on-poison", "keep")
+    assert facts["keep"] == 24
+    kept = [name for name in members(tmp_path / "out") if name.endswith(".webp" if suffix == "webp" else ".png")]
+    assert len(kept) == 24

@@ -113,14 +113,15 @@ def _fetched(value: dict[str, Any], feature: Any) -> Any:
 
 def feature_keys(features: Any) -> Keys | None:
     """Image and label column by type; None where the features do not tell."""
-    kinds = {name: type(feature).__name__ for name, feature in features.items()}
+    # `datasets` adds columns such as __key__ to the members of tars.
+    kinds = {name: type(feature).__name__ for name, feature in features.items() if not name.startswith("__")}
     images = [name for name, kind in kinds.items() if kind == "Image"] or [
         name for name, kind in kinds.items() if kind in ("Array2D", "Array3D")
     ]
     labels = [name for name, kind in kinds.items() if kind == "ClassLabel"] or [
-        name for name, feature in features.items() if str(getattr(feature, "dtype", "")).startswith(("int", "string"))
+        name for name in kinds if str(getattr(features[name], "dtype", "")).startswith(("int", "string"))
     ]
-    image, label = _pick(images, ("image", "img")), _pick(labels, ("label", "fine_label", "labels", "target"))
+    image, label = _pick(images, ("image", "img")), _pick(labels, ("label", "fine_label", "labels", "target", "cls"))
     return None if image is None or label is None else Keys(image, label)
 
 

@@ -47,9 +47,14 @@ def _load(builder: str, files: list[Path]) -> Any:
 
     datasets.disable_progress_bars()
     try:
-        return datasets.load_dataset(builder, data_files=[str(file) for file in files], split="train")
+        rows = datasets.load_dataset(builder, data_files=[str(file) for file in files], split="train")
     except (datasets.exceptions.DatasetGenerationError, tarfile.TarError, OSError, ValueError) as error:
         raise DatasetError(f"cannot read {files[0]} as {builder}: {error.__cause__ or error}") from error
+    for name, feature in rows.features.items():
+        # Of members of tars `datasets` knows some image formats by their extension, and AVIF not among them.
+        if builder == "webdataset" and f".{name.lower()}" in file_suffixes() and feature.dtype == "binary":
+            rows = rows.cast_column(name, datasets.Image())
+    return rows
 
 
 def _torchvision(name: str, root: Path, download: bool) -> Any:
