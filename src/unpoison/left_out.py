@@ -1,7 +1,8 @@
-"""A report on the items that could be read, as one on the whole dataset."""
+"""A report on the items that could be read, as one on the whole dataset, and as one for others."""
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -52,4 +53,22 @@ def over_all_items(
         reason=spread(reasons, REASON),
         unreadable=list(unreadable),
         pictures=None if pictures is None else dataclasses.replace(pictures, index=positions[pictures.index]),
+    )
+
+
+def without_folder(report: Report) -> Report:
+    """To hand on: the files' names without the folder that they lie in, whose path may tell who the user is."""
+    files = report.files
+    root = PurePath(files.folder) if files is not None and files.folder else None
+
+    def name(file: str) -> str:
+        path = PurePath(file)
+        if root is not None and path.is_relative_to(root):
+            return path.relative_to(root).as_posix()
+        return "/".join(path.parts[-2:]) if path.is_absolute() else file
+
+    return dataclasses.replace(
+        report,
+        files=None if files is None else files.without_folder(),
+        unreadable=[dataclasses.replace(entry, file=name(entry.file)) for entry in report.unreadable],
     )

@@ -43,7 +43,7 @@ from .errors import (
     UnreadableError,
     WorkerPreparationWarning,
 )
-from .left_out import over_all_items
+from .left_out import over_all_items, without_folder
 from .methods.base import MethodInfo, OnPoison, Outcome, get_method
 from .pictures import Pictures
 from .progress import Progress
@@ -156,8 +156,8 @@ class Sanitizer:
                     shutil.copyfile(path, folder / path.name)
                 if (restorer := self.cleaned.folder / "outcome" / "restorer").is_dir():
                     shutil.copytree(restorer, folder / "restorer", dirs_exist_ok=True)
-                files = None if report.files is None else report.files.without_folder()
-                report.to_html(dataclasses.replace(report, files=files).save(folder) / HTML)
+                shared = without_folder(report)
+                shared.to_html(shared.save(folder) / HTML)
                 (folder / "README.md").write_text(_CARD)
         except OSError as error:
             raise ConfigError(f"cannot write to {folder} ({error}): choose another folder") from error
