@@ -13,7 +13,7 @@ from ..training.loop import TrainingConfig, on_device, predict, train
 from .config import DetectionConfig
 
 SAME_WHEN_MIRRORED = 0.85
-_PROBE_IMAGES = 6_000
+_PROBE_IMAGES = 4_000
 _logger = logging.getLogger(__name__)
 
 

@@ -58,7 +58,8 @@ def verdicts(
         if seam is not None:
             whole[member] = seam.log_ratio <= 0
     with progress.stage("verify") as stage:
-        verifier, first = verify(x, y, whole & _trusted(record, members, clusters), len(members), choice, seed, stage)
+        verifier = verify(x, y, whole & _trusted(record, members, clusters), len(members), choice, seed, stage)
+        first = opinion(verifier, x, choice)
     doubtful = [
         cluster.share > CLEAR_MINORITY and contradicted(first[member][cluster.log_ratio > 0], label) >= MOSTLY
         for label, (member, cluster) in enumerate(zip(members, clusters, strict=True))
@@ -67,10 +68,12 @@ def verdicts(
         return verifier, first
     turned = [split.swapped() if swap else split for split, swap in zip(clusters, doubtful, strict=True)]
     with progress.stage("verify") as stage:
-        _, second = verify(x, y, whole & _trusted(record, members, turned), len(members), choice, seed, stage)
-    for label, (member, split, other, swap) in enumerate(zip(members, clusters, turned, doubtful, strict=True)):
-        if swap and evidence(other, second[member], label) > evidence(split, first[member], label):
-            first[member] = second[member]
+        other = verify(x, y, whole & _trusted(record, members, turned), len(members), choice, seed, stage)
+        for label, member in enumerate(members):
+            if doubtful[label]:
+                second = opinion(other, x[member], choice)
+                if evidence(turned[label], second, label) > evidence(clusters[label], first[member], label):
+                    first[member] = second
     return verifier, first
 
 
@@ -88,22 +91,22 @@ def _trusted(record: TrainingRecord, members: list[Tensor], splits: list[Split])
 
 def verify(
     x: Tensor, y: Tensor, credible: Tensor, num_classes: int, choice: Choice, seed: int, stage: Stage
-) -> tuple[Verifier, Tensor]:
-    """A classifier that was trained on the credible samples (bool [N]) alone, and its softmax [N,K] over all."""
+) -> Verifier:
+    """A classifier that was trained on the credible samples (bool [N]) alone."""
     torch.manual_seed(seed + 1)
     model = create_backbone(choice.backbone, x.shape[3], num_classes, choice.width)
     training = dataclasses.replace(choice.training, epochs=math.ceil(choice.training.epochs * VERIFIER_EPOCHS))
     for epoch, _ in train(model, x[credible], y[credible], training, seed + 1):
         stage.update(epoch / training.epochs)
-    return Verifier(model, credible), _opinion(model, x, choice)
+    return Verifier(model, credible)
 
 
 def verify_again(
     verifier: Verifier, x: Tensor, y: Tensor, credible: Tensor, choice: Choice, seed: int, stage: Stage
-) -> tuple[Verifier, Tensor]:
-    """The verifier, taught with all that is credible now, and its softmax as of `verify`; the given one stays."""
+) -> Verifier:
+    """The verifier, taught with all that is credible now; the given one stays as it is."""
     model = go_on(verifier.model, x[credible], y[credible], choice, seed + 1, stage)
-    return Verifier(model, verifier.learned | credible), _opinion(model, x, choice)
+    return Verifier(model, verifier.learned | credible)
 
 
 def go_on(model: Backbone, x: Tensor, y: Tensor, choice: Choice, seed: int, stage: Stage) -> Backbone:
@@ -118,6 +121,7 @@ def go_on(model: Backbone, x: Tensor, y: Tensor, choice: Choice, seed: int, stag
     return model
 
 
-def _opinion(model: Backbone, x: Tensor, choice: Choice) -> Tensor:
-    logits = predict_mirrored(model, x, choice.training.flip)
+def opinion(verifier: Verifier, x: Tensor, choice: Choice) -> Tensor:
+    """What a verifier says about uint8 images [n,H,W,C]: softmax, float32 [n,K]."""
+    logits = predict_mirrored(verifier.model, x, choice.training.flip)
     return logits.log_softmax(1).clamp_min(LEAST_LOG_PROBABILITY).exp()
