@@ -6,10 +6,11 @@ import re
 import subprocess
 import sys
 import time
+import types
 
 import pytest
 
-from unpoison.progress import Progress
+from unpoison.progress import Progress, in_notebook
 
 SHOW_CURSOR, HIDE_CURSOR = "\x1b[?25h", "\x1b[?25l"
 
@@ -58,6 +59,67 @@ def screen(shown):
         elif token != "\r" and not token.startswith("\x1b"):
             lines[row] += token
     return [line for line in lines if line]
+
+
+class Shell:
+    """What `get_ipython` gives in a notebook."""
+
+
+Shell.__name__ = "ZMQInteractiveShell"
+
+
+@pytest.fixture
+def cell(monkeypatch):
+    """A notebook: the texts that its cell showed, one after the other, without ipywidgets."""
+    shown = []
+
+    def display(data, raw, display_id=None):
+        assert raw
+        shown.append(data["text/plain"])
+        return types.SimpleNamespace(update=display)
+
+    package = types.ModuleType("IPython")
+    package.display = types.ModuleType("IPython.display")
+    package.display.display = display
+    monkeypatch.setitem(sys.modules, "IPython", package)
+    monkeypatch.setitem(sys.modules, "IPython.display", package.display)
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    # As kernels do.
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr("builtins.get_ipython", Shell, raising=False)
+    return shown
+
+
+def test_a_notebook_shows_bars(cell, capfd):
+    run(Progress())
+    assert [int(re.search(r"(\d+)%", text)[1]) for text in cell] == [25, 50, 75, 100]
+    assert all(re.fullmatch(r"train \S+ +\d+% \S+ \S+ left", text) for text in cell)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_bars_below_each_other_in_a_notebook(cell):
+    progress = Progress()
+    with progress.stage("outer") as outer:
+        time.sleep(0.15)
+        outer.update(0.25)
+        with progress.stage("inner") as inner:
+            time.sleep(0.15)
+            inner.update(0.5)
+    lines = [[line.split()[0] for line in text.splitlines()] for text in cell]
+    assert lines[0] == ["outer"]
+    assert ["outer", "inner"] in lines
+    assert lines[-1] == ["inner", "outer"]
+
+
+def test_a_notebook_stays_silent_when_off(cell, capfd):
+    run(Progress(False))
+    assert cell == []
+    assert capfd.readouterr() == ("", "")
+
+
+def test_ipython_in_a_terminal_is_no_notebook(cell, monkeypatch):
+    monkeypatch.setattr("builtins.get_ipython", object)
+    assert not in_notebook()
 
 
 def test_silent_when_off(capfd):

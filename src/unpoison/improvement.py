@@ -97,7 +97,7 @@ def verify(
         target: the class number that the trigger's author wants, or "all-to-all".
         seeds: one training of each kind for each.
         device: of the small network; a GPU where there is one when None.
-        progress: True shows bars on stderr, False is silent, None shows them in a terminal.
+        progress: True shows bars on stderr, False is silent, None shows them on a terminal and in a notebook.
 
     Raises:
         ConfigError: there is no seed, the device is unknown, or the attack learns from data and was not fitted.

@@ -1,5 +1,6 @@
 """Progress on stderr: stage, percentage, time left; and the seconds that each stage took."""
 
+import io
 import logging
 import os
 import sys
@@ -7,12 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
-_REFRESH_SECONDS = 0.1
+_REFRESH_SECONDS, _CELL_WIDTH = 0.1, 80
 _GONE = (OSError, ValueError)
 """What writing to a stderr raises whose terminal was closed: no reason to end a long run."""
 _logger = logging.getLogger(__name__)
@@ -38,15 +39,15 @@ class Progress:
     """Shows one bar per stage and records the timings.
 
     Args:
-        enabled: True shows bars on a terminal and a line per finished stage elsewhere, False is silent, None shows
-            bars where stderr is a terminal.
+        enabled: True shows bars on a terminal and in a notebook, and a line per finished stage elsewhere; False is
+            silent; None shows bars where stderr is a terminal, and in a notebook.
 
     Attributes:
         timings: seconds per finished stage, in order; a stage that runs twice adds up.
     """
 
     def __init__(self, enabled: bool | None = None) -> None:
-        self.enabled = sys.stderr.isatty() if enabled is None else enabled
+        self.enabled = sys.stderr.isatty() or in_notebook() if enabled is None else enabled
         self.timings: dict[str, float] = {}
 
     @contextmanager
@@ -62,6 +63,16 @@ class Progress:
         _logger.debug("%s: %.1f s", name, seconds)
 
 
+def in_notebook() -> bool:
+    """Whether the code runs in a notebook, which shows outputs without a terminal."""
+    # Nothing else can be one, and rich takes its time to import.
+    if "IPython" not in sys.modules:
+        return False
+    from rich.console import Console
+
+    return Console().is_jupyter
+
+
 def _ignore(_: float) -> None: ...
 
 
@@ -74,6 +85,7 @@ class _Display:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._bars: Bars | None = None
+        self._cell: _Cell | None = None
         self._drawn = 0.0
 
     @contextmanager
@@ -81,7 +93,10 @@ class _Display:
         """Shows a bar within the block; the function moves it to a fraction, 0..1."""
         try:
             with self._lock:
-                bars = self._bars = self._bars or _started()
+                if self._bars is None:
+                    self._bars = _started()
+                    self._cell = _Cell() if in_notebook() else None
+                bars, cell = self._bars, self._cell
                 task = bars.add_task(name, total=1.0)
         except _GONE:
             yield _ignore
@@ -92,7 +107,7 @@ class _Display:
             if time.monotonic() - self._drawn >= _REFRESH_SECONDS:
                 self._drawn = time.monotonic()
                 with suppress(*_GONE):
-                    bars.refresh()
+                    _draw(bars, cell)
 
         try:
             yield show
@@ -100,13 +115,51 @@ class _Display:
             with self._lock, suppress(*_GONE):
                 last = bars.make_tasks_table([bars.tasks[bars.task_ids.index(task)]])
                 bars.remove_task(task)
+                if cell is not None:
+                    cell.finished += _text(last)
                 if bars.task_ids:
-                    bars.refresh()
+                    _draw(bars, cell)
                 else:
                     self._bars = None
                     if bars.live.is_started:
                         bars.stop()
-                bars.console.print(last)
+                    if cell is not None:
+                        cell.show("")
+                if cell is None:
+                    bars.console.print(last)
+
+
+class _Cell:
+    """The output of a notebook's cell, which is replaced as a whole and needs no widgets."""
+
+    def __init__(self) -> None:
+        self.finished = ""
+        self._shown: Any = None
+
+    def show(self, running: str) -> None:
+        from IPython.display import display
+
+        text = {"text/plain": (self.finished + running).rstrip("\n")}
+        if self._shown is None:
+            self._shown = display(text, raw=True, display_id=True)
+        else:
+            self._shown.update(text, raw=True)
+
+
+def _draw(bars: "Bars", cell: _Cell | None) -> None:
+    if cell is None:
+        bars.refresh()
+    else:
+        cell.show(_text(bars.get_renderable()))
+
+
+def _text(renderable: Any) -> str:
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), width=_CELL_WIDTH, color_system=None, force_jupyter=False)
+    with console.capture() as capture:
+        console.print(renderable)
+    return capture.get()
 
 
 def _started() -> "Bars":
@@ -122,7 +175,7 @@ def _started() -> "Bars":
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         TextColumn("left"),
-        # In a notebook rich would need widgets: lines do.
+        # In a notebook rich would need widgets: `_Cell` does not.
         console=Console(stderr=True, force_jupyter=False),
         auto_refresh=False,
         transient=True,
@@ -132,7 +185,8 @@ def _started() -> "Bars":
         # Epochs may take minutes: the time left follows from the whole stage.
         speed_estimate_period=float("inf"),
     )
-    if bars.console.is_interactive:
+    # A kernel says that its stderr is a terminal, but nothing moves its cursor.
+    if bars.console.is_interactive and not in_notebook():
         bars.start()
         # A process that is killed cannot bring a hidden cursor back.
         bars.console.show_cursor(True)
