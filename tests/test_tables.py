@@ -161,7 +161,7 @@ def test_what_cannot_be_cleaned():
         unpoison.sanitize([1, 2], "corner")
     rows = datasets.Features({"a": datasets.Value("int64"), "b": datasets.Value("int64")})
     stream = datasets.Dataset.from_dict({"a": [1], "b": [2]}, features=rows).to_iterable_dataset()
-    with pytest.raises(DatasetError, match="which of a, b is what"):
+    with pytest.raises(DatasetError, match="which of the columns a, b is what"):
         unpoison.sanitize(stream, "corner")
     unknown = datasets.IterableDataset.from_generator(lambda: iter([{"a": 1}]))
     with pytest.raises(DatasetError, match="does not say what its columns hold"):

@@ -1,6 +1,8 @@
 """SanitizedDataset: the one-line change."""
 
+import dataclasses
 import threading
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +11,14 @@ import numpy.typing as npt
 import torch
 
 from .data.access import KEEP, RawView, Record
+from .data.alignment import Positions, checked_indices, served_positions, with_stand_ins
+from .data.attributes import ScriptAttributes
 from .data.cache import Cleaned
-from .data.items import class_of, label_like
+from .data.items import Keys, class_of, label_like
 from .data.pixels import Encoded, from_eight_bit
 from .data.reopened import ShardSet
-from .data.served import Replacement
 from .data.store import OnUnreadable
-from .errors import DatasetError
+from .errors import DatasetError, DroppedSamplesWarning
 from .methods.base import OnPoison
 from .report import Report
 from .sanitizer import Sanitizer
@@ -24,13 +27,13 @@ if TYPE_CHECKING:
     from .restoration import Restorer
 
 
-class SanitizedDataset(Replacement):
+class SanitizedDataset(ScriptAttributes):
     """A dataset's clean samples, in its own structure and through its own transforms.
 
     Cleaning happens on first access, or in `prepare()`; the result is cached by content, so that later runs, workers
     and other processes open it. Samples that were kept come from the wrapped dataset, exactly as they are there, and
     are checked against the content that was cleaned; restored samples have their pixels and label replaced; dropped
-    ones are not served.
+    ones are not served, so that later positions move: a warning counts them, and `align=True` keeps the positions.
 
     Args:
         dataset: any map-style dataset with items (image, label, ...), mappings or namedtuples. Images are PIL images,
@@ -47,7 +50,13 @@ class SanitizedDataset(Replacement):
         target_transform: applied to the label in place of the dataset's own; None for none.
         device: to compute on, such as "cuda"; a GPU where there is one when None.
         seed: of everything random.
-        progress: True shows progress bars on stderr, False does not, None does on a terminal.
+        progress: True shows progress bars on stderr, False does not, None does on a terminal and in a notebook.
+        image: the field of the items that holds the image: a column or key, or a position in a tuple; where there is
+            but one candidate it is found.
+        label: the field that holds the label, likewise.
+        align: whether all positions stay those of the wrapped dataset. Instead of a dropped sample, another one of
+            its class is served, chosen by its position and the seed: one that was kept as it is, else a restored one.
+            Cleaning raises a DatasetError where none is left. A note in the report counts them.
 
     Raises:
         ConfigError: an argument is unknown.
@@ -69,6 +78,9 @@ class SanitizedDataset(Replacement):
         device: str | torch.device | None = None,
         seed: int = 0,
         progress: bool | None = None,
+        image: str | int | None = None,
+        label: str | int | None = None,
+        align: bool = False,
     ) -> None:
         self.dataset, self.transform, self.target_transform = dataset, transform, target_transform
         self._sanitizer = Sanitizer(
@@ -81,8 +93,12 @@ class SanitizedDataset(Replacement):
             device=device,
             seed=seed,
             progress=progress,
+            image=image,
+            label=label,
         )
-        self._view = RawView(dataset)
+        self._view = RawView(dataset, Keys(image, label))
+        self._align, self._seed = align, seed
+        self._places: Positions | None = None
         self._cleaned: Cleaned | None = None
         self._lock = threading.Lock()
 
@@ -100,6 +116,8 @@ class SanitizedDataset(Replacement):
         revision: str | None = None,
         transform: Any = KEEP,
         target_transform: Any = KEEP,
+        align: bool = False,
+        seed: int = 0,
     ) -> "SanitizedDataset":
         """Reopens a cleaned set without the original: what `Sanitizer.export` or `unpoison clean` wrote.
 
@@ -111,12 +129,16 @@ class SanitizedDataset(Replacement):
             revision: branch, tag or commit on the Hub.
             transform: applied to the image.
             target_transform: applied to the label.
+            align: whether positions are those of the dataset that was cleaned, as above; needs its report, which lies
+                with the shards.
+            seed: of the choice that `align` makes.
 
         Raises:
             CacheError: the folder holds something else, or a damaged or incomplete set.
             HubError: the dataset cannot be found or reached.
+            DatasetError: `align`, and no sample of a dropped one's class is left.
         """
-        return _Reopened(ShardSet.open(source, revision), transform, target_transform)
+        return _Reopened(ShardSet.open(source, revision), transform, target_transform, align, seed)
 
     def prepare(self) -> "SanitizedDataset":
         """Cleans the dataset now, or opens the cached result. Safe to call from several processes at once.
@@ -132,7 +154,7 @@ class SanitizedDataset(Replacement):
     @property
     def report(self) -> Report:
         """What was found and done, over the samples of the wrapped dataset."""
-        return self._open().report
+        return self._with_note(self._open().report)
 
     @property
     def shards(self) -> list[Path]:
@@ -142,13 +164,24 @@ class SanitizedDataset(Replacement):
     @property
     def source_index(self) -> npt.NDArray[np.int64]:
         """int64 [M]; position in the wrapped dataset of each sample served."""
-        return self._open().source_index.copy()
+        source_index = self._open().source_index
+        return source_index.copy() if self._places is None else source_index[self._places]
 
-    @property
-    def targets(self) -> list[int | str]:
-        """The class of each sample served, before `target_transform`."""
-        cleaned = self._open()
-        return [cleaned.label(source) for source in cleaned.source_index.tolist()]
+    def positions(self, source_indices: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Where samples of the wrapped dataset are served, for weights and splits that were saved before cleaning.
+
+        Args:
+            source_indices: positions in the wrapped dataset, of any shape.
+
+        Returns:
+            int64, of the same shape; -1 for samples that were dropped. With `align`, the positions as they are.
+
+        Raises:
+            ConfigError: a position is outside of the wrapped dataset.
+        """
+        count = len(self.report)
+        indices = checked_indices(source_indices, count)
+        return indices if self._align else served_positions(self.source_index, count)[indices]
 
     @property
     def classes(self) -> list[str]:
@@ -165,10 +198,11 @@ class SanitizedDataset(Replacement):
         return names
 
     def __len__(self) -> int:
-        return len(self._open().source_index)
+        source_index = self._open().source_index
+        return len(source_index if self._places is None else self._places)
 
     def unpoison_raw(self) -> Any:
-        if self.transform is not KEEP or self.target_transform is not KEEP:
+        if self._transform is not KEEP or self._target_transform is not KEEP:
             raise DatasetError("a SanitizedDataset with transform= cannot be wrapped: set the transform on the wrapper")
         return super().unpoison_raw()
 
@@ -176,11 +210,39 @@ class SanitizedDataset(Replacement):
         if self._cleaned is None:
             with self._lock:
                 if self._cleaned is None:
-                    self._cleaned = self._sanitizer.clean(self._view)
+                    cleaned = self._sanitizer.clean(self._view)
+                    self._places = self._placed(cleaned.source_index, cleaned.report)
+                    self._cleaned = cleaned
         return self._cleaned
+
+    def _placed(self, source_index: Positions, report: Report) -> Positions | None:
+        """int64 [N]; which of the samples left is served at each position, with `align`."""
+        if self._align:
+            return with_stand_ins(served_positions(source_index, len(report)), report, self._seed)
+        _warn_of_drops(len(report) - len(source_index))
+        return None
+
+    def _with_note(self, report: Report) -> Report:
+        dropped = int((report.action == "drop").sum())
+        if not self._align or not dropped:
+            return report
+        note = f"align=True: {dropped} dropped samples are served as others of their class"
+        return dataclasses.replace(report, notes=[*report.notes, note])
+
+    def _clean_labels(self) -> list[int | str]:
+        cleaned = self._open()
+        return [cleaned.label(source) for source in self.source_index.tolist()]
+
+    def _labels_as_they_came(self) -> list[int | str | None]:
+        cleaned = self._open()
+        labels: list[int] = cleaned.report.original_label.tolist()
+        names = cleaned.names if cleaned.text_labels else None
+        return [None if label < 0 else label if names is None else names[label] for label in labels]
 
     def _sample(self, position: int) -> tuple[Record, Any, Any]:
         cleaned = self._open()
+        if self._places is not None:
+            position = int(self._places[position])
         source = int(cleaned.source_index[position])
         record = self._view.read(source)
         if record.digest() != cleaned.digest(source):
@@ -195,10 +257,18 @@ class SanitizedDataset(Replacement):
 class _Reopened(SanitizedDataset):
     """Cleaned shards that take the place of the wrapped dataset."""
 
-    def __init__(self, shards: ShardSet, transform: Any, target_transform: Any) -> None:
+    def __init__(
+        self, shards: ShardSet, transform: Any, target_transform: Any, align: bool = False, seed: int = 0
+    ) -> None:
         self.dataset = self._shards = shards
         self.transform, self.target_transform = transform, target_transform
+        self._align, self._seed, self._places = align, seed, None
         self._lock = threading.Lock()
+        if align:
+            self._places = self._placed(shards.source_index, shards.report)
+        elif len(shards):
+            # Those after the last one that is left move no position.
+            _warn_of_drops(int(shards.source_index.max()) + 1 - len(shards))
 
     def prepare(self) -> SanitizedDataset:
         return self
@@ -210,7 +280,7 @@ class _Reopened(SanitizedDataset):
         Raises:
             CacheError: the report does not lie with the shards.
         """
-        return self._shards.report
+        return self._with_note(self._shards.report)
 
     @property
     def shards(self) -> list[Path]:
@@ -218,11 +288,8 @@ class _Reopened(SanitizedDataset):
 
     @property
     def source_index(self) -> npt.NDArray[np.int64]:
-        return self._shards.source_index.copy()
-
-    @property
-    def targets(self) -> list[int | str]:
-        return [self._shards.label(position) for position in range(len(self._shards))]
+        source_index = self._shards.source_index
+        return source_index.copy() if self._places is None else source_index[self._places]
 
     @property
     def classes(self) -> list[str]:
@@ -232,7 +299,21 @@ class _Reopened(SanitizedDataset):
         return names
 
     def __len__(self) -> int:
-        return len(self._shards)
+        return len(self._shards if self._places is None else self._places)
+
+    def _clean_labels(self) -> list[int | str]:
+        places = range(len(self._shards)) if self._places is None else self._places.tolist()
+        return [self._shards.label(place) for place in places]
 
     def _sample(self, position: int) -> tuple[Record, Any, Any]:
-        return self._shards.read(position), KEEP, KEEP
+        return self._shards.read(position if self._places is None else int(self._places[position])), KEEP, KEEP
+
+
+def _warn_of_drops(count: int) -> None:
+    if count > 0:
+        warnings.warn(
+            f"{count} samples were dropped, so positions after them are not those of the dataset as it came: "
+            "align=True keeps the positions, and positions() maps old ones",
+            DroppedSamplesWarning,
+            stacklevel=5,
+        )

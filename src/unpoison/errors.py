@@ -46,6 +46,14 @@ class HubError(UnpoisonError, RuntimeError):
     """The Hugging Face Hub cannot be reached, or refuses, or lacks what is asked for."""
 
 
+class RawDataError(UnpoisonError, AttributeError):
+    """The attribute would hand out the data as they came, not the clean ones: the message names what to use."""
+
+
+class DroppedSamplesWarning(UserWarning):
+    """Samples were dropped, so that positions are not those of the wrapped dataset: `align=True` keeps them."""
+
+
 class ThinEvidenceWarning(UserWarning):
     """There are too few images per class for the evidence to be reliable."""
 

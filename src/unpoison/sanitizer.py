@@ -31,6 +31,7 @@ from .data.cache import (
 )
 from .data.files import publishing_folder, remove_leftovers, writing
 from .data.folders import check_classes, odd_folders
+from .data.items import Keys
 from .data.pixels import EightBit, Encoded, Pixels, to_eight_bit, with_channels
 from .data.rows import clean_rows
 from .data.shards import ShardSample, write_shards
@@ -92,7 +93,13 @@ class Sanitizer:
         cache_dir: where results are kept; `UNPOISON_CACHE` or ~/.cache/unpoison when None.
         device: to compute on, such as "cuda"; a GPU where there is one when None.
         seed: of everything random.
-        progress: True shows progress bars on stderr, False does not, None does on a terminal.
+        progress: True shows progress bars on stderr, False does not, None does on a terminal and in a notebook.
+        image: the field of the items that holds the image: a column or key, or a position in a tuple; where there is
+            but one candidate it is found.
+        label: the field that holds the label, likewise.
+
+    Attributes:
+        fields: `image` and `label`, as given.
 
     Raises:
         ConfigError: an argument is unknown.
@@ -110,6 +117,8 @@ class Sanitizer:
         device: str | torch.device | None = None,
         seed: int = 0,
         progress: bool | None = None,
+        image: str | int | None = None,
+        label: str | int | None = None,
     ) -> None:
         info = get_method(method)
         if on_poison is not None and on_poison not in get_args(OnPoison):
@@ -124,7 +133,9 @@ class Sanitizer:
         self.restorer, self.seed, self.progress = restorer, seed, progress
         self.device = None if device is None else checked_device(device)
         self.cache_dir = default_root() if cache_dir is None else Path(cache_dir).expanduser()
+        self.fields = Keys(image, label)
         self._folder: Path | None = None
+        self._keys: Keys | None = None
         self._cleaned: Cleaned | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -139,7 +150,7 @@ class Sanitizer:
             DatasetError: the dataset cannot be cleaned as it is.
             CacheError: the cache folder cannot be written or trusted.
         """
-        return self.clean(RawView(dataset)).report
+        return self.clean(RawView(dataset, self.fields)).report
 
     def export(self, dataset: Any, folder: str | Path) -> Report:
         """Cleans a dataset and writes the shards, the report (`report.html` for people) and the restorer, where
@@ -167,6 +178,8 @@ class Sanitizer:
         """What `fit` does, on raw items; returns the opened result."""
         with preserved_rng():
             self._cleaned = self._clean(view)
+            # Not from the cache: other datasets of the same content may name their fields otherwise.
+            self._keys = view.read(next(iter(self._cleaned.source_index.tolist()), 0)).keys
         self._folder = self._cleaned.folder
         return self._cleaned
 
@@ -200,7 +213,9 @@ class Sanitizer:
             ConfigError: `fit` was not called.
             DatasetError: the rows are not those of the dataset that was given to `fit`.
         """
-        return clean_rows(self.cleaned, batch, indices)
+        cleaned = self.cleaned
+        assert self._keys is not None
+        return clean_rows(cleaned, self._keys, batch, indices)
 
     def _clean(self, view: RawView) -> Cleaned:
         progress = Progress(self.progress)
@@ -383,7 +398,6 @@ class Sanitizer:
                     "levels": list(found.levels),
                     "names": found.names,
                     "text_labels": found.text_labels,
-                    "keys": list(view.read(int(store.positions[0])).keys),
                     "unreadable": len(report.unreadable),
                     "store": store.folder.name if found.exact else None,
                     "timings": {"shards": progress.timings["shards"]},

@@ -32,7 +32,8 @@ def sanitize(
         split: the one that is cleaned of a dict; the others stay as they are.
         num_proc: processes that write the result.
         options: further arguments of `Sanitizer`, such as `on_unreadable="skip"`: rows whose image cannot be read are
-            then left out, and an `UnreadableWarning` counts them.
+            then left out, and an `UnreadableWarning` counts them; `image=` and `label=` name the columns where there
+            are several candidates.
 
     Raises:
         ConfigError: an argument is unknown.
@@ -77,9 +78,9 @@ def _sanitize_stream(dataset: Any, sanitizer: Sanitizer) -> Any:
     features = dataset.features
     if features is None:
         raise DatasetError("the stream does not say what its columns hold: name them with dataset.cast(features)")
-    keys = feature_keys(features)
+    keys = feature_keys(features, sanitizer.fields)
     if keys is None:
-        raise DatasetError(f'which of {", ".join(features)} is what? Name one column "image" and one "label"')
+        raise DatasetError(f"which of the columns {', '.join(features)} is what? Choose by image= and label=")
     image = features[keys.image]
     if isinstance(image, datasets.Image):
         dataset = dataset.cast_column(keys.image, datasets.Image(mode=image.mode, decode=False))
@@ -127,7 +128,7 @@ class _ByContent:
         digests = [row_digest(image, label, self._feature) for image, label in rows]
         if not self._sources.keys() >= set(digests):
             raise DatasetError("the stream has rows that it did not have before: sanitize it again, unshuffled by row")
-        return clean_rows(self._sanitizer.cleaned, batch, [self._sources[digest] for digest in digests])
+        return clean_rows(self._sanitizer.cleaned, self._keys, batch, [self._sources[digest] for digest in digests])
 
 
 def _is_served(action: str) -> bool:

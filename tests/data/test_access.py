@@ -164,7 +164,7 @@ def test_a_transform_that_ignores_the_global_random_state_is_peeled():
         def mirror(sample):
             return {**sample, "image": sample["image"] + generator.integers(0, 9, (8, 8, 3)).astype(np.uint8)}
 
-    assert [step.style for step in RawView(Noisy()).read(0).steps] == ["item"]
+    assert [step.name for step in RawView(Noisy()).read(0).steps] == ["transform"]
 
 
 def test_random_states_are_restored():

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="raise",
         help="stop at an image that cannot be read, or leave it out and say so (default: %(default)s)",
     )
-    add_shared(parser, "device", "seed", "quiet", "verbose")
+    add_shared(parser, "image", "label", "device", "seed", "quiet", "verbose")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -39,6 +39,8 @@ def run(arguments: argparse.Namespace) -> None:
         device=arguments.device,
         seed=arguments.seed,
         progress=False if arguments.quiet else None,
+        image=arguments.image,
+        label=arguments.label,
     )
     dataset = open_source(arguments.source, root=arguments.root, download=arguments.download)
     report = sanitizer.export(dataset, arguments.out)

@@ -38,6 +38,8 @@ _SHARED: dict[str, dict[str, Any]] = {
         "default": Path("data"),
         "help": "folder of torchvision datasets (default: %(default)s)",
     },
+    "image": {"metavar": "COLUMN", "help": "column of a .parquet or .tar file with the image, where there are several"},
+    "label": {"metavar": "COLUMN", "help": "column with the label, where there are several"},
     "download": {"action": "store_true", "help": "let torchvision download a missing dataset"},
     "device": {"help": "cpu or cuda (default: an accelerator where there is one)"},
     "seed": {"type": int, "default": 0, "help": "of everything random (default: %(default)s)"},

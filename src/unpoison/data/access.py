@@ -5,26 +5,26 @@ stand-ins for its transforms: each hands its input through and notes how it was 
 the raw item together with the calls to replay on it, in their order, however deep the wrappers are nested.
 """
 
-import copy
 import enum
 import random
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path, PurePath
-from typing import Any, Final
+from pathlib import PurePath
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
-from torch.utils.data import ConcatDataset, IterableDataset, Subset
+from torch.utils.data import ConcatDataset, IterableDataset
 
 from ..errors import DatasetError, UnreadableError
-from .hugging_face import RawHuggingFace, feature_keys, is_hugging_face
-from .items import Keys, class_of, find_keys, put
-from .pixels import Encoded, describe, fingerprint, is_image
-from .steps import StandIn, Step, collecting_steps, replay
+from .hugging_face import feature_keys, is_hugging_face
+from .items import FOUND, Keys, class_of, find_keys, put, with_parts
+from .overrides import apply_to_image, wants_keywords
+from .peeling import LAZY_CONTAINERS, peel, transforms_of
+from .pixels import Encoded, describe, file_of, fingerprint, is_image
+from .steps import NotFoundAgain, Replay, Step, collecting_steps, is_chain, note_again
 
 
 class _Keep(enum.Enum):
@@ -33,20 +33,22 @@ class _Keep(enum.Enum):
 
 KEEP: Final = _Keep.KEEP
 
-_TRANSFORMS = ("transform", "target_transform", "transforms")
-_PROBES, _MANY_PROBES, _SEEDS = 8, 512, (0, 1, 2, 3)
-_LAZY_CONTAINERS = (Subset.__getitem__, ConcatDataset.__getitem__)
+_PROBES, _MANY_PROBES, _ROUNDS, _SEEDS = 8, 512, 8, (0, 1, 2, 3)
 
 
 class Record:
     """One raw item.
 
+    Args:
+        verified: whether replays were found equal to the dataset's own items where a transform's results are not
+            found again in the item.
+
     Attributes:
         item: as the dataset gives it without its transforms; its image may be `Encoded`.
     """
 
-    def __init__(self, index: int, item: Any, keys: Keys, steps: list[Step]) -> None:
-        self.index, self.item, self.keys, self.steps = index, item, keys, steps
+    def __init__(self, index: int, item: Any, keys: Keys, steps: list[Step], verified: bool = True) -> None:
+        self.index, self.item, self.keys, self.steps, self._verified = index, item, keys, steps, verified
 
     @property
     def stored_image(self) -> Any:
@@ -66,16 +68,16 @@ class Record:
     @property
     def file(self) -> str:
         """The path of the image's file, only a name where it has none of its own; "" where it is not known."""
-        image = self.stored_image
-        if isinstance(image, Encoded):
-            return image.path
-        # Images that PIL opened know their file until they are converted.
-        name = getattr(image, "filename", "") if isinstance(image, Image.Image) else ""
-        return str(Path(name).absolute()) if isinstance(name, str) and name else ""
+        return file_of(self.stored_image)
 
     @property
     def label(self) -> Any:
         return self.item[self.keys.label]
+
+    @cached_property
+    def replay(self) -> Replay:
+        """The calls of the transforms, as they lead to the item."""
+        return Replay(self.steps, self.item, self.keys)
 
     def digest(self) -> bytes:
         """sha256 of the exact image and the class."""
@@ -91,35 +93,103 @@ class Record:
             label: replaces the raw label.
             transform: used on the image instead of the dataset's own transforms; None for none.
             target_transform: used on the label instead of the dataset's own; None for none.
+
+        Raises:
+            DatasetError: the transforms cannot be called as the dataset calls them.
         """
-        item = put(self.item, self.keys, self.image if image is KEEP else image, self.label if label is KEEP else label)
-        for step in self.steps:
-            if (target_transform if step.style == "label" else transform) is KEEP:
-                item = replay(step, item, self.keys)
-        image, label = transform, target_transform
-        if callable(image):
-            item = put(item, self.keys, image(item[self.keys.image]), item[self.keys.label])
-        if callable(label):
-            item = put(item, self.keys, item[self.keys.image], label(item[self.keys.label]))
+        image, label = self.image if image is KEEP else image, self.label if label is KEEP else label
+        given = transform is not KEEP and transform is not None
+        joint: Step | None = None
+        if not self.steps:
+            item = self._without_steps(image, label)
+        elif is_chain(self.steps, self.item, self.keys):
+            # What `Replay` comes to here, in a fraction of the time.
+            for step in self.steps:
+                if step.args[0] is self.label:
+                    label = step.function(label) if target_transform is KEEP else label
+                else:
+                    image = step.function(image) if transform is KEEP else image
+            item = put(self.item, self.keys, image, label)
+        else:
+            if transform is KEEP and not self._verified:
+                self.check_found()
+            joint = self._joint(transform) if given else None
+            if joint is not None:
+                self.check_found()
+
+            def run(step: Step, inputs: Any) -> Any:
+                if step is joint:
+                    return step.call(inputs, transform)
+                own = (target_transform if step.name == "target_transform" else transform) is KEEP
+                return step.call(inputs, step.function) if own else inputs
+
+            item = self.replay(image, label, run)
+        if given and joint is None:
+            item = apply_to_image(transform, item, self.keys)
+        if target_transform is not KEEP and target_transform is not None:
+            item = with_parts(item, {self.keys.label: target_transform(item[self.keys.label])})
         return item
+
+    def note_again(self, image: Any, label: Any) -> Any:
+        """The raw item with another image and label, for a dataset that is read through a wrapper: its transforms
+        are noted as those of the item that is being read."""
+        return self.replay(image, label, note_again) if self.steps else self._without_steps(image, label)
+
+    def check_found(self) -> None:
+        """Raises a NotFoundAgain if the result of a transform is not found again in the item."""
+        name = self.replay.lost
+        if name is not None:
+            raise NotFoundAgain(
+                f"what `{name}` returns is changed before it gets into the item, or part of it is left out, so that "
+                "the call cannot be repeated on clean images: return its results as they are, or give the transform as "
+                "`transform=`"
+            )
+
+    def _without_steps(self, image: Any, label: Any) -> Any:
+        stored, item = self.stored_image, self.item
+        if len(item) == 2:
+            return put(item, self.keys, image, label)
+        pairs = item.items() if isinstance(item, Mapping) else enumerate(item)
+        # The image may lie in several fields.
+        return with_parts(item, {**{key: image for key, part in pairs if part is stored}, self.keys.label: label})
+
+    def _joint(self, transform: Any) -> Step | None:
+        """The step in which the dataset transforms more than the image, which a transform of the user's takes over.
+
+        Raises:
+            DatasetError: the user's transform is not called that way.
+        """
+        for step in self.steps:
+            if step.name != "target_transform" and self.replay.given_with_image(step) > 1:
+                if wants_keywords(transform) != step.by_keyword:
+                    raise DatasetError(
+                        f"the dataset calls `{step.name}` with {'keywords' if step.by_keyword else 'several values'}, "
+                        "to change more than the image: give a transform= that is called in the same way"
+                    )
+                return step
+        return None
 
 
 class RawView:
     """Raw items of a map-style dataset by position.
 
+    Transforms that are set on the dataset, or on one that it wraps, take effect from the next item on.
+
     Args:
         dataset: anything with `__len__` and `__getitem__` whose items hold one image and one label.
+        chosen: which fields of the items are image and label, where the user says so.
 
     Raises:
-        DatasetError: the dataset is iterable-style or empty, no item can be read, or an augmentation is hidden
-            inside, so that the same position yields different pixels.
+        DatasetError: the dataset is iterable-style or empty, no item can be read, one lacks a chosen field, or an
+            augmentation is hidden inside, so that the same position yields different pixels.
     """
 
-    def __init__(self, dataset: Any) -> None:
+    def __init__(self, dataset: Any, chosen: Keys = FOUND) -> None:
         _check_map_style(dataset)
         self.dataset = dataset
         self._length = len(dataset)
-        self._raw = _choose(dataset)
+        self._chosen = chosen
+        self._look()
 
     def __len__(self) -> int:
         return self._length
@@ -131,7 +201,16 @@ class RawView:
             UnreadableError: the item cannot be read.
             DatasetError: it is not (image, label, ...).
         """
-        return _read(self._raw, index)
+        for owner, name, value in self._transforms:
+            if owner.__dict__.get(name) is not value:
+                self._look()
+                break
+        return _read(self._source, index)
+
+    def _look(self) -> None:
+        # First, so that what another thread sets meanwhile is noticed by the next read.
+        self._transforms = list(transforms_of(self.dataset))
+        self._source = _choose(self.dataset, self._chosen)
 
     def file_name(self, index: int) -> str:
         """The name of an item's image file and of the folder that it lies in; "" where that is not known."""
@@ -200,37 +279,67 @@ def _check_map_style(dataset: Any) -> None:
         raise DatasetError("the dataset is empty: pass one with images of at least two classes")
 
 
-def _read(raw: Any, index: int) -> Record:
+class _Source(NamedTuple):
+    """Where raw items come from."""
+
+    raw: Any
+    chosen: Keys
+    verified: bool
+    """Whether replays were found equal to the dataset's own items."""
+
+
+def _read(source: _Source, index: int) -> Record:
     with naming_item(index), collecting_steps() as steps:
-        item = raw[index]
-        keys = _keys(raw, item)
+        item = source.raw[index]
+        keys = _keys(source, item)
         if item[keys.image] is None:
             raise UnreadableError("the image is missing")
-        return Record(index, item, keys, steps)
+        return Record(index, item, keys, steps, source.verified)
 
 
-def _keys(raw: Any, item: Any) -> Keys:
-    while type(raw).__getitem__ in _LAZY_CONTAINERS:
+def _keys(source: _Source, item: Any) -> Keys:
+    raw = source.raw
+    while type(raw).__getitem__ in LAZY_CONTAINERS:
         raw = raw.dataset if hasattr(raw, "dataset") else raw.datasets[0]
     keys = getattr(raw, "keys_by_features", None)
-    return keys if isinstance(keys, Keys) and isinstance(item, Mapping) else find_keys(item)
+    return keys if isinstance(keys, Keys) and isinstance(item, Mapping) else find_keys(item, source.chosen)
 
 
-def _choose(dataset: Any) -> Any:
+def _choose(dataset: Any, chosen: Keys) -> _Source:
     """The deepest peeling whose replayed items equal the dataset's own, given equal random states."""
     with preserved_rng():
-        indices, failures = _probes(dataset)
-        for raw in (_peel(dataset, deep=True, lazy=True), _peel(dataset, deep=False, lazy=True), dataset):
-            if raw is dataset or _reproduces(raw, dataset, indices):
-                _check_stable(raw, indices)
-                break
+        indices, failures = _probes(dataset, chosen)
+        source = _peeled(dataset, chosen, indices)
         for index, failure in failures.items():
-            if _is_readable(raw, index):  # then it is the dataset's own transform that fails
+            if _is_readable(source, index):  # then it is the dataset's own transform that fails
                 raise failure
-        return raw
+        return source
 
 
-def _probes(dataset: Any) -> tuple[list[int], dict[int, UnreadableError]]:
+def _peeled(dataset: Any, chosen: Keys, indices: list[int]) -> _Source:
+    reason = ""
+    for deep, lazy in ((True, True), (False, True)):
+        raw = peel(dataset, chosen, deep=deep, lazy=lazy)
+        if raw is dataset:
+            break
+        own = _own_items(dataset, indices)
+        try:
+            verified = _reproduces(_Source(raw, chosen, verified=True), own) and _repeats(dataset, own, 1)
+            if not verified:
+                _check_followed(_Source(raw, chosen, verified=False), dataset, own)
+        except Exception as error:  # any failure of foreign code on raw items: this peeling is not the right one
+            cause = error.__cause__ or error
+            reason = reason or (str(cause) if isinstance(cause, NotFoundAgain) else "")
+            continue
+        source = _Source(raw, chosen, verified)
+        _check_stable(source, indices, "")
+        return source
+    source = _Source(dataset, chosen, verified=True)
+    _check_stable(source, indices, reason)
+    return source
+
+
+def _probes(dataset: Any, chosen: Keys) -> tuple[list[int], dict[int, UnreadableError]]:
     """A few positions, spread over the dataset, whose items can be read, and the errors of others among them.
 
     Raises:
@@ -244,7 +353,7 @@ def _probes(dataset: Any) -> tuple[list[int], dict[int, UnreadableError]]:
                 with naming_item(index):
                     item = dataset[index]
                     _load(item)
-                    if _lacks_image(dataset, item):
+                    if _lacks_image(dataset, chosen, item):
                         raise UnreadableError("the image is missing")
                 found.append(index)
             except UnreadableError as error:
@@ -261,53 +370,86 @@ def _load(item: Any) -> None:
             value.load()
 
 
-def _lacks_image(dataset: Any, item: Any) -> bool:
+def _lacks_image(dataset: Any, chosen: Keys, item: Any) -> bool:
     try:
-        keys = feature_keys(dataset.features) if is_hugging_face(dataset) else _keys(dataset, item)
+        if is_hugging_face(dataset):
+            keys = feature_keys(dataset.features, chosen)
+        else:
+            keys = _keys(_Source(dataset, chosen, verified=True), item)
     except DatasetError:  # what is wrong with it, the reading of raw items says
         return False
     return keys is not None and isinstance(item, Mapping) and item.get(keys.image, item) is None
 
 
-def _is_readable(raw: Any, index: int) -> bool:
+def _is_readable(source: _Source, index: int) -> bool:
     try:
         with naming_item(index):
-            record = _read(raw, index)
+            record = _read(source, index)
             _load((record.image,))
     except DatasetError:
         return False
     return True
 
 
-def _reproduces(raw: Any, dataset: Any, indices: list[int]) -> bool:
+def _own_items(dataset: Any, indices: list[int]) -> dict[int, Any]:
+    """Items as the dataset itself gives them, for one random state."""
+    items = {}
     for index in indices:
         with naming_item(index):
             _seed_all(0)
-            first = dataset[index]
-            _seed_all(0)
-            second = dataset[index]
+            items[index] = dataset[index]
+    return items
+
+
+def _reproduces(source: _Source, own: dict[int, Any]) -> bool:
+    """Whether replayed items equal the dataset's own, for the same random state."""
+    for index, item in own.items():
+        _seed_all(0)
+        record = _read(source, index)
         try:
-            _seed_all(0)
-            replayed = _read(raw, index).finish()
-        except Exception:  # any failure of foreign code on raw items: this peeling is not the right one
-            return False
-        if _same(first, second) and not _same(first, replayed):
+            same = _same(item, record.finish())
+        except Exception:
+            record.check_found()
+            raise
+        if not same:
             return False
     return True
 
 
-def _check_stable(raw: Any, indices: list[int]) -> None:
+def _repeats(dataset: Any, own: dict[int, Any], rounds: int) -> bool:
+    """Whether the dataset itself gives the same items again for the same random state."""
+    return all(_same(own[index], item) for _ in range(rounds) for index, item in _own_items(dataset, list(own)).items())
+
+
+def _check_followed(source: _Source, dataset: Any, own: dict[int, Any]) -> None:
+    """Where replays cannot be compared, since transforms have random states of their own, all calls must be followed.
+
+    Raises:
+        DatasetError: they can be compared, and differ, or a call cannot be followed.
+    """
+    records = [_read(source, index) for index in own]
+    for record in records:
+        record.check_found()
+    # Rare augmentations may be the same a few times by chance.
+    if _repeats(dataset, own, _ROUNDS):
+        raise DatasetError("the replayed items differ")
+    for record in records:
+        record.finish()
+
+
+def _check_stable(source: _Source, indices: list[int], reason: str) -> None:
     for index in indices:
         digests = set()
         for seed in _SEEDS:
             _seed_all(seed)
+            record = _read(source, index)
             with naming_item(index):
-                record = _read(raw, index)
                 digests.add(fingerprint(record.stored_image, repr(record.label)))
         if len(digests) > 1:
+            advice = reason or "pass the raw dataset and give the augmentation as `transform=`"
             raise DatasetError(
                 f"item {index} has other pixels or another label each time it is read, so an augmentation is hidden in "
-                "the dataset: pass the raw dataset and give the augmentation as `transform=`"
+                f"the dataset: {advice}"
             )
 
 
@@ -323,60 +465,6 @@ def _same(a: Any, b: Any) -> bool:
     if isinstance(a, torch.Tensor | np.ndarray):
         return fingerprint(a, 0) == fingerprint(b, 0) if is_image(a) else bool((a == b).all())
     return bool(a == b)
-
-
-def _peel(dataset: Any, deep: bool, lazy: bool) -> Any:
-    """A copy of a dataset whose items are raw.
-
-    Args:
-        deep: whether to peel what an unknown wrapper wraps, too.
-        lazy: whether images may be `Encoded`: only where nothing between the file and us looks at them.
-    """
-    if hasattr(type(dataset), "unpoison_raw"):
-        return dataset.unpoison_raw()
-    if is_hugging_face(dataset):
-        return RawHuggingFace(dataset, lazy)
-    attributes = getattr(dataset, "__dict__", None)
-    if attributes is None:
-        return dataset
-    raw = _shallow_copy(dataset)
-    for name in _TRANSFORMS:
-        if callable(attributes.get(name)):
-            raw.__dict__[name] = StandIn(name, attributes[name])
-    container = type(dataset).__getitem__ in _LAZY_CONTAINERS
-    if container or deep:
-        if hasattr(attributes.get("dataset"), "__getitem__"):
-            raw.__dict__["dataset"] = _peel(attributes["dataset"], deep, lazy and container)
-        if isinstance(attributes.get("datasets"), list | tuple):
-            raw.__dict__["datasets"] = [_peel(child, deep, lazy and container) for child in attributes["datasets"]]
-    if lazy:
-        _keep_bytes(raw)
-    return raw
-
-
-def _shallow_copy(dataset: Any) -> Any:
-    try:
-        raw = object.__new__(type(dataset))
-    except TypeError:  # a subclass of a built-in type
-        return copy.copy(dataset)
-    # Not copy.copy, which never ends where __getattr__ forwards to self.dataset.
-    raw.__dict__.update(dataset.__dict__)
-    return raw
-
-
-def _keep_bytes(raw: Any) -> None:
-    """Lets a torchvision folder dataset hand out the files' bytes instead of decoded images."""
-    folder = sys.modules.get("torchvision.datasets.folder")
-    if folder is None or type(raw).__getitem__ is not folder.DatasetFolder.__getitem__:
-        return
-    from torchvision import get_image_backend
-
-    if raw.loader in (folder.default_loader, folder.pil_loader) and get_image_backend() == "PIL":
-        raw.loader = _load_rgb
-
-
-def _load_rgb(path: str) -> Encoded:
-    return Encoded.read(path, mode="RGB")
 
 
 def _lookup(dataset: Any, name: str) -> Any:

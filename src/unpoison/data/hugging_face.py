@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import DatasetError, UnreadableError
-from .items import Keys
+from .items import FOUND, Keys, no_such_field
 from .pixels import Encoded
-from .steps import Step, note_steps
+from .steps import StandIn
 
 
 def is_hugging_face(dataset: Any) -> bool:
@@ -24,11 +24,15 @@ class RawHuggingFace:
     Args:
         dataset: with any format or transform; it stays as it is.
         lazy: whether images come as their files' bytes, else decoded.
+        chosen: the columns that the user names.
+
+    Raises:
+        DatasetError: there is no such column.
     """
 
-    def __init__(self, dataset: Any, lazy: bool) -> None:
+    def __init__(self, dataset: Any, lazy: bool, chosen: Keys = FOUND) -> None:
         self.dataset, self._lazy = dataset, lazy
-        self.keys_by_features = feature_keys(dataset.features)
+        self.keys_by_features = feature_keys(dataset.features, chosen)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -54,8 +58,8 @@ class RawHuggingFace:
         keys = self.keys_by_features
         if keys is not None:
             row[keys.image] = stored_image(row[keys.image], self.dataset.features[keys.image], self._lazy)
-        note_steps([Step("format", "item", self._format)])
-        return row
+        noted: dict[str, Any] = StandIn("format", self._format)(row)
+        return noted
 
     def _format(self, row: dict[str, Any]) -> Any:
         """Formats a row as the dataset itself would have."""
@@ -111,8 +115,19 @@ def _fetched(value: dict[str, Any], feature: Any) -> Any:
         raise UnreadableError(repr(error), value["path"]) from error
 
 
-def feature_keys(features: Any) -> Keys | None:
-    """Image and label column by type; None where the features do not tell."""
+def feature_keys(features: Any, chosen: Keys = FOUND) -> Keys | None:
+    """Image and label column by type; None where the features do not tell.
+
+    Args:
+        features: of a dataset.
+        chosen: the columns that the user names.
+
+    Raises:
+        DatasetError: there is no such column.
+    """
+    for what, column in zip(("image", "label"), chosen, strict=True):
+        if column is not None and column not in features:
+            raise no_such_field(what, column, list(features))
     # `datasets` adds columns such as __key__ to the members of tars.
     kinds = {name: type(feature).__name__ for name, feature in features.items() if not name.startswith("__")}
     images = [name for name, kind in kinds.items() if kind == "Image"] or [
@@ -121,7 +136,11 @@ def feature_keys(features: Any) -> Keys | None:
     labels = [name for name, kind in kinds.items() if kind == "ClassLabel"] or [
         name for name in kinds if str(getattr(features[name], "dtype", "")).startswith(("int", "string"))
     ]
-    image, label = _pick(images, ("image", "img")), _pick(labels, ("label", "fine_label", "labels", "target", "cls"))
+    image, label = chosen
+    if image is None:
+        image = _pick(images, ("image", "img"))
+    if label is None:
+        label = _pick(labels, ("label", "fine_label", "labels", "target", "cls"))
     return None if image is None or label is None else Keys(image, label)
 
 

@@ -24,24 +24,59 @@ class Keys(NamedTuple):
     label: Any
 
 
-def find_keys(item: Any) -> Keys:
+FOUND = Keys(None, None)
+"""Where nobody says which field is what."""
+_FIRST_TWO = Keys(0, 1)
+
+
+def find_keys(item: Any, chosen: Keys = FOUND) -> Keys:
     """Finds image and label: the first two of a sequence, by name or by type in a mapping.
 
+    Args:
+        item: as the dataset gives it.
+        chosen: the fields that the user names, by key, position or, in a namedtuple, by name; None for those to find.
+
     Raises:
-        DatasetError: the item has another structure, or a mapping has several candidates.
+        DatasetError: the item has another structure, lacks a field that was chosen, or has several candidates.
     """
-    if isinstance(item, (tuple, list)) and len(item) >= 2 and is_image(item[0]):
-        return Keys(0, 1)
-    if isinstance(item, Mapping):
-        image = _find(item, "image", _IMAGE_NAMES, is_image)
-        return Keys(image, _find(item, "label", _LABEL_NAMES, lambda value: _is_label(value) and not is_image(value)))
-    described = [type(part).__name__ for part in item] if isinstance(item, tuple | list) else type(item).__name__
+    if isinstance(item, (tuple, list)) and len(item) >= 2:
+        if chosen is FOUND and is_image(item[0]):
+            return _FIRST_TWO
+        image, label = (_position(item, what, given) for what, given in zip(("image", "label"), chosen, strict=True))
+        keys = Keys(0 if image is None else image, 1 if label is None else label)
+        if is_image(item[keys.image]) or item[keys.image] is None:
+            return keys
+    elif isinstance(item, Mapping):
+        for what, key in zip(("image", "label"), chosen, strict=True):
+            if key is not None and key not in item:
+                raise no_such_field(what, key, list(item))
+        image, label = chosen
+        if image is None:
+            image = _find(item, "image", _IMAGE_NAMES, is_image)
+        if label is None:
+            label = _find(item, "label", _LABEL_NAMES, lambda value: _is_label(value) and not is_image(value))
+        if is_image(item[image]) or item[image] is None:
+            return Keys(image, label)
+    described: Any = type(item).__name__
+    if isinstance(item, tuple | list):
+        described = [type(part).__name__ for part in item]
+    elif isinstance(item, Mapping):
+        described = {key: type(part).__name__ for key, part in item.items()}
     raise DatasetError(f"the item is {described}: {_SHAPE}")
+
+
+def no_such_field(what: str, name: Any, fields: list[Any]) -> DatasetError:
+    """The error for a chosen field that there is not."""
+    return DatasetError(f"there is no field {name!r} for {what}=: choose one of {', '.join(map(repr, fields))}")
 
 
 def put(item: Any, keys: Keys, image: Any, label: Any) -> Any:
     """A copy of an item, of the same container type, with another image and label."""
-    values = {keys.image: image, keys.label: label}
+    return with_parts(item, {keys.image: image, keys.label: label})
+
+
+def with_parts(item: Any, values: dict[Any, Any]) -> Any:
+    """A copy of a container, of the same type, with other values at some positions or keys."""
     if not isinstance(item, (tuple, list)) and isinstance(item, Mapping):
         if not hasattr(item, "__setitem__"):
             return type(item)({**item, **values})  # type: ignore[call-arg]
@@ -68,7 +103,10 @@ def class_of(label: Any) -> int | str:
     if label is None or (isinstance(label, numbers.Real) and math.isnan(label)):
         raise DatasetError("the label is missing: give the item a label or remove it")
     if not isinstance(label, numbers.Real):
-        raise DatasetError(f"the label is {type(label).__name__}, not a single class: use an int or a str per item")
+        raise DatasetError(
+            f"the label is {type(label).__name__}, not a single class: use an int or a str per item, or name the field "
+            "that is one by label="
+        )
     number = float(label)
     if not number.is_integer():
         raise DatasetError(f"the label {label} is fractional: use class numbers 0, 1, 2, ...")
@@ -104,4 +142,16 @@ def _find(item: Mapping[Any, Any], what: str, names: tuple[str, ...], fits: Any)
     found = [key for key, value in item.items() if fits(value)]
     if len(found) == 1:
         return found[0]
-    raise DatasetError(f"{len(found)} of the fields {list(item)} look like the {what}, name one {what!r}: {_SHAPE}")
+    raise DatasetError(
+        f"{len(found)} of the fields {list(item)} look like the {what}: choose one by {what}=, or name it {what!r}"
+    )
+
+
+def _position(item: Any, what: str, given: Any) -> int | None:
+    """Of a chosen field in a sequence."""
+    names = getattr(item, "_fields", ())
+    if given is None or given in names:
+        return None if given is None else names.index(given)
+    if type(given) is not int or not 0 <= given < len(item):
+        raise no_such_field(what, given, [*range(len(item)), *names])
+    return given

@@ -133,6 +133,15 @@ class Encoded:
         return cls(data, mode, rotate, path=absolute, fault=fault)
 
 
+def file_of(image: Any) -> str:
+    """The path of an image's file, only a name where it has none of its own; "" where it is not known."""
+    if isinstance(image, Encoded):
+        return image.path
+    # Images that PIL opened know their file until they are converted.
+    name = getattr(image, "filename", "") if isinstance(image, Image.Image) else ""
+    return str(Path(name).absolute()) if isinstance(name, str) and name else ""
+
+
 def describe(error: OSError) -> str:
     """Why a file cannot be read, without its name."""
     if isinstance(error, FileNotFoundError) and Path(str(error.filename)).is_symlink():

@@ -15,19 +15,20 @@ from .pixels import UNREADABLE, fingerprint, from_eight_bit
 _OTHERS = "these rows are not of the dataset that the sanitizer was fitted to: call fit on it"
 
 
-def clean_rows(cleaned: Cleaned, batch: Any, sources: list[int]) -> dict[str, list[Any]]:
+def clean_rows(cleaned: Cleaned, keys: Keys, batch: Any, sources: list[int]) -> dict[str, list[Any]]:
     """The columns of a batch that cleaning changes.
 
     Args:
         cleaned: the result to take them from.
+        keys: the columns of image and label.
         batch: columns by name.
         sources: the position of each row in the dataset that was cleaned.
 
     Raises:
         DatasetError: the rows are not those at these positions.
     """
-    report, keys = cleaned.report, Keys(*cleaned.manifest["keys"])
-    if max(sources, default=0) >= len(report) or keys.image not in batch:
+    report = cleaned.report
+    if max(sources, default=0) >= len(report) or not {*keys} <= set(batch.keys()):
         raise DatasetError(_OTHERS)
     images, labels = _stored(batch, keys.image), _stored(batch, keys.label)
     if not hasattr(batch, "pa_table") and any(isinstance(x, np.ndarray | torch.Tensor) for x in images):

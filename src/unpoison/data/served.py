@@ -8,17 +8,16 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from .access import KEEP, Record
-from .items import put
-from .steps import note_steps
+from .peeling import own_transform
 
 
 class Replacement(Dataset[Any], ABC):
     """A dataset that serves another one's items with some images and labels replaced."""
 
-    transform: Any = KEEP
-    """Applied to the raw image in place of the dataset's own transforms."""
-    target_transform: Any = KEEP
-    """Applied to the label in place of the dataset's own."""
+    dataset: Any
+    """The wrapped dataset."""
+    _transform: Any = KEEP
+    _target_transform: Any = KEEP
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -37,6 +36,30 @@ class Replacement(Dataset[Any], ABC):
         """
 
     @property
+    def transform(self) -> Any:
+        """What is applied to images: the one set here, else the wrapped dataset's own; None where it has none.
+
+        One that is set here is applied to the raw image in place of all transforms of the dataset's own; None then
+        means none.
+        """
+        return own_transform(self.dataset, "transform") if self._transform is KEEP else self._transform
+
+    @transform.setter
+    def transform(self, function: Any) -> None:
+        self._transform = function
+
+    @property
+    def target_transform(self) -> Any:
+        """What is applied to labels: the one set here, else the wrapped dataset's own; None where it has none."""
+        if self._target_transform is KEEP:
+            return own_transform(self.dataset, "target_transform")
+        return self._target_transform
+
+    @target_transform.setter
+    def target_transform(self, function: Any) -> None:
+        self._target_transform = function
+
+    @property
     def class_to_idx(self) -> dict[str, int]:
         """Number of each class by name."""
         return {name: number for number, name in enumerate(self.classes)}
@@ -48,7 +71,7 @@ class Replacement(Dataset[Any], ABC):
             IndexError: there is no such position.
         """
         record, image, label = self._sample(self._position(index))
-        return record.finish(image, label, transform=self.transform, target_transform=self.target_transform)
+        return record.finish(image, label, transform=self._transform, target_transform=self._target_transform)
 
     def __getitems__(self, indices: list[int]) -> list[Any]:
         """Several items; DataLoaders prefer this method."""
@@ -80,6 +103,5 @@ class _Raw:
 
     def __getitem__(self, index: int) -> Any:
         record, image, label = self._served._sample(self._served._position(index))
-        note_steps(record.steps)
         image = record.stored_image if image is KEEP else image
-        return put(record.item, record.keys, image, record.label if label is KEEP else label)
+        return record.note_again(image, record.label if label is KEEP else label)
