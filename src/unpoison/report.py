@@ -66,6 +66,7 @@ class Unreadable:
     file: str
     """As the dataset named it when it was cleaned; "" where it did not."""
     reason: str
+    """What the file system or the decoder said."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
