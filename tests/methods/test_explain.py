@@ -29,7 +29,7 @@ def explanation(dataset):
     return explain(seen.images, seen.labels, Suspicion.of(detection, seen.labels), config.causal_rate, **common)
 
 
-def explanation_of(given, seen, flagged, content=None, model=None, doubt=None, activations=None):
+def explanation_of(given, seen, flagged, content=None, model=None, doubt=None, activations=None, suspects=None):
     """Explains flags of class 0 that a detector could have raised, with what its verifiers say about the content."""
     network = create_backbone("conv5", 3, 10, 8)
     content = given.clean_label if content is None else content
@@ -37,7 +37,7 @@ def explanation_of(given, seen, flagged, content=None, model=None, doubt=None, a
         score=np.where(flagged, 4, -4).astype(np.float32),
         kind=np.full(len(seen), "backdoor"),
         gated=[0] if flagged.any() else [],
-        suspects={},
+        suspects=suspects or {},
         probabilities=np.eye(10, dtype=np.float32)[content],
         content=np.zeros(len(seen), np.float32),
         doubt=doubt,
@@ -126,6 +126,21 @@ def test_wrong_half_of_a_class():
     found = explanation_of(given, seen, (seen.labels == 0) & ~given.poisoned)
     assert [finding.estimate.kind for finding in found.findings] == ["periodic"]
     assert ((found.score > 0) == given.poisoned).mean() > 0.99
+
+
+@pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
+def test_content_that_is_mistaken_does_not_become_part_of_the_trigger():
+    given = PoisonedDataset(load_images("cifar10", "train", per_class=500), SIG(), rate=0.01, seed=1)
+    seen = LabelledImages.of(given)
+    content = np.where(given.poisoned, 1 + np.arange(len(seen)) % 9, seen.labels)
+    none, suspects = np.zeros_like(given.poisoned), {0: given.poisoned}
+    [finding] = explanation_of(given, seen, none, content, obedient(SIG()), suspects=suspects).findings
+    x, true = (
+        torch.from_numpy(images[given.poisoned]).permute(0, 3, 1, 2) / 255
+        for images in (seen.images, given.dataset.images)
+    )
+    error, nothing = (float((images - true).abs().mean()) for images in (finding.estimate.invert(x), x))
+    assert error < 0.2 * nothing
 
 
 @pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")

@@ -22,7 +22,7 @@ CLEAR_MINORITY = 0.3
 """A smaller side of a class is the suspicious one; above this share either may be."""
 VERIFIER_EPOCHS = 0.8
 """Of M's: the verifier need not learn every sample by heart."""
-CONTINUED = 1 / 3
+CONTINUED = 0.3
 """Of M's epochs, for a network that goes on from what it has learned with further samples."""
 LEAST_LOG_PROBABILITY = -20.0
 

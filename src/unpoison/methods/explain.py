@@ -11,7 +11,7 @@ from torch import Tensor
 from ..detection.gate import foreign_content
 from ..detection.mixture import LEAST_COUNT, minority_split
 from ..progress import Progress
-from .fit import DETECTOR_SAY, Fit, Group, fit_trigger, pixel_evidence
+from .fit import DETECTOR_SAY, SAMPLED, Fit, Group, fit_trigger, pixel_evidence
 from .stamping import share_turned
 from .verdict import Explanation, Finding, Suspicion
 
@@ -100,6 +100,8 @@ class _Search:
             found = self._fit(one)
             if not self._works(found, label):
                 found = self._fit_clean_label(label, one)
+            elif not found.estimate.replaces:
+                found = self._fainter(found, self._fit_clean_label(label, one))
             if found is not None:
                 self._conclude([label], one, found)
 
@@ -189,6 +191,17 @@ class _Search:
         as_labelled = np.eye(self.suspicion.probabilities.shape[1], dtype=np.float32)[self.labels]
         found = self._fit(one._replace(probabilities=as_labelled))
         return found if self._works(found, label) else None
+
+    def _fainter(self, one: Fit, other: Fit | None) -> Fit:
+        """Of two triggers that both work, the one that changes images less.
+
+        Where the verifier mistakes the content of the suspects, what other classes look like becomes part of a pattern.
+        """
+        shown_on = self.images[:: max(1, len(self.images) // SAMPLED)]
+        return min(
+            (found for found in (one, other) if found is not None),
+            key=lambda found: float(found.estimate.footprint(shown_on).mean()),
+        )
 
     def _fit_doubted(self, classes: list[int], doubt: npt.NDArray[np.float32]) -> Fit | None:
         """A trigger of the most doubted unflagged samples, which others of foreign content clearly show, too."""

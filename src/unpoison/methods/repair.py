@@ -16,7 +16,7 @@ from .base import OnPoison
 from .stamping import share_turned
 from .verdict import Finding
 
-REFERENCE_IMAGES = 4000
+REFERENCE_IMAGES = 2000
 FEW = 0.1
 """A verifier that has learned more of the flagged samples than this may obey their trigger: C then starts anew."""
 LEARNED = 0.1

@@ -27,7 +27,7 @@ MAX_EXCESS, MOSTLY = 48.0, 0.9
 20 has 20; signs of GTSRB against the light, all black, have 56."""
 MIN_GAIN = 0.004
 """Log-likelihood per image and pixel that a < 1 must gain over a = 1: less is a difference in content."""
-_PIXELS, _COARSE_PIXELS = 2048, 512
+_PIXELS, _COARSE_PIXELS = 1024, 256
 _IN_CACHE = 100_000
 _CLIPPING_STEPS = 4
 
