@@ -10,19 +10,21 @@ import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
-from torch.utils.data import ConcatDataset, IterableDataset
+from torch.utils.data import ConcatDataset, IterableDataset, Subset
 
 from ..errors import DatasetError, UnreadableError
 from .hugging_face import feature_keys, is_hugging_face
+from .index import index_path
 from .items import FOUND, Keys, class_of, find_keys, put, with_parts
+from .origins import Origins, is_folder, origins_of
 from .overrides import apply_to_image, wants_keywords
-from .peeling import LAZY_CONTAINERS, peel, transforms_of
+from .peeling import LAZY_CONTAINERS, load_rgb, peel, transforms_of
 from .pixels import Encoded, describe, file_of, fingerprint, is_image
 from .steps import NotFoundAgain, Replay, Step, collecting_steps, is_chain, note_again
 
@@ -178,17 +180,18 @@ class RawView:
     Args:
         dataset: anything with `__len__` and `__getitem__` whose items hold one image and one label.
         chosen: which fields of the items are image and label, where the user says so.
+        cache: the cache folder. Folders of files that were surveyed there are not tried by reading a few items.
 
     Raises:
         DatasetError: the dataset is iterable-style or empty, no item can be read, one lacks a chosen field, or an
             augmentation is hidden inside, so that the same position yields different pixels.
     """
 
-    def __init__(self, dataset: Any, chosen: Keys = FOUND) -> None:
+    def __init__(self, dataset: Any, chosen: Keys = FOUND, cache: Path | None = None) -> None:
         _check_map_style(dataset)
         self.dataset = dataset
         self._length = len(dataset)
-        self._chosen = chosen
+        self._chosen, self._cache = chosen, cache
         self._look()
 
     def __len__(self) -> int:
@@ -210,7 +213,12 @@ class RawView:
     def _look(self) -> None:
         # First, so that what another thread sets meanwhile is noticed by the next read.
         self._transforms = list(transforms_of(self.dataset))
-        self._source = _choose(self.dataset, self._chosen)
+        self._source = _choose(self.dataset, self._chosen, self._cache)
+
+    def origins(self) -> Origins | None:
+        """What decides the items' content, where that is known without reading them."""
+        origins = _origins(self._source)
+        return origins if origins is not None and len(origins.paths) == len(self) else None
 
     def file_name(self, index: int) -> str:
         """The name of an item's image file and of the folder that it lies in; "" where that is not known."""
@@ -305,8 +313,11 @@ def _keys(source: _Source, item: Any) -> Keys:
     return keys if isinstance(keys, Keys) and isinstance(item, Mapping) else find_keys(item, source.chosen)
 
 
-def _choose(dataset: Any, chosen: Keys) -> _Source:
+def _choose(dataset: Any, chosen: Keys, cache: Path | None) -> _Source:
     """The deepest peeling whose replayed items equal the dataset's own, given equal random states."""
+    deepest = _Source(peel(dataset, chosen, deep=True, lazy=True), chosen, verified=True)
+    if cache is not None and _was_surveyed(deepest, cache):
+        return deepest
     with preserved_rng():
         indices, failures = _probes(dataset, chosen)
         source = _peeled(dataset, chosen, indices)
@@ -314,6 +325,26 @@ def _choose(dataset: Any, chosen: Keys) -> _Source:
             if _is_readable(source, index):  # then it is the dataset's own transform that fails
                 raise failure
         return source
+
+
+def _origins(source: _Source) -> Origins | None:
+    origins = origins_of(source.raw, load_rgb)
+    # In other fields lie other images and labels.
+    return None if origins is None else origins._replace(names=origins.names | {f"fields {source.chosen}"})
+
+
+def _was_surveyed(source: _Source, cache: Path) -> bool:
+    origins = _origins(source) if _is_known(source.raw) else None
+    return origins is not None and index_path(cache, origins).exists()
+
+
+def _is_known(raw: Any) -> bool:
+    """Whether nothing but torchvision's folders and PyTorch's containers is peeled, so that no item need be tried."""
+    if type(raw).__getitem__ is Subset.__getitem__:
+        return _is_known(raw.dataset)
+    if type(raw).__getitem__ is ConcatDataset.__getitem__:
+        return all(map(_is_known, raw.datasets))
+    return is_folder(raw, load_rgb)
 
 
 def _peeled(dataset: Any, chosen: Keys, indices: list[int]) -> _Source:

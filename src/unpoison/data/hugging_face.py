@@ -44,11 +44,12 @@ class RawHuggingFace:
     def _plain(self) -> Any:
         from datasets import Image as ImageFeature
 
-        plain, key = self.dataset.with_format(None), self._image_key
+        plain, key = self.dataset.with_format(None), self.image_key
         return plain if key is None else plain.cast_column(key, ImageFeature(decode=False))
 
     @property
-    def _image_key(self) -> str | None:
+    def image_key(self) -> str | None:
+        """The column of image files, where there is one."""
         keys = self.keys_by_features
         is_file = keys is not None and type(self.dataset.features[keys.image]).__name__ == "Image"
         return keys.image if keys is not None and is_file else None

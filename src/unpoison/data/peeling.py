@@ -95,8 +95,8 @@ def _keep_bytes(raw: Any) -> None:
     from torchvision import get_image_backend
 
     if raw.loader in (folder.default_loader, folder.pil_loader) and get_image_backend() == "PIL":
-        raw.loader = _load_rgb
+        raw.loader = load_rgb
 
 
-def _load_rgb(path: str) -> Encoded:
+def load_rgb(path: str) -> Encoded:
     return Encoded.read(path, mode="RGB")

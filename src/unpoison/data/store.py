@@ -13,6 +13,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Self
 
@@ -26,9 +28,11 @@ from ..errors import CacheError, DatasetError, UnpoisonError, UnreadableError
 from ..image_files import ImageFiles
 from ..progress import Stage
 from ..report import Unreadable
-from .access import RawView, naming_item
+from .access import RawView, Record, naming_item
+from .facts import Fact, Facts, Texts, Words
 from .folders import check_classes, hidden_folder, hidden_folders
 from .formats import member_extension
+from .index import Index
 from .items import class_of
 from .pixels import (
     UNREADABLE,
@@ -44,8 +48,8 @@ from .pixels import (
 )
 
 OnUnreadable = Literal["raise", "skip"]
-FORMAT = 2
-"""2 added the positions of the items and those that cannot be decoded."""
+FORMAT = 3
+"""2 added the positions of the items and those that cannot be decoded, 3 the digest of the pixels."""
 MAX_SIZE, MIN_SIZE = 64, 8
 _IMAGES, _LABELS, _POSITIONS, _META = "images.npy", "labels.npy", "positions.npy", "meta.json"
 _BATCH, _SMALL = 64, 2000
@@ -73,14 +77,23 @@ class Survey:
     """Of the image members in shards: of the most common format of the dataset's files, "png" if it has none."""
     only_pixels: bool
     """Whether all images are files that decode to "RGB" images of which nothing but the pixels matters."""
-    files: ImageFiles | None
-    """Where the images lie; None where they come from no files."""
+    plain_jpegs: npt.NDArray[np.bool_]
+    """bool [N]; see `Encoded.is_plain_jpeg`."""
+    form: str
+    """sha256, in hexadecimal, of where image and label lie in each item, and of how its image is decoded."""
+    paths: Texts
+    """Of the image of each item; empty where it comes from no file."""
     readable: npt.NDArray[np.int64]
     """int64 [M], ascending; positions of the items that can be read, as far as is known without decoding."""
     unreadable: list[Unreadable]
     """The others."""
     hidden: dict[str, int]
     """Hidden folders that images lie in, and how many of them."""
+
+    @cached_property
+    def files(self) -> ImageFiles | None:
+        """Where the images lie; None where they come from no files."""
+        return ImageFiles.of(self.paths.all())
 
     @property
     def digest(self) -> str:
@@ -107,6 +120,8 @@ def survey(
     on_unreadable: OnUnreadable = "raise",
     num_workers: int | None = None,
     stage: Stage | None = None,
+    index: Index | None = None,
+    trusted: bool = True,
 ) -> Survey:
     """Reads every raw item once and checks it.
 
@@ -114,70 +129,117 @@ def survey(
         view: the raw items.
         on_unreadable: whether items that cannot be read are an error or left out.
         num_workers: processes to read with; chosen from the machine and the dataset's size when None.
+        index: of what earlier surveys found, which is brought up to date.
+        trusted: whether items that are in it, unchanged, need not be read.
 
     Raises:
         UnreadableError: an item cannot be read, and that is an error.
         DatasetError: none can be read, an item is malformed, its label is missing, fractional or negative, or there
             are fewer than two classes or a class with a single image.
     """
-    every: list[_Facts] = []
-    for fact in _over_items(view, np.arange(len(view)), _facts, num_workers, stage):
-        if fact.error is not None and on_unreadable == "raise":
-            raise fact.error
-        every.append(fact)
-    facts = [fact for fact in every if fact.error is None]
-    if not facts:
-        raise DatasetError(f"none of the {len(every)} items can be read, the first because: {every[0].error}")
-    classes = [fact.label for fact in facts if fact.label is not None]
-    names = _class_names(classes, view.names())
-    peaks = {kind: max((fact.peak for fact in facts if fact.kind == kind), default=0.0) for kind in "fi"}
+    facts, readable, failed = _gather(view, on_unreadable, num_workers, stage, index, trusted)
+    names = _class_names([*_classes(facts), *(fact.label for fact in failed.values())], view.names())
+    peaks, kinds = facts.array("peak"), facts.words("kind").used()
+    high = {kind: float(peaks[kinds[kind]].max()) if kind in kinds else 0.0 for kind in "fi"}
+    labels, paths = _spread(_numbers(facts, names), readable, len(view), -1), facts.texts("file")
+    digests = _spread(facts.array("digest"), readable, len(view), 0)
+    if failed:
+        files = _spread(np.array(paths.all(), object), readable, len(view), "")
+        for position, fact in failed.items():
+            labels[position] = _number(fact.label, names)
+            digests[position] = np.frombuffer(fact.digest, np.uint8)
+            files[position] = fact.file
+        paths = Texts.of(files.tolist())
     found = Survey(
-        labels=np.array([_number(fact.label, names) for fact in every], np.int64),
+        labels=labels,
         names=names,
-        text_labels=isinstance(classes[0], str),
-        sizes=np.array([fact.size for fact in every], np.int64),
-        channels=max(fact.channels for fact in facts),
-        levels=white_levels(peaks["f"], peaks["i"]),
-        digests=np.frombuffer(b"".join(fact.digest for fact in every), np.uint8).reshape(-1, 32),
-        extension=member_extension(fact.extension for fact in facts),
-        only_pixels=all(fact.only_pixels for fact in facts),
-        files=ImageFiles.of(fact.file for fact in every),
-        readable=np.flatnonzero([fact.error is None for fact in every]).astype(np.int64),
-        unreadable=[_unreadable(n, fact.error) for n, fact in enumerate(every) if fact.error is not None],
-        hidden=hidden_folders(fact.hidden for fact in facts),
+        text_labels=facts.text_labels,
+        sizes=_spread(facts.array("size"), readable, len(view), 0),
+        channels=int(facts.array("channels").max()),
+        levels=white_levels(high["f"], high["i"]),
+        digests=digests,
+        extension=member_extension(_each(facts.words("extension"))),
+        only_pixels=bool(facts.array("only_pixels").all()),
+        plain_jpegs=_spread(facts.array("plain_jpeg"), readable, len(view), False),
+        form=_form(facts.words("form")),
+        paths=paths,
+        readable=readable,
+        unreadable=[_unreadable(n, fact.error) for n, fact in failed.items() if fact.error is not None],
+        hidden=hidden_folders(_each(facts.words("hidden"))),
     )
     check_classes(view, found, found.readable)
     return found
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Facts:
-    label: int | str | None
-    digest: bytes
-    file: str = ""
-    error: UnreadableError | None = None
-    """All that follows is known only without one."""
-    size: tuple[int, int] = (0, 0)
-    channels: int = 0
-    kind: str = ""
-    peak: float = 0.0
-    extension: str = ""
-    only_pixels: bool = False
-    hidden: str = ""
+def _gather(
+    view: RawView,
+    on_unreadable: OnUnreadable,
+    num_workers: int | None,
+    stage: Stage | None,
+    index: Index | None,
+    trusted: bool,
+) -> tuple[Facts, npt.NDArray[np.int64], dict[int, Fact]]:
+    """The facts on the items that can be read, which the index knows or else are read, their positions, and what is
+    known of the others by position."""
+    positions, known = index.known() if index is not None and trusted else (np.empty(0, np.int64), None)
+    unread = np.ones(len(view), np.bool_)
+    unread[positions] = False
+    unknown = np.flatnonzero(unread)
+    if known is not None and not len(unknown):
+        return known, positions, {}
+    found: dict[int, Fact] = {}
+    for position, fact in zip(unknown.tolist(), _over_items(view, unknown, _fact, num_workers, stage), strict=True):
+        if fact.error is not None and on_unreadable == "raise":
+            raise fact.error
+        found[position] = fact
+    failed = {position: fact for position, fact in found.items() if fact.error is not None}
+    if len(failed) == len(view):
+        raise DatasetError(f"none of the {len(view)} items can be read, the first because: {failed[0].error}")
+    readable = np.setdiff1d(np.arange(len(view)), list(failed)).astype(np.int64)
+    fresh = Facts.of([fact for fact in found.values() if fact.error is None])
+    if known is not None and len(known):
+        order = np.argsort(np.concatenate([positions, np.setdiff1d(unknown, list(failed))]))
+        fresh = known.with_others(fresh).take(order)
+    if index is not None:
+        index.save(fresh, readable)
+    return fresh, readable, failed
 
 
-def _facts(view: RawView, index: int) -> _Facts:
+def _spread(values: npt.NDArray[Any], positions: npt.NDArray[np.int64], count: int, filler: Any) -> npt.NDArray[Any]:
+    """[N,...] with values [M,...] at positions int64 [M], and the filler elsewhere; the same array where M is N."""
+    if len(positions) == count:
+        return values
+    out = np.full((count, *values.shape[1:]), filler, values.dtype)
+    out[positions] = values
+    return out
+
+
+def _each(words: Words) -> Iterator[str]:
+    """Every one of many texts, in any order."""
+    return chain.from_iterable(repeat(word, int(where.sum())) for word, where in words.used().items())
+
+
+def _form(forms: Words) -> str:
+    """sha256 of many texts, in hexadecimal."""
+    digest = hashlib.sha256()
+    for form, where in forms.used().items():
+        digest.update(f"{form}\n".encode())
+        digest.update(np.packbits(where).tobytes())
+    return digest.hexdigest()
+
+
+def _fact(view: RawView, index: int) -> Fact:
     try:
         record = view.read(index)
     except UnreadableError as error:
-        return _Facts(label=None, digest=UNREADABLE, error=error, file=_absolute(error.file))
+        return Fact(label=None, digest=UNREADABLE, error=error, file=_absolute(error.file))
     image = record.stored_image
     with naming_item(index, record.file):
         label = class_of(record.label)
     try:
         with naming_item(index, record.file):
             kind, high = peak(image)
-            return _Facts(
+            return Fact(
                 label=label,
                 size=image_size(image),
                 channels=colour_channels(image),
@@ -186,13 +248,15 @@ def _facts(view: RawView, index: int) -> _Facts:
                 digest=fingerprint(image, label),
                 extension=image.extension if isinstance(image, Encoded) and image.is_portable else "",
                 only_pixels=isinstance(image, Encoded) and image.is_only_pixels,
+                plain_jpeg=isinstance(image, Encoded) and image.is_plain_jpeg,
+                form=f"{record.keys.image} {record.keys.label} {image.form if isinstance(image, Encoded) else ''}",
                 hidden=hidden_folder(record.file),
                 file=_absolute(record.file),
             )
     except UnreadableError as error:
         # A file that is repaired later, or damaged in another way, is another content.
         digest = fingerprint(image, label) if isinstance(image, Encoded) else UNREADABLE
-        return _Facts(label=label, digest=digest, error=error, file=_absolute(error.file))
+        return Fact(label=label, digest=digest, error=error, file=_absolute(error.file))
 
 
 def _absolute(file: str) -> str:
@@ -204,14 +268,32 @@ def _unreadable(position: int, error: UnreadableError) -> Unreadable:
     return Unreadable(position=position, file=error.file, reason=error.reason)
 
 
-def _class_names(classes: list[int | str], names: list[str] | None) -> list[str] | None:
-    kinds = {type(value) for value in classes}
+def _classes(facts: Facts) -> list[int | str]:
+    """Every class that occurs."""
+    if facts.text_labels:
+        return list(facts.words("label").used())
+    found: list[int | str] = np.unique(facts.array("label")).tolist()
+    return found
+
+
+def _class_names(classes: list[int | str | None], names: list[str] | None) -> list[str] | None:
+    """The names of the classes by number, from classes of which some are not known."""
+    known = [value for value in classes if value is not None]
+    kinds = {type(value) for value in known}
     if len(kinds) > 1:
         raise DatasetError("some labels are numbers and some are strings: use one kind")
     if kinds == {str}:
-        texts = {str(value) for value in classes}
+        texts = {str(value) for value in known}
         return names if names is not None and texts <= set(names) else sorted(texts)
     return names
+
+
+def _numbers(facts: Facts, names: list[str] | None) -> npt.NDArray[np.int64]:
+    """The classes' numbers, int64 [M]."""
+    if not facts.text_labels:
+        return facts.array("label").astype(np.int64)
+    words = facts.words("label")
+    return np.array([_number(word, names) for word in words.vocabulary], np.int64)[words.codes]
 
 
 def _number(label: int | str | None, names: list[str] | None) -> int:
@@ -231,6 +313,7 @@ class ImageStore:
         folder: where it is.
         class_ids: int64 [num_classes]; the dataset's own number of each class.
         digest: sha256 of the dataset's content, in hexadecimal.
+        pixels: sha256 of `images` and `labels`, in hexadecimal: of all that a method sees.
     """
 
     def __init__(
@@ -242,9 +325,10 @@ class ImageStore:
         positions: npt.NDArray[np.int64],
         unreadable: list[Unreadable],
         digest: str,
+        pixels: str,
     ) -> None:
         self.folder, self.images, self.labels, self.class_ids = folder, images, labels, class_ids
-        self.positions, self.unreadable, self.digest = positions, unreadable, digest
+        self.positions, self.unreadable, self.digest, self.pixels = positions, unreadable, digest, pixels
 
     @property
     def num_classes(self) -> int:
@@ -268,14 +352,13 @@ class ImageStore:
                 raise CacheError(f"the image store in {folder} was written by a newer unpoison: upgrade the package")
             images = np.load(folder / _IMAGES, mmap_mode="c", allow_pickle=False)
             labels = np.load(folder / _LABELS, allow_pickle=False)
-            # Stores of format 1 hold every item.
-            whole = not (folder / _POSITIONS).exists()
-            positions = np.arange(len(labels)) if whole else np.load(folder / _POSITIONS, allow_pickle=False)
-            unreadable = [Unreadable(**entry) for entry in meta.get("unreadable", [])]
+            positions = np.load(folder / _POSITIONS, allow_pickle=False)
+            unreadable = [Unreadable(**entry) for entry in meta["unreadable"]]
+            digests = str(meta["digest"]), str(meta["pixels"])
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise CacheError(f"no readable image store in {folder}, delete it: {error}") from error
         class_ids, numbered = np.unique(labels, return_inverse=True)
-        return cls(folder, images, numbered.astype(np.int64), class_ids, positions, unreadable, meta["digest"])
+        return cls(folder, images, numbered.astype(np.int64), class_ids, positions, unreadable, *digests)
 
     @classmethod
     def build(
@@ -300,10 +383,12 @@ class ImageStore:
 
         Raises:
             UnreadableError: an image is damaged, and that is an error.
+            DatasetError: one has changed since it was surveyed.
         """
         folder = Path(folder)
         height, width = found.working_size(max_size)
-        decode = _Decode(found.levels, found.channels, height, width)
+        decode = _Decode(found.levels, found.channels, height, width, found.digests)
+        seen = hashlib.sha256(repr((height, width, found.channels)).encode())
         left, unreadable = [], []
         with (folder / _IMAGES).open("wb") as file:
             _write_header(file, (len(found.readable), height, width, found.channels))
@@ -311,7 +396,9 @@ class ImageStore:
             results = _over_items(view, found.readable, decode, num_workers, stage)
             for position, result in zip(found.readable.tolist(), results, strict=True):
                 if not isinstance(result, UnreadableError):
-                    file.write(result.tobytes())
+                    data = result.tobytes()
+                    file.write(data)
+                    seen.update(data)
                     left.append(position)
                 elif on_unreadable == "raise":
                     raise result
@@ -321,9 +408,12 @@ class ImageStore:
                 file.seek(0)
                 _write_header(file, (len(left), height, width, found.channels))
         positions = np.array(left, np.int64)
-        np.save(folder / _LABELS, found.labels[positions], allow_pickle=False)
+        labels = found.labels[positions]
+        seen.update(np.unique(labels, return_inverse=True)[1].astype("<i8").tobytes())
+        np.save(folder / _LABELS, labels, allow_pickle=False)
         np.save(folder / _POSITIONS, positions, allow_pickle=False)
-        facts = {"digest": found.digest, "unreadable": [dataclasses.asdict(entry) for entry in unreadable]}
+        digests = {"digest": found.digest, "pixels": seen.hexdigest()}
+        facts = {**digests, "unreadable": [dataclasses.asdict(entry) for entry in unreadable]}
         (folder / _META).write_text(json.dumps({"format": FORMAT, **facts}))
         return cls.open(folder)
 
@@ -339,17 +429,31 @@ class _Decode:
     channels: int
     height: int
     width: int
+    digests: npt.NDArray[np.uint8]
 
     def __call__(self, view: RawView, index: int) -> Pixels:
         record = view.read(index)
         with naming_item(index, record.file):
             colour = to_eight_bit(record.image, self.levels, self.channels).colour
+        check_same(record, self.digests)
         return resize(colour, self.height, self.width)
+
+
+def check_same(record: Record, digests: npt.NDArray[np.uint8]) -> None:
+    """Checks that an item is the one that was surveyed, by the digests uint8 [N,32] of all.
+
+    Raises:
+        DatasetError: it has changed since.
+    """
+    if record.digest() != digests[record.index].tobytes():
+        raise DatasetError(
+            f'item {record.index} changed while the dataset was being cleaned: run again, with verify="content"'
+        )
 
 
 def read_images(view: RawView, found: Survey, positions: Iterable[int], size: tuple[int, int]) -> Pixels:
     """Decodes items of a surveyed dataset into memory: uint8 [M,H,W,C] of a size (height, width)."""
-    decode = _Decode(found.levels, found.channels, *size)
+    decode = _Decode(found.levels, found.channels, *size, found.digests)
     return np.stack([decode(view, position) for position in positions])
 
 
