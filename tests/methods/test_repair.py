@@ -10,7 +10,7 @@ import torch
 from unpoison.attacks import BadNets
 from unpoison.demo import load_digits
 from unpoison.detection.choice import Choice
-from unpoison.detection.verifier import Verifier
+from unpoison.methods.classifier import Classifier, train_classifier
 from unpoison.methods.repair import Repair, repair
 from unpoison.methods.stamping import share_turned
 from unpoison.methods.verdict import Finding
@@ -57,12 +57,15 @@ def turned(model, patched):
     return share
 
 
-def repaired(patched, suspicious, verifier=None) -> Repair:
+def repaired(patched, suspicious) -> Repair:
     finding = Finding(classes=[0], members=patched.flagged, estimate=patched.estimate)
     choice = Choice("resnet9", 16, TrainingConfig(epochs=8, batch_size=64), [])
+    progress = Progress(False)
+    with progress.stage("C") as stage:
+        model = train_classifier(patched.images, patched.labels, ~patched.flagged, 10, choice, CPU, 0, stage)
     return repair(
-        patched.images, patched.labels, 10, patched.flagged, [finding], suspicious, choice, verifier, FAST,
-        on_poison="restore", restorer=None, device=CPU, seed=0, progress=Progress(False),
+        patched.images, patched.labels, patched.flagged, [finding], suspicious, Classifier(model, choice), FAST,
+        on_poison="restore", restorer=None, device=CPU, seed=0, progress=progress,
     )  # fmt: skip
 
 
@@ -77,16 +80,3 @@ def test_trigger_that_works_is_seen_and_removed(patched):
     backdoored = learn(patched.images, patched.labels)
     assert turned(backdoored, patched) > 0.8
     assert (repaired(patched, backdoored).action[patched.flagged] == "restore").mean() >= 0.8
-
-
-@pytest.mark.parametrize(("learned", "expected"), [(0.0, "goes on"), (0.05, "goes on"), (0.5, "anew")])
-def test_classifier_goes_on_from_a_verifier_unless_that_has_learned_the_poison(patched, monkeypatch, learned, expected):
-    calls = []
-    module = "unpoison.methods.repair"
-    model = create_backbone("conv5", 1, 10, 2)
-    monkeypatch.setattr(f"{module}.go_on", lambda *a: calls.append("goes on") or model)
-    monkeypatch.setattr(f"{module}.train_classifier", lambda *a: calls.append("anew") or model)
-    mask = ~patched.flagged
-    mask[np.flatnonzero(patched.flagged)[: round(learned * patched.flagged.sum())]] = True
-    repaired(patched, model, Verifier(model, torch.from_numpy(mask)))
-    assert calls == [expected]

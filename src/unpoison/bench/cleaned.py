@@ -15,7 +15,7 @@ from .. import metrics
 from ..methods import get_method
 from ..methods.base import OnPoison, Outcome
 from ..methods.base import Run as Method
-from ..methods.cleaning import cleaning
+from ..methods.cleaning import cleaning, finishing
 from ..progress import Progress
 from .baselines.nad import heal
 from .curves import curve
@@ -81,7 +81,7 @@ def measure_cleaning(run: Run, device: torch.device) -> dict[str, Any]:
 def _method(run: Run, data: Poisoned) -> tuple[Method, OnPoison]:
     if run.method == "flags":
         flagged = false_flags(data.poisoned, run.false_positives, run.false_negatives, run.seed)
-        return cleaning("flags", partial(find_by_hand, flagged=flagged)), "restore"
+        return cleaning(partial(find_by_hand, flagged=flagged), finishing("flags")), "restore"
     info = get_method(run.method)
     return info.run, info.on_poison
 

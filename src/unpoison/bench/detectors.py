@@ -10,7 +10,7 @@ import torch
 from ..config import BaBConfig, PDAutoRConfig
 from ..detection.detector import Learned, judge, learn
 from ..methods import bab, ensemble
-from ..methods.cleaning import Found
+from ..methods.found import Found
 from ..methods.pdautor import conclude
 from ..metrics import average_precision, false_positive_rate, mean, recall
 from ..progress import Progress

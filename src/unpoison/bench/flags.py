@@ -8,8 +8,8 @@ import torch
 
 from ..config import PDAutoRConfig
 from ..detection.detector import learn
-from ..methods.cleaning import Found
-from ..methods.repair import train_classifier
+from ..methods.classifier import train_classifier
+from ..methods.found import Found
 from ..methods.verdict import Explanation, Finding
 from ..progress import Progress
 from ..report import ClassEvidence
@@ -41,7 +41,7 @@ def find_by_hand(
     seed: int,
     progress: Progress,
 ) -> Found:
-    """Takes flags, bool [N], as they are, and explains them as the default does. See `methods.cleaning.Find`."""
+    """Takes flags, bool [N], as they are, and explains them as the default does. See `methods.base.Find`."""
     common: dict[str, Any] = {"device": device, "seed": seed}
     learned = learn(images, labels, num_classes, config.detection, progress=progress, **common)
     findings = []

@@ -14,7 +14,8 @@ from ..attacks import ATTACKS, Attack, PoisonedDataset
 from ..dataset import SanitizedDataset
 from ..detection.choice import Choice
 from ..errors import MissingExtraError
-from ..methods.repair import restore_in_batches, train_classifier
+from ..methods.classifier import train_classifier
+from ..methods.repair import restore_in_batches
 from ..progress import Progress
 from ..report import Report
 from ..restoration import Restorer

@@ -27,9 +27,10 @@ from ..verification.decision import Decision, by_mixture, resistance, unanimous
 from ..verification.models import Verdict, ask, bab_loss
 from ..verification.trigger import Trigger, choose_triggers
 from .base import MethodInfo, register
-from .cleaning import Found, cleaning
+from .classifier import train_classifier
+from .cleaning import cleaning, finishing
 from .explain import explain
-from .repair import train_classifier
+from .found import Found
 from .verdict import Explanation, Suspicion, against_labels, unexplained
 
 STEERING = 0.5
@@ -51,7 +52,7 @@ def find(
     seed: int,
     progress: Progress,
 ) -> Found:
-    """Sections 4.1 to 4.3. See `unpoison.methods.cleaning.Find`."""
+    """Sections 4.1 to 4.3. See `unpoison.methods.base.Find`."""
     settings = config.verification
     common: dict[str, Any] = {"device": device, "seed": seed, "progress": progress}
     x, y = on_device(images, device), torch.from_numpy(labels).to(device)
@@ -237,12 +238,16 @@ def _notes(rates: list[float], flagged: bool) -> list[str]:
     return notes
 
 
-run = cleaning("bab", find)
+finish = finishing("bab")
+run = cleaning(find, finish)
 
 register(
     MethodInfo(
         name="bab",
         run=run,
+        find=find,
+        finish=finish,
+        searching=lambda config: config.verification,
         preset=BaBConfig.preset,
         config_class=BaBConfig,
         on_poison="drop",

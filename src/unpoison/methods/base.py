@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..pictures import Footprint
 from ..progress import Progress
 from ..report import Report
 from ..restoration import Restorer
+from .found import Found
 
 OnPoison = Literal["restore", "drop", "keep"]
 
@@ -52,12 +54,62 @@ class Run(Protocol):
         ...
 
 
+class Find(Protocol):
+    """The signature of a method's first step, which trains; arguments as of `Run`."""
+
+    def __call__(
+        self,
+        images: npt.NDArray[np.uint8],
+        labels: npt.NDArray[np.int64],
+        num_classes: int,
+        config: Any,
+        *,
+        device: torch.device,
+        seed: int,
+        progress: Progress,
+    ) -> Found:
+        """Says what is poisoned; of the configuration it reads what `MethodInfo.searching` names."""
+        ...
+
+
+class Finish(Protocol):
+    """The signature of a method's second step; arguments as of `Run`."""
+
+    def __call__(
+        self,
+        found: Found,
+        images: npt.NDArray[np.uint8],
+        labels: npt.NDArray[np.int64],
+        num_classes: int,
+        *,
+        config: Any,
+        on_poison: OnPoison,
+        restorer: Restorer | None,
+        device: torch.device,
+        seed: int,
+        progress: Progress,
+        keep: npt.NDArray[np.bool_] | None = None,
+        classifiers: Path | None = None,
+    ) -> Outcome:
+        """Keeps, drops or restores what was found.
+
+        Args:
+            keep: bool [N], samples that are not flagged whatever was found.
+            classifiers: folder in which trained classifiers that belong to `found` are kept; None to keep none.
+        """
+        ...
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MethodInfo:
-    """One registered method."""
+    """One registered method: of one step, `run`, or of two, whose first is then not repeated for another second."""
 
     name: str
     run: Run
+    find: Find | None = None
+    finish: Finish | None = None
+    searching: Callable[[Any], Any] = lambda config: config
+    """Maps the configuration to the part of it that decides what `find` finds."""
     preset: Callable[[str], Any]
     """Maps a preset's name to the method's configuration; raises `ConfigError` for an unknown name."""
     config_class: type

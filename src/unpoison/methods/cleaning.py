@@ -2,60 +2,32 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..detection.choice import Choice, choose
-from ..detection.config import DEFAULT
-from ..detection.verifier import Verifier
+from ..detection.choice import Choice
 from ..pictures import Footprint
 from ..progress import Progress
-from ..report import ClassEvidence, Report, versions
+from ..report import Report, versions
 from ..restoration import Restorer
-from ..training.backbones import Backbone
 from ..training.precision import precision_of
-from .base import OnPoison, Outcome, Run
+from .base import Find, Finish, OnPoison, Outcome, Run
+from .classifier import Classifier
+from .found import REUSED, Found, kept_note
 from .repair import repair
-from .verdict import Explanation
+from .verdict import Finding
 
 SHOWN_ON = 500
 """Images on which a trigger is stamped to see which pixels it changes."""
 _logger = logging.getLogger(__name__)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Found:
-    """A method's verdict on N samples."""
-
-    explanation: Explanation
-    threshold: float = 0.0
-    """Samples whose score is above it are flagged."""
-    classes: list[ClassEvidence]
-    model: Backbone
-    """The suspicious model M: it learned the backdoor, if there is one."""
-    choice: Choice | None = None
-    """How classifiers are trained on this data; None where the method did not have to choose."""
-    verifier: Verifier | None = None
-    """A classifier of that kind that has learned credible samples, from which another can go on; None without one."""
-    votes: npt.NDArray[np.bool_] | None = None
-    """See `Report.votes`."""
-    notes: list[str]
-
-    @property
-    def flagged(self) -> npt.NDArray[np.bool_]:
-        return self.explanation.score > self.threshold
-
-
-Find = Callable[..., Found]
-"""(images, labels, num_classes, config, device=..., seed=..., progress=...) to `Found`; arguments as of `Run`."""
-
-
-def cleaning(name: str, find: Find) -> Run:
-    """The entry point of a method that finds poison by `find`."""
+def cleaning(find: Find, finish: Finish) -> Run:
+    """The entry point of a method of two steps."""
 
     def run(
         images: npt.NDArray[np.uint8],
@@ -70,20 +42,55 @@ def cleaning(name: str, find: Find) -> Run:
         progress: Progress,
     ) -> Outcome:
         """See `unpoison.methods.base.Run`."""
-        found = find(images, labels, num_classes, config, device=device, seed=seed, progress=progress)
-        flagged, findings, choice = found.flagged, found.explanation.findings, found.choice
+        common: dict[str, Any] = {"device": device, "seed": seed, "progress": progress}
+        found = find(images, labels, num_classes, config, **common)
+        return finish(
+            found, images, labels, num_classes, config=config, on_poison=on_poison, restorer=restorer, **common
+        )
+
+    return run
+
+
+def finishing(name: str) -> Finish:
+    """The second step of the method of this name."""
+
+    def finish(
+        found: Found,
+        images: npt.NDArray[np.uint8],
+        labels: npt.NDArray[np.int64],
+        num_classes: int,
+        *,
+        config: Any,
+        on_poison: OnPoison,
+        restorer: Restorer | None,
+        device: torch.device,
+        seed: int,
+        progress: Progress,
+        keep: npt.NDArray[np.bool_] | None = None,
+        classifiers: Path | None = None,
+    ) -> Outcome:
+        """See `unpoison.methods.base.Finish`."""
+        common: dict[str, Any] = {"device": device, "seed": seed, "progress": progress}
+        flagged, findings, notes = found.flagged, found.explanation.findings, []
         _logger.info("%d of %d images are suspicious", flagged.sum(), len(flagged))
         for finding in findings:
             _logger.info("%s", finding.describe())
-        if choice is None and on_poison == "restore" and flagged.any():
-            with progress.stage("choose"):
-                choice = choose(DEFAULT, images, labels, num_classes, device, seed)
+        if keep is not None and (flagged & keep).any():
+            notes.append(kept_note(int((flagged & keep).sum())))
+            flagged, findings = flagged & ~keep, _without(findings, keep)
+        classifier = None
+        if on_poison == "restore" and flagged.any():
+            classifier = Classifier.trained(images, labels, num_classes, flagged, found, folder=classifiers, **common)
+            if classifier.reused:
+                notes.append(f"{REUSED}: the classifier of the unflagged part")
         repaired = repair(
-            images, labels, num_classes, flagged, findings, found.model, choice, found.verifier, config.restoration,
-            on_poison=on_poison, restorer=restorer, device=device, seed=seed, progress=progress,
+            images, labels, flagged, findings, found.model, classifier, config.restoration,
+            on_poison=on_poison, restorer=restorer, **common,
         )  # fmt: skip
-        for note in repaired.notes:
+        notes += repaired.notes
+        for note in notes:
             _logger.info("%s", note)
+        choice = found.choice if classifier is None else classifier.choice
         poisoned = {label for finding in findings for label in finding.classes}
         report = Report(
             score=found.explanation.score.astype(np.float32),
@@ -113,7 +120,7 @@ def cleaning(name: str, find: Find) -> Run:
                 f"precision: {precision_of(device)}, as fits this {device.type}",
                 *found.notes,
                 *(finding.describe() for finding in findings),
-                *repaired.notes,
+                *notes,
             ],
             versions=versions(),
             votes=np.zeros((0, 0), np.bool_) if found.votes is None else found.votes,
@@ -130,7 +137,13 @@ def cleaning(name: str, find: Find) -> Run:
             ],
         )
 
-    return run
+    return finish
+
+
+def _without(findings: list[Finding], keep: npt.NDArray[np.bool_]) -> list[Finding]:
+    """The findings without some samples, bool [N]; those that have no other are left out."""
+    left = [dataclasses.replace(finding, members=finding.members & ~keep) for finding in findings]
+    return [finding for finding in left if finding.members.any()]
 
 
 def _some(images: npt.NDArray[np.uint8], flagged: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:

@@ -10,7 +10,8 @@ from ..config import EnsembleConfig
 from ..report import ClassEvidence
 from . import bab, pdautor
 from .base import MethodInfo, register
-from .cleaning import Found, cleaning
+from .cleaning import cleaning, finishing
+from .found import Found
 from .verdict import Explanation, Finding
 
 AGREEMENT = 0.3
@@ -25,7 +26,7 @@ def find(
     config: EnsembleConfig,
     **common: Any,
 ) -> Found:
-    """What either method flags. See `unpoison.methods.cleaning.Find`."""
+    """What either method flags. See `unpoison.methods.base.Find`."""
     first = pdautor.find(images, labels, num_classes, config.pdautor, **common)
     second = bab.find(images, labels, num_classes, config.bab, **common)
     return combine(first, second, labels)
@@ -86,12 +87,16 @@ def _findings(labels: npt.NDArray[np.int64], flagged: npt.NDArray[np.bool_], fou
     return findings
 
 
-run = cleaning("ensemble", find)
+finish = finishing("ensemble")
+run = cleaning(find, finish)
 
 register(
     MethodInfo(
         name="ensemble",
         run=run,
+        find=find,
+        finish=finish,
+        searching=lambda config: (config.pdautor.detection, config.bab.verification),
         preset=EnsembleConfig.preset,
         config_class=EnsembleConfig,
         on_poison="restore",

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from ..config import PDAutoRConfig
 from ..detection.detector import Detection, detect
 from .base import MethodInfo, register
-from .cleaning import Found, cleaning
+from .cleaning import cleaning, finishing
 from .explain import explain
+from .found import Found
 from .verdict import Suspicion, unexplained
 
 
@@ -25,7 +26,7 @@ def find(
     config: PDAutoRConfig,
     **common: Any,
 ) -> Found:
-    """Section 3.1: divides D into D_p, the flagged samples, and D_c. See `unpoison.methods.cleaning.Find`."""
+    """Section 3.1: divides D into D_p, the flagged samples, and D_c. See `unpoison.methods.base.Find`."""
     return conclude(detect(images, labels, num_classes, config.detection, **common), images, labels, config, **common)
 
 
@@ -53,12 +54,16 @@ def conclude(
     )
 
 
-run = cleaning("pdautor", find)
+finish = finishing("pdautor")
+run = cleaning(find, finish)
 
 register(
     MethodInfo(
         name="pdautor",
         run=run,
+        find=find,
+        finish=finish,
+        searching=lambda config: config.detection,
         preset=PDAutoRConfig.preset,
         config_class=PDAutoRConfig,
         on_poison="restore",

@@ -6,19 +6,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..detection.choice import Choice
-from ..detection.verifier import Verifier, go_on
-from ..progress import Progress, Stage
+from ..progress import Progress
 from ..restoration import RestorationConfig, Restorer, adapt_restorer, check_quality, train_restorer
-from ..training.backbones import Backbone, create_backbone
-from ..training.loop import on_device, train
+from ..training.backbones import Backbone
 from .base import OnPoison
+from .classifier import Classifier
 from .stamping import share_turned
 from .verdict import Finding
 
 REFERENCE_IMAGES = 2000
-FEW = 0.1
-"""A verifier that has learned more of the flagged samples than this may obey their trigger: C then starts anew."""
 LEARNED = 0.1
 """Share of stamped images that a trigger turns, below which the suspicious model knows its images by heart only: what
 it says about them then tells nothing about what is left of the trigger. ASR measured: SIG .26, WaNet .04."""
@@ -47,12 +43,10 @@ class Repair(NamedTuple):
 def repair(
     images: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.int64],
-    num_classes: int,
     flagged: npt.NDArray[np.bool_],
     findings: list[Finding],
     suspicious: Backbone,
-    choice: Choice | None,
-    verifier: Verifier | None,
+    classifier: Classifier | None,
     config: RestorationConfig,
     *,
     on_poison: OnPoison,
@@ -69,8 +63,7 @@ def repair(
         flagged: bool [N].
         findings: groups that together hold all flagged samples.
         suspicious: M, the model that learned the backdoor.
-        choice: how the classifier C is trained; None where nothing is to be restored.
-        verifier: C goes on from it, where it has not learned the poison.
+        classifier: C; None where nothing is to be restored.
         restorer: adapted to the findings where given; see `adapt_restorer`.
     """
     action = np.full(len(labels), "keep", dtype="<U7")
@@ -84,14 +77,9 @@ def repair(
         reason[action == "drop"] = "asked"
         return Repair(action, label, quality, reason, restored_index, restored_images, restorer, [])
 
-    assert choice is not None
-    with progress.stage("train on clean part") as stage:
-        if verifier is None or _has_learned(verifier, flagged):
-            classifier = train_classifier(images, labels, ~flagged, num_classes, choice, device, seed, stage)
-        else:
-            index = np.flatnonzero(~flagged)
-            x, y = on_device(images[index], device), torch.from_numpy(labels[index]).to(device)
-            classifier = go_on(verifier.model, x, y, choice, seed + 2, stage)
+    assert classifier is not None
+    # The same numbers follow whether C was trained now or earlier.
+    torch.manual_seed(seed)
     clean = np.flatnonzero(~flagged)
     clean = np.sort(np.random.default_rng(seed).permutation(clean)[:REFERENCE_IMAGES])
     given, restorer, parts, notes = restorer, None, [], []
@@ -118,10 +106,10 @@ def repair(
                 pixels,
                 labels[members],
                 images[clean],
-                classifier,
+                classifier.model,
                 asked,
                 config,
-                mirrored=choice.training.flip,
+                mirrored=classifier.choice.training.flip,
                 device=device,
             )
         accepted = members[verdict.accepted]
@@ -132,11 +120,6 @@ def repair(
     order = np.argsort(restored_index)
     restored_images = np.concatenate([pixels for _, pixels in parts])[order]
     return Repair(action, label, quality, reason, restored_index[order], restored_images, restorer, notes)
-
-
-def _has_learned(verifier: Verifier, flagged: npt.NDArray[np.bool_]) -> bool:
-    """Whether a verifier was trained on flagged samples, bool [N], but for a few that it cannot generalise from."""
-    return bool(verifier.learned.cpu().numpy()[flagged].mean() > FEW)
 
 
 def _learned(
@@ -155,26 +138,6 @@ def _learned(
         finding.estimate, [suspicious], images[clean], labels[clean], finding.classes, device=device, seed=seed
     )
     return turned >= LEARNED
-
-
-def train_classifier(
-    images: npt.NDArray[np.uint8],
-    labels: npt.NDArray[np.int64],
-    clean: npt.NDArray[np.bool_],
-    num_classes: int,
-    choice: Choice,
-    device: torch.device,
-    seed: int,
-    stage: Stage,
-) -> Backbone:
-    """The classifier C of section 3.3.2, trained on D_c."""
-    torch.manual_seed(seed + 2)
-    model = create_backbone(choice.backbone, images.shape[3], num_classes, choice.width)
-    index = np.flatnonzero(clean)
-    x, y = on_device(images[index], device), torch.from_numpy(labels[index]).to(device)
-    for epoch, _ in train(model, x, y, choice.training, seed + 2):
-        stage.update(epoch / choice.training.epochs)
-    return model
 
 
 def restore_in_batches(

@@ -19,10 +19,14 @@ class Backbone(nn.Module):
     """A classifier whose penultimate activations (the papers' H_k) are accessible.
 
     Attributes:
+        name: of `BACKBONES`, where `create_backbone` built it.
+        width: channels of the first stage.
         num_features: D, the number of penultimate activations.
         stages: positions in `body` of the layers at the end of the last three stages.
     """
 
+    name: str
+    width: int
     num_features: int
     stages: tuple[int, int, int]
 
@@ -164,4 +168,6 @@ def create_backbone(name: str, channels: int, num_classes: int, width: int) -> B
     """
     if name not in BACKBONES:
         raise ConfigError(f"unknown backbone {name!r}: choose one of {', '.join(sorted(BACKBONES))}")
-    return BACKBONES[name](channels, num_classes, width)
+    model = BACKBONES[name](channels, num_classes, width)
+    model.name, model.width = name, width
+    return model

@@ -1,0 +1,113 @@
+"""The classifier C of section 3.3.2, trained on what is not flagged: it names the classes of restored images."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..data.files import publishing_folder, writing
+from ..detection.choice import Choice, choose
+from ..detection.config import DEFAULT
+from ..detection.verifier import Verifier, go_on
+from ..errors import CacheError
+from ..progress import Progress, Stage
+from ..training.backbones import Backbone, create_backbone
+from ..training.loop import on_device, train
+from ..training.weights import load_backbone, save_backbone
+from .found import DAMAGE, Found, choice_facts, choice_of
+
+FEW = 0.1
+"""A verifier that has learned more of the flagged samples than this may obey their trigger: C then starts anew."""
+_MODEL, _CHOICE = "model.safetensors", "choice.json"
+
+
+class Classifier(NamedTuple):
+    """C, and how it was trained."""
+
+    model: Backbone
+    choice: Choice
+    reused: bool = False
+    """Whether an earlier run has trained it."""
+
+    @classmethod
+    def trained(
+        cls,
+        images: npt.NDArray[np.uint8],
+        labels: npt.NDArray[np.int64],
+        num_classes: int,
+        flagged: npt.NDArray[np.bool_],
+        found: Found,
+        *,
+        folder: Path | None,
+        device: torch.device,
+        seed: int,
+        progress: Progress,
+    ) -> Self:
+        """Trains C on what is not flagged, bool [N], or reads it where that was done for the same flags.
+
+        Args:
+            images: uint8 [N,H,W,C].
+            labels: int64 [N].
+            folder: where the classifiers that belong to `found` are kept, by their flags; None to keep none.
+
+        Raises:
+            CacheError: a file of the folder is damaged.
+        """
+        place = None if folder is None else folder / hashlib.sha256(np.packbits(flagged).tobytes()).hexdigest()[:32]
+        if place is not None and place.is_dir():
+            return cls._load(place, device)
+        choice = found.choice
+        if choice is None:
+            with progress.stage("choose"):
+                choice = choose(DEFAULT, images, labels, num_classes, device, seed)
+        with progress.stage("train on clean part") as stage:
+            if found.verifier is None or _has_learned(found.verifier, flagged):
+                model = train_classifier(images, labels, ~flagged, num_classes, choice, device, seed, stage)
+            else:
+                index = np.flatnonzero(~flagged)
+                x, y = on_device(images[index], device), torch.from_numpy(labels[index]).to(device)
+                model = go_on(found.verifier.model, x, y, choice, seed + 2, stage)
+        if place is not None:
+            with writing(place), publishing_folder(place) as temporary:
+                save_backbone(model, temporary / _MODEL)
+                (temporary / _CHOICE).write_text(json.dumps(choice_facts(choice)))
+        return cls(model, choice)
+
+    @classmethod
+    def _load(cls, place: Path, device: torch.device) -> Self:
+        try:
+            choice = choice_of(json.loads((place / _CHOICE).read_text()))
+            return cls(load_backbone(place / _MODEL, device), choice, reused=True)
+        except DAMAGE as error:
+            raise CacheError(
+                f"the classifier in {place} cannot be read ({error}): delete the folder and clean again"
+            ) from error
+
+
+def _has_learned(verifier: Verifier, flagged: npt.NDArray[np.bool_]) -> bool:
+    """Whether a verifier was trained on flagged samples, bool [N], but for a few that it cannot generalise from."""
+    return bool(verifier.learned.cpu().numpy()[flagged].mean() > FEW)
+
+
+def train_classifier(
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.int64],
+    clean: npt.NDArray[np.bool_],
+    num_classes: int,
+    choice: Choice,
+    device: torch.device,
+    seed: int,
+    stage: Stage,
+) -> Backbone:
+    """Trains C on D_c, the clean ones, bool [N], of uint8 images [N,H,W,C] with labels int64 [N]."""
+    torch.manual_seed(seed + 2)
+    model = create_backbone(choice.backbone, images.shape[3], num_classes, choice.width)
+    index = np.flatnonzero(clean)
+    x, y = on_device(images[index], device), torch.from_numpy(labels[index]).to(device)
+    for epoch, _ in train(model, x, y, choice.training, seed + 2):
+        stage.update(epoch / choice.training.epochs)
+    return model

@@ -1,0 +1,225 @@
+"""What methods worked out, kept in the cache folder under keys of what decides it, so that nothing is done twice.
+
+    <cache>/found/<key>/verdict/                what was detected: see `Found`
+    <cache>/found/<key>/classifiers/<flags>/    C, by the flags without which it was trained
+    <cache>/outcomes/<key>/                     the decision and the restored pixels: see `Outcome`
+
+The keys begin with the pixels and labels that the method sees, whatever dataset they come from: who has the same images
+in another format, under other names or in other columns shares all of it.
+"""
+
+import dataclasses
+import importlib.metadata
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..data.cache import build_once, cache_key
+from ..data.files import publishing_folder, remove_leftovers, writing
+from ..data.store import ImageStore
+from ..errors import CacheError
+from ..pictures import Footprint
+from ..progress import Progress
+from ..report import Report
+from ..training.precision import precision_of
+from .base import MethodInfo, OnPoison, Outcome
+from .found import DAMAGE, FORMAT, REUSED, Found, kept_note
+
+if TYPE_CHECKING:
+    from ..restoration import Restorer
+
+RESTORER = "restorer"
+_ARRAYS, _FOOTPRINTS = "restored.npz", "footprints.npz"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is asked of a method."""
+
+    method: MethodInfo
+    config: Any
+    on_poison: OnPoison
+    restorer: "Restorer | None"
+    restorer_digest: str | None
+    keep: npt.NDArray[np.bool_]
+    """bool [N]; samples that are not flagged."""
+    device: torch.device
+    seed: int
+
+    def decisive(self, store: ImageStore, **more: Any) -> str:
+        """A key of the images and of what decides about them in every step."""
+        return cache_key(
+            pixels=store.pixels,
+            method=self.method.name,
+            device=self.device.type,
+            precision=precision_of(self.device),
+            seed=self.seed,
+            version=importlib.metadata.version("unpoison"),
+            format=FORMAT,
+            **more,
+        )
+
+    def found_key(self, store: ImageStore) -> str:
+        return self.decisive(store, searching=self.method.searching(self.config))
+
+    def outcome_key(self, store: ImageStore, keep: npt.NDArray[np.bool_] | None) -> str:
+        return self.decisive(
+            store,
+            config=self.config,
+            on_poison=self.on_poison,
+            restorer=self.restorer_digest,
+            keep=[] if keep is None else np.flatnonzero(keep).tolist(),
+        )
+
+
+def detected_in(root: Path, task: Task, store: ImageStore) -> Path:
+    """Where what a method of two steps detects is kept."""
+    return root / "found" / task.found_key(store) / "verdict"
+
+
+class Decision(NamedTuple):
+    """What became of the images, and how it came about."""
+
+    outcome: Outcome
+    """Without its restorer; its report numbers classes without gaps, and says in its notes what was reused."""
+    restorer: Path | None
+    """Folder of the restorer that did it, where one was trained or given."""
+    timings: dict[str, float]
+    """Seconds per stage that this run took for it."""
+
+
+def decide(root: Path, task: Task, store: ImageStore, progress: Progress) -> Decision:
+    """What the method makes of the images: worked out now, or as far as that was done before, read.
+
+    Raises:
+        CacheError: the cache folder cannot be written, or what it holds is damaged.
+    """
+    with writing(root):
+        for place in (root / "found", root / "outcomes"):
+            remove_leftovers(place)
+    common: dict[str, Any] = {
+        "config": task.config, "on_poison": task.on_poison, "restorer": task.restorer, "device": task.device,
+        "seed": task.seed, "progress": progress,
+    }  # fmt: skip
+    data = store.images, store.labels, store.num_classes
+    if task.method.find is None or task.method.finish is None:
+        decision = _once(root, task.outcome_key(store, None), lambda: task.method.run(*data, **common))
+        return decision._replace(outcome=_sparing(decision.outcome, task.keep))
+    found = _find_once(root, task, store, progress)
+    keep, finish = found.flagged & task.keep, task.method.finish
+    classifiers = detected_in(root, task, store).with_name("classifiers")
+    return _once(
+        root,
+        task.outcome_key(store, keep),
+        lambda: finish(found, *data, **common, keep=keep, classifiers=classifiers),
+    )
+
+
+def _find_once(root: Path, task: Task, store: ImageStore, progress: Progress) -> Found:
+    folder, find = detected_in(root, task, store), task.method.find
+    assert find is not None
+    built = False
+
+    def build() -> None:
+        nonlocal built
+        built, before = True, dict(progress.timings)
+        found = find(
+            store.images, store.labels, store.num_classes, task.config,
+            device=task.device, seed=task.seed, progress=progress,
+        )  # fmt: skip
+        took = {stage: seconds - before.get(stage, 0) for stage, seconds in progress.timings.items()}
+        found = dataclasses.replace(found, timings={stage: seconds for stage, seconds in took.items() if seconds > 0})
+        with writing(root), publishing_folder(folder) as temporary:
+            found.save(temporary)
+
+    build_once(root, f"found-{folder.parent.name}", folder.is_dir, build)
+    found = Found.load(folder, task.device)
+    if not built:
+        took = f"{sum(found.timings.values()):.0f} s: {', '.join(found.timings)}"
+        found = dataclasses.replace(found, notes=[*found.notes, f"{REUSED}: what was detected ({took})"])
+    return found
+
+
+def _once(root: Path, key: str, work: Callable[[], Outcome]) -> Decision:
+    folder = root / "outcomes" / key
+    built = False
+
+    def build() -> None:
+        nonlocal built
+        built, outcome = True, work()
+        with writing(root), publishing_folder(folder) as temporary:
+            _save(outcome, temporary)
+
+    build_once(root, f"outcome-{key}", folder.is_dir, build)
+    outcome, report = _load(folder), Report.load(folder)
+    timings = report.timings if built else {}
+    if not built:
+        took = f"{sum(report.timings.values()):.0f} s: {', '.join(report.timings)}"
+        report = dataclasses.replace(report, notes=[*report.notes, f"{REUSED}: the whole decision ({took})"])
+        outcome = dataclasses.replace(outcome, report=report)
+    restorer = folder / RESTORER
+    return Decision(outcome, restorer if restorer.is_dir() else None, timings)
+
+
+def _save(outcome: Outcome, folder: Path) -> None:
+    outcome.report.save(folder)
+    np.savez(
+        folder / _ARRAYS, allow_pickle=False, restored_index=outcome.restored_index,
+        restored_images=outcome.restored_images,
+    )  # fmt: skip
+    facts = [footprint[:-1] for footprint in outcome.footprints]
+    np.savez(
+        folder / _FOOTPRINTS, allow_pickle=False, facts=json.dumps(facts),
+        changes=np.array([footprint.change for footprint in outcome.footprints], np.float32),
+    )  # fmt: skip
+    if outcome.restorer is not None:
+        outcome.restorer.save_pretrained(folder / RESTORER)
+
+
+def _load(folder: Path) -> Outcome:
+    report = Report.load(folder)
+    try:
+        # Not by their paths: NumPy leaves damaged files open.
+        with np.load(io.BytesIO((folder / _ARRAYS).read_bytes()), allow_pickle=False) as arrays:
+            index, images = arrays["restored_index"], arrays["restored_images"]
+        with np.load(io.BytesIO((folder / _FOOTPRINTS).read_bytes()), allow_pickle=False) as arrays:
+            facts, changes = json.loads(str(arrays["facts"])), arrays["changes"]
+        footprints = [
+            Footprint(classes, kind, count, change)
+            for (classes, kind, count), change in zip(facts, changes, strict=True)
+        ]
+    except DAMAGE as error:
+        raise CacheError(
+            f"what was restored, in {folder}, cannot be read ({error}): delete the folder and clean again"
+        ) from error
+    return Outcome(report=report, restored_index=index, restored_images=images, footprints=footprints)
+
+
+def _sparing(outcome: Outcome, keep: npt.NDArray[np.bool_]) -> Outcome:
+    """The outcome with some samples, bool [N], as they came."""
+    report, kept = outcome.report, ~keep[outcome.restored_index]
+    spared = int((report.flagged & keep).sum())
+    if not spared:
+        return outcome
+    report = dataclasses.replace(
+        report,
+        flagged=report.flagged & ~keep,
+        kind=np.where(keep, "", report.kind),
+        action=np.where(keep, "keep", report.action),
+        label=np.where(keep, report.original_label, report.label),
+        quality=np.where(keep, np.float32(1), report.quality),
+        reason=np.where(keep, "", report.reason) if len(report.reason) else report.reason,
+        notes=[*report.notes, kept_note(spared)],
+    )
+    return dataclasses.replace(
+        outcome,
+        report=report,
+        restored_index=outcome.restored_index[kept],
+        restored_images=outcome.restored_images[kept],
+    )

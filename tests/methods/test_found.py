@@ -1,0 +1,140 @@
+"""What was found, as files."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import corner
+import twostep
+from unpoison.detection.choice import Choice
+from unpoison.errors import CacheError
+from unpoison.methods.classifier import Classifier
+from unpoison.methods.cleaning import finishing
+from unpoison.methods.found import Found
+from unpoison.methods.verdict import Explanation, Finding
+from unpoison.progress import Progress
+from unpoison.restoration import Estimate
+from unpoison.training.loop import TrainingConfig
+
+CPU = torch.device("cpu")
+CHOICE = Choice("conv5", 2, TrainingConfig(epochs=1, batch_size=8), ["because"])
+
+
+@pytest.fixture
+def found(images_and_labels):
+    images, labels = images_and_labels
+    flagged = np.arange(24) < 6
+    warp, patch = Estimate("warp", (8, 8, 3)), Estimate("patch", (8, 8, 3))
+    warp.warp.flow.normal_()
+    patch.shift.normal_()
+    findings = [
+        Finding(classes=[0, 2], members=flagged & (labels == 0), estimate=warp),
+        Finding(classes=[1], members=flagged & (labels == 1), estimate=None),
+        Finding(classes=[0], members=flagged & (labels == 2), estimate=patch),
+    ]
+    score = np.linspace(-3, 3, 24, dtype=np.float32)
+    kind = np.where(flagged, "backdoor", "mislabelled")
+    return twostep.make_found(
+        images, labels, explanation=Explanation(score=score, kind=kind, findings=findings), threshold=0.1 + 0.2,
+        choice=CHOICE, votes=np.eye(24, 3, dtype=bool), timings={"detect": 1.5},
+    )  # fmt: skip
+
+
+def test_what_is_saved_comes_back(found, images_and_labels, tmp_path):
+    found.save(tmp_path)
+    again = Found.load(tmp_path, CPU)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".npz", ".safetensors"}
+    for name in ("threshold", "classes", "choice", "notes", "timings"):
+        assert getattr(again, name) == getattr(found, name)
+    for name in ("score", "kind"):
+        np.testing.assert_array_equal(getattr(again.explanation, name), getattr(found.explanation, name))
+    np.testing.assert_array_equal(again.votes, found.votes)
+    for one, other in zip(again.explanation.findings, found.explanation.findings, strict=True):
+        assert one.classes == other.classes
+        np.testing.assert_array_equal(one.members, other.members)
+        assert (one.estimate is None) == (other.estimate is None)
+        if one.estimate is not None:
+            assert (one.estimate.kind, one.estimate.shape) == (other.estimate.kind, other.estimate.shape)
+            assert all(torch.equal(a, b) for a, b in zip(one.estimate.buffers(), other.estimate.buffers(), strict=True))
+    images = torch.rand(2, 3, 8, 8)
+    assert torch.equal(again.model(images), found.model.eval()(images))
+
+
+@pytest.mark.parametrize("changes", [{"votes": None, "choice": None}, {}])
+def test_optional_parts(changes, images_and_labels, tmp_path):
+    images, labels = images_and_labels
+    nothing = Explanation(score=np.zeros(24, np.float32), kind=np.full(24, "backdoor"), findings=[])
+    twostep.make_found(images, labels, explanation=nothing, **changes).save(tmp_path)
+    again = Found.load(tmp_path, CPU)
+    assert again.votes is None
+    assert again.choice is None
+    assert again.explanation.findings == []
+
+
+@pytest.mark.parametrize("name", ["found.json", "found.npz", "model.safetensors", "estimates.safetensors"])
+def test_damage_is_one_error(name, found, tmp_path):
+    found.save(tmp_path)
+    path = tmp_path / name
+    for data in (path.read_bytes()[:60], json.dumps({"threshold": 1}).encode()):
+        path.write_bytes(data)
+        with pytest.raises(CacheError, match="delete the folder and clean again"):
+            Found.load(tmp_path, CPU)
+    path.unlink()
+    with pytest.raises(CacheError, match="cannot be read"):
+        Found.load(tmp_path, CPU)
+
+
+def trained(images_and_labels, found, flagged, folder):
+    images, labels = images_and_labels
+    progress = Progress(False)
+    classifier = Classifier.trained(
+        images, labels, 3, flagged, found, folder=folder, device=CPU, seed=0, progress=progress
+    )
+    assert ("train on clean part" in progress.timings) != classifier.reused
+    return classifier
+
+
+def test_classifiers_are_trained_once_per_flags(found, images_and_labels, tmp_path):
+    flagged = np.arange(24) < 3
+    first = trained(images_and_labels, found, flagged, tmp_path)
+    again = trained(images_and_labels, found, flagged, tmp_path)
+    other = trained(images_and_labels, found, np.arange(24) < 4, tmp_path)
+    assert [first.reused, again.reused, other.reused] == [False, True, False]
+    assert again.choice == CHOICE
+    images = torch.rand(2, 3, 8, 8)
+    assert torch.equal(first.model.eval()(images), again.model(images))
+    assert not trained(images_and_labels, found, flagged, None).reused
+    for path in tmp_path.rglob("choice.json"):
+        path.write_text("{}")
+    with pytest.raises(CacheError, match="delete the folder"):
+        trained(images_and_labels, found, flagged, tmp_path)
+
+
+@pytest.mark.parametrize("on_poison", ["drop", "keep"])
+def test_kept_samples_are_not_flagged(on_poison, found, images_and_labels):
+    images, labels = images_and_labels
+    keep = np.zeros(24, bool)
+    keep[[0, 23]] = True
+    outcome = finishing("pdautor")(
+        found, images, labels, 3, config=twostep.TwoStepConfig() if on_poison == "never" else _config(),
+        on_poison=on_poison, restorer=None, device=CPU, seed=0, progress=Progress(False), keep=keep,
+    )  # fmt: skip
+    report = outcome.report
+    np.testing.assert_array_equal(report.flagged, found.flagged & ~keep)
+    np.testing.assert_array_equal(report.action == on_poison, report.flagged if on_poison == "drop" else True)
+    assert (report.kind[keep] == "").all()
+    np.testing.assert_array_equal(report.label[keep], labels[keep])
+    assert "kept as they are, as asked: 1 suspicious image" in report.notes
+
+
+def _config():
+    from unpoison import PDAutoRConfig
+
+    return PDAutoRConfig.preset("fast")
+
+
+def test_images_are_those_of_the_tests(images_and_labels):
+    found = twostep.make_found(*images_and_labels)
+    assert np.flatnonzero(found.flagged).tolist() == list(corner.POISONED)

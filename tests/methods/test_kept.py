@@ -1,0 +1,148 @@
+"""What is reused when something else is asked of the same images."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+import corner
+import twostep
+from restorers import make_restorer
+from unpoison import SanitizedDataset, Sanitizer
+from unpoison.errors import CacheError
+from unpoison.methods import get_method
+
+pytestmark = pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
+FIRST, SECOND, LAST = corner.POISONED
+
+
+@pytest.fixture(autouse=True)
+def calls():
+    twostep.CALLS.clear()
+    return twostep.CALLS
+
+
+def fit(pairs, **options):
+    return Sanitizer("twostep", **options).fit(pairs)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"on_poison": "drop"},
+        {"on_poison": "keep"},
+        {"keep": [FIRST]},
+        {"config": twostep.TwoStepConfig(quality=1)},
+        {"restorer": make_restorer()},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_detection_is_not_repeated(change, pairs, calls):
+    first = fit(pairs)
+    assert not any("reused" in note for note in first.notes)
+    again = fit(pairs, **change)
+    assert calls == ["find", "finish", "finish"]
+    assert any(note.startswith("reused from an earlier run: what was detected (0 s: detect)") for note in again.notes)
+    np.testing.assert_array_equal(first.score, again.score)
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 1}, {"config": twostep.TwoStepConfig(searching=1)}], ids=["seed", "config"]
+)
+def test_what_decides_about_detection_repeats_it(change, pairs, calls):
+    fit(pairs)
+    fit(pairs, **change)
+    assert calls == ["find", "finish"] * 2
+
+
+def test_other_precision_repeats_detection(pairs, calls, monkeypatch):
+    fit(pairs)
+    monkeypatch.setattr("unpoison.methods.kept.precision_of", lambda device: "bf16")
+    monkeypatch.setattr("unpoison.sanitizer.precision_of", lambda device: "bf16")
+    fit(pairs)
+    assert calls == ["find", "finish"] * 2
+
+
+def test_results_are_those_of_a_run_from_the_start(pairs, tmp_path):
+    for options in ({"on_poison": "drop"}, {"keep": [SECOND]}, {}):
+        fit(pairs, **options)
+        later = fit(pairs, **options)
+        alone = fit(pairs, cache_dir=tmp_path / str(options), **options)
+        for name in ("score", "flagged", "kind", "action", "label", "quality"):
+            np.testing.assert_array_equal(getattr(later, name), getattr(alone, name))
+
+
+def test_same_pixels_in_another_dataset_share_everything(pairs, images_and_labels, calls):
+    images, labels = images_and_labels
+    first = fit(pairs)
+    arrays = [(image, int(label) * 5 + 2) for image, label in zip(images, labels, strict=True)]
+    served = SanitizedDataset(arrays, "twostep")
+    assert any(note.startswith("reused from an earlier run: the whole decision") for note in served.report.notes)
+    assert calls == ["find", "finish"]
+    assert set(served.targets) == {2, 7, 12}
+    np.testing.assert_array_equal(served.report.action, first.action)
+    np.testing.assert_array_equal(served[FIRST][0], corner.repaired(images)[FIRST])
+    assert set(served.report.timings) == {"read", "store", "shards"}
+    images[5, 4, 4] ^= 1
+    fit([(image, int(label)) for image, label in zip(images, labels, strict=True)])
+    assert calls == ["find", "finish"] * 2
+
+
+@pytest.mark.parametrize("method", ["corner", "twostep"])
+def test_keep(method, pairs, images_and_labels, cache):
+    served = SanitizedDataset(pairs, method, keep=[LAST, 1]).prepare()
+    report = served.report
+    assert np.flatnonzero(report.flagged).tolist() == [FIRST, SECOND]
+    assert report.action[LAST] == report.action[1] == "keep"
+    assert report.label[LAST] == report.original_label[LAST]
+    assert report.quality[LAST] == 1
+    assert report.kind[LAST] == ""
+    place = served.source_index.tolist().index(LAST)
+    np.testing.assert_array_equal(np.array(served[place][0]), images_and_labels[0][LAST])
+    # The method drops the last one that it flags.
+    assert len(served) == (24 if method == "corner" else 23)
+    if method == "corner":
+        assert report.notes[-1] == "kept as they are, as asked: 1 suspicious image"
+        restored = SanitizedDataset(pairs, method, keep=[FIRST])
+        assert np.flatnonzero(restored.report.action == "restore").tolist() == [SECOND]
+        np.testing.assert_array_equal(np.array(restored[SECOND][0]), corner.repaired(images_and_labels[0])[SECOND])
+
+
+def test_keeping_what_is_not_flagged_changes_nothing(pairs, calls):
+    first, second = fit(pairs), fit(pairs, keep=[0, 1])
+    assert calls == ["find", "finish"]
+    np.testing.assert_array_equal(first.action, second.action)
+
+
+def test_interrupted_between_the_steps(pairs, calls, monkeypatch, cache):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("twostep.corner.run", interrupt)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        fit(pairs)
+    assert "keeps the working copy of the images, what was detected: run the same again" in caught.value.__notes__[0]
+    monkeypatch.undo()
+    monkeypatch.setenv("UNPOISON_CACHE", str(cache))
+    fit(pairs)
+    assert calls == ["find", "finish", "finish"]
+    assert not list(cache.rglob("*.tmp"))
+
+
+def test_damage_is_named(pairs, cache):
+    fit(pairs)
+    (folder,) = cache.glob("outcomes/*")
+    (folder / "restored.npz").write_bytes(b"x")
+    shutil.rmtree(cache / "runs")
+    with pytest.raises(CacheError, match=f"what was restored, in {folder}, cannot be read"):
+        fit(pairs)
+
+
+def test_registered_methods_have_two_steps():
+    for name in ("pdautor", "bab", "ensemble"):
+        info = get_method(name)
+        assert info.find is not None
+        assert info.finish is not None
+        config = info.preset("fast")
+        assert info.searching(config) != info.searching(info.preset("default"))
+        assert "restoration" not in repr(info.searching(config)).lower()
