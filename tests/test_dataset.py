@@ -247,13 +247,13 @@ def test_small_files_are_not_decoded_again(tmp_path, cache):
     kept = [source for source in served.source_index.tolist() if served.report.action[source] == "keep"]
     positions = np.searchsorted(served.source_index, kept).tolist()
     assert all(served._cleaned.decoded(source) is not None for source in kept)
-    # Whoever has the same files shares the result.
+    # Whoever has the same files shares the working copy.
     table = datasets.Dataset.from_dict(
         {"image": [path for path, _ in dirty.samples], "label": dirty.targets},
         features=datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=dirty.classes)}),
     )
     rows = SanitizedDataset(table, "corner").prepare()
-    assert rows._cleaned.folder == served._cleaned.folder
+    assert rows._cleaned.manifest["store"] == served._cleaned.manifest["store"]
     assert type(rows[positions[0]]["image"]) is type(table[kept[0]]["image"]) is not Image.Image
     for position, source in zip(positions, kept, strict=True):
         assert type(served[position][0]) is type(dirty[source][0])

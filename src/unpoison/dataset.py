@@ -21,7 +21,7 @@ from .data.store import OnUnreadable
 from .errors import DatasetError, DroppedSamplesWarning
 from .methods.base import OnPoison
 from .report import Report
-from .sanitizer import Sanitizer
+from .sanitizer import Sanitizer, Verify
 
 if TYPE_CHECKING:
     from .restoration import Restorer
@@ -57,6 +57,9 @@ class SanitizedDataset(ScriptAttributes):
         align: whether all positions stay those of the wrapped dataset. Instead of a dropped sample, another one of
             its class is served, chosen by its position and the seed: one that was kept as it is, else a restored one.
             Cleaning raises a DatasetError where none is left. A note in the report counts them.
+        keep: samples that are not flagged whatever is found: positions, or a reviewed table of `report.samples()`, as
+            `unpoison.samples.read_samples` takes it. What was detected before is not detected again.
+        verify: "index" reads only files that changed since the last run, by size and time; "content" reads all.
 
     Raises:
         ConfigError: an argument is unknown.
@@ -81,6 +84,8 @@ class SanitizedDataset(ScriptAttributes):
         image: str | int | None = None,
         label: str | int | None = None,
         align: bool = False,
+        keep: Any = None,
+        verify: Verify = "index",
     ) -> None:
         self.dataset, self.transform, self.target_transform = dataset, transform, target_transform
         self._sanitizer = Sanitizer(
@@ -93,10 +98,12 @@ class SanitizedDataset(ScriptAttributes):
             device=device,
             seed=seed,
             progress=progress,
+            keep=keep,
+            verify=verify,
             image=image,
             label=label,
         )
-        self._view = RawView(dataset, Keys(image, label))
+        self._view = RawView(dataset, Keys(image, label), self._sanitizer.cache_dir)
         self._align, self._seed = align, seed
         self._places: Positions | None = None
         self._cleaned: Cleaned | None = None
@@ -249,6 +256,7 @@ class SanitizedDataset(ScriptAttributes):
             raise DatasetError(f"item {source} is not the one that was cleaned, the data has changed: clean it again")
         if isinstance(record.stored_image, Encoded):
             record.stored_image.pixels = cleaned.decoded(source)
+            record.stored_image.jpeg_size = cleaned.jpeg_size(source)
         pixels, label = cleaned.restored_pixels(position), cleaned.label(source)
         image = KEEP if pixels is None else from_eight_bit(pixels, record.image, cleaned.levels)
         return record, image, KEEP if label == class_of(record.label) else label_like(label, record.label)

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from torch.utils.data import get_worker_info
 
 from .data.access import RawView, preserved_rng
 from .data.cache import (
-    FORMAT,
+    DETECTED,
     Cleaned,
     build_once,
     cache_key,
@@ -31,14 +31,14 @@ from .data.cache import (
 )
 from .data.files import publishing_folder, remove_leftovers, writing
 from .data.folders import check_classes, odd_folders
+from .data.index import Index
 from .data.items import Keys
 from .data.pixels import EightBit, Encoded, Pixels, to_eight_bit, with_channels
 from .data.rows import clean_rows
 from .data.shards import ShardSample, write_shards
-from .data.store import MAX_SIZE, ImageStore, OnUnreadable, Survey, survey
+from .data.store import FORMAT, MAX_SIZE, ImageStore, OnUnreadable, Survey, check_same, survey
 from .errors import (
     ConfigError,
-    DatasetError,
     FolderWarning,
     ThinEvidenceWarning,
     UnreadableError,
@@ -46,9 +46,11 @@ from .errors import (
 )
 from .left_out import over_all_items, without_folder
 from .methods.base import MethodInfo, OnPoison, Outcome, get_method
+from .methods.kept import RESTORER, Task, decide, detected_in
 from .pictures import Pictures
 from .progress import Progress
 from .report import THIN, Report, Unreadable
+from .review import Review
 from .training.devices import best_device, checked_device
 from .training.precision import precision_of
 from .training.threads import free_cores
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from .restoration import Restorer
 
 _logger = logging.getLogger(__name__)
+Verify = Literal["index", "content"]
 HTML = "report.html"
 _CARD = """---
 configs:
@@ -97,12 +100,15 @@ class Sanitizer:
         image: the field of the items that holds the image: a column or key, or a position in a tuple; where there is
             but one candidate it is found.
         label: the field that holds the label, likewise.
+        keep: samples that are not flagged whatever is found: positions, or a reviewed table of `report.samples()`, as
+            `unpoison.samples.read_samples` takes it. What was detected before is not detected again.
+        verify: "index" reads only files that changed since the last run, by size and time; "content" reads all.
 
     Attributes:
         fields: `image` and `label`, as given.
 
     Raises:
-        ConfigError: an argument is unknown.
+        ConfigError: an argument is unknown, or `keep` is of another dataset, which is seen when that is cleaned.
     """
 
     def __init__(
@@ -119,10 +125,14 @@ class Sanitizer:
         progress: bool | None = None,
         image: str | int | None = None,
         label: str | int | None = None,
+        keep: Any = None,
+        verify: Verify = "index",
     ) -> None:
         info = get_method(method)
         if on_poison is not None and on_poison not in get_args(OnPoison):
             raise ConfigError(f"unknown on_poison {on_poison!r}: choose one of {', '.join(get_args(OnPoison))}")
+        if verify not in get_args(Verify):
+            raise ConfigError(f"unknown verify {verify!r}: choose one of {', '.join(get_args(Verify))}")
         if on_unreadable not in get_args(OnUnreadable):
             raise ConfigError(f"unknown on_unreadable {on_unreadable!r}: choose {' or '.join(get_args(OnUnreadable))}")
         config = config or "default"
@@ -131,11 +141,11 @@ class Sanitizer:
         self.on_poison: OnPoison = info.on_poison if on_poison is None else on_poison
         self.on_unreadable: OnUnreadable = on_unreadable
         self.restorer, self.seed, self.progress = restorer, seed, progress
+        self.verify, self._review = verify, Review.of(keep)
         self.device = None if device is None else checked_device(device)
         self.cache_dir = default_root() if cache_dir is None else Path(cache_dir).expanduser()
         self.fields = Keys(image, label)
         self._folder: Path | None = None
-        self._keys: Keys | None = None
         self._cleaned: Cleaned | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -150,7 +160,7 @@ class Sanitizer:
             DatasetError: the dataset cannot be cleaned as it is.
             CacheError: the cache folder cannot be written or trusted.
         """
-        return self.clean(RawView(dataset, self.fields)).report
+        return self.clean(RawView(dataset, self.fields, self.cache_dir)).report
 
     def export(self, dataset: Any, folder: str | Path) -> Report:
         """Cleans a dataset and writes the shards, the report (`report.html` for people) and the restorer, where
@@ -165,8 +175,8 @@ class Sanitizer:
                 folder.mkdir(parents=True, exist_ok=True)
                 for path in (self.cleaned.folder / "shards").iterdir():
                     shutil.copyfile(path, folder / path.name)
-                if (restorer := self.cleaned.folder / "outcome" / "restorer").is_dir():
-                    shutil.copytree(restorer, folder / "restorer", dirs_exist_ok=True)
+                if (restorer := self.cleaned.folder / "outcome" / RESTORER).is_dir():
+                    shutil.copytree(restorer, folder / RESTORER, dirs_exist_ok=True)
                 shared = without_folder(report)
                 shared.to_html(shared.save(folder) / HTML)
                 (folder / "README.md").write_text(_CARD)
@@ -178,8 +188,6 @@ class Sanitizer:
         """What `fit` does, on raw items; returns the opened result."""
         with preserved_rng():
             self._cleaned = self._clean(view)
-            # Not from the cache: other datasets of the same content may name their fields otherwise.
-            self._keys = view.read(next(iter(self._cleaned.source_index.tolist()), 0)).keys
         self._folder = self._cleaned.folder
         return self._cleaned
 
@@ -213,16 +221,20 @@ class Sanitizer:
             ConfigError: `fit` was not called.
             DatasetError: the rows are not those of the dataset that was given to `fit`.
         """
-        cleaned = self.cleaned
-        assert self._keys is not None
-        return clean_rows(cleaned, self._keys, batch, indices)
+        return clean_rows(self.cleaned, self.cleaned.keys, batch, indices)
 
     def _clean(self, view: RawView) -> Cleaned:
         progress = Progress(self.progress)
         in_worker = get_worker_info() is not None or multiprocessing.current_process().daemon
         workers = 0 if in_worker else None
         with telling_what_is_kept(self.cache_dir), progress.stage("read") as stage:
-            found = survey(view, on_unreadable=self.on_unreadable, num_workers=workers, stage=stage)
+            origins = view.origins()
+            index = None if origins is None else Index(self.cache_dir, origins)
+            found = survey(
+                view, on_unreadable=self.on_unreadable, num_workers=workers, stage=stage, index=index,
+                trusted=self.verify == "index",
+            )  # fmt: skip
+        keep = self._review.mask(found.digest, found.labels, found.names)
         classes, counts = np.unique(found.labels[found.readable], return_counts=True)
         _logger.info(
             "%d images of %d classes, %s", len(found.readable), len(classes), "x".join(map(str, found.working_size()))
@@ -247,6 +259,7 @@ class Sanitizer:
             device = torch.device("cpu")
             key = self._key(found, restorer, device)
         folder = self.cache_dir / "runs" / key
+        parts = {"the working copy of the images": self._store_folder(found)}
         if is_complete(folder):
             _logger.info("this was cleaned before: %s", folder)
 
@@ -266,11 +279,17 @@ class Sanitizer:
                 self._check_skipped(store.unreadable)
                 check_classes(view, found, store.positions)
             if not (folder / "outcome").is_dir():
-                self._run(folder, view, store, found, restorer, device, progress)
+                task = Task(
+                    method=get_method(self.method), config=self.config, on_poison=self.on_poison, restorer=restorer,
+                    restorer_digest=_restorer_digest(restorer), keep=keep[store.positions], device=device,
+                    seed=self.seed,
+                )  # fmt: skip
+                parts[DETECTED] = detected_in(self.cache_dir, task, store)
+                self._run(folder, view, store, found, task, progress)
             self._publish(folder, view, store, found, progress)
             _logger.info("the result lies in %s", folder)
 
-        with telling_what_is_kept(self.cache_dir, folder, self._store_folder(found)):
+        with telling_what_is_kept(self.cache_dir, folder, parts):
             build_once(self.cache_dir, key, lambda: is_complete(folder), build)
         cleaned = Cleaned(folder)
         if cleaned.manifest.get("unreadable"):
@@ -288,13 +307,17 @@ class Sanitizer:
             raise UnreadableError(first.reason, first.file, f"item {first.position}")
 
     def _key(self, found: Survey, restorer: "Restorer | None", device: torch.device) -> str:
-        """Of all that decides the result."""
+        """Of all that decides the result and how it is served."""
         return cache_key(
             content=found.digest,
+            form=found.form,
+            names=found.names,
+            text_labels=found.text_labels,
+            keep=self._review.kept,
             method=self.method,
             config=self.config,
             on_poison=self.on_poison,
-            restorer=None if restorer is None else _restorer_digest(restorer),
+            restorer=_restorer_digest(restorer),
             device=device.type,
             precision=precision_of(device),
             seed=self.seed,
@@ -326,27 +349,16 @@ class Sanitizer:
         view: RawView,
         store: ImageStore,
         found: Survey,
-        restorer: "Restorer | None",
-        device: torch.device,
+        task: Task,
         progress: Progress,
     ) -> None:
-        """Detection and restoration, saved in one step: a later call never repeats them."""
-        _logger.info("method %s on %s, flagged images: %s", self.method, device, self.on_poison)
+        """Detection and restoration of this dataset, saved in one step."""
+        _logger.info("method %s on %s, flagged images: %s", self.method, task.device, self.on_poison)
         with free_cores():
-            outcome = get_method(self.method).run(
-                store.images,
-                store.labels,
-                store.num_classes,
-                config=self.config,
-                on_poison=self.on_poison,
-                restorer=restorer,
-                device=device,
-                seed=self.seed,
-                progress=progress,
-            )
+            outcome, decided_by, timings = decide(self.cache_dir, task, store, progress)
         report = dataclasses.replace(
             _with_own_labels(outcome, store.class_ids),
-            timings={**progress.timings, **outcome.report.timings},
+            timings={**progress.timings, **timings},
             class_names=found.names,
             content=found.digest,
             files=found.files,
@@ -368,15 +380,17 @@ class Sanitizer:
         _log_decisions(report)
         if self._preset is not None:
             report.config["preset"] = self._preset
-        if restorer is not None and restorer.origin is not None:
-            report.config["restorer"] = restorer.origin
+        if task.restorer is not None and task.restorer.origin is not None:
+            report.config["restorer"] = task.restorer.origin
         with writing(self.cache_dir), publishing_folder(folder / "outcome") as temporary:
             report.save(temporary)
             np.save(temporary / "digests.npy", found.digests, allow_pickle=False)
+            sizes = np.where(found.plain_jpegs[:, None], found.sizes, 0).astype(np.int32)
+            np.save(temporary / "jpeg_sizes.npy", sizes, allow_pickle=False)
             np.save(temporary / "restored_index.npy", store.positions[outcome.restored_index], allow_pickle=False)
             np.save(temporary / "restored_images.npy", outcome.restored_images, allow_pickle=False)
-            if outcome.restorer is not None:
-                outcome.restorer.save_pretrained(temporary / "restorer")
+            if decided_by is not None:
+                shutil.copytree(decided_by, temporary / RESTORER)
 
     def _publish(self, folder: Path, view: RawView, store: ImageStore, found: Survey, progress: Progress) -> None:
         """Shards, then the manifest."""
@@ -398,6 +412,7 @@ class Sanitizer:
                     "levels": list(found.levels),
                     "names": found.names,
                     "text_labels": found.text_labels,
+                    "keys": list(view.read(int(store.positions[0])).keys),
                     "unreadable": len(report.unreadable),
                     "store": store.folder.name if found.exact else None,
                     "timings": {"shards": progress.timings["shards"]},
@@ -420,8 +435,7 @@ class _Samples:
     def __call__(self, position: int) -> ShardSample:
         source = int(self.served[position])
         report, record = self.report, self.view.read(source)
-        if record.digest() != self.found.digests[source].tobytes():
-            raise DatasetError(f"item {source} changed while the dataset was being cleaned: run again")
+        check_same(record, self.found.digests)
         mode, rotate = None, False
         place = int(np.searchsorted(self.restored_index, source))
         if place < len(self.restored_index) and self.restored_index[place] == source:
@@ -510,7 +524,9 @@ def _load_restorer(restorer: "Restorer | str | Path | None") -> "Restorer | None
     return Restorer.from_pretrained(restorer)
 
 
-def _restorer_digest(restorer: "Restorer") -> str:
+def _restorer_digest(restorer: "Restorer | None") -> str | None:
+    if restorer is None:
+        return None
     digest = hashlib.sha256()
     with tempfile.TemporaryDirectory() as folder:
         restorer.save_pretrained(folder)

@@ -19,6 +19,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to do with flagged images (default: the method's own; bab drops, the others restore)",
     )
     parser.add_argument(
+        "--keep",
+        metavar="FILE",
+        type=Path,
+        help="reviewed table of samples, .csv or .parquet, whose column keep counts",
+    )
+    parser.add_argument(
+        "--verify",
+        choices=("index", "content"),
+        default="index",
+        help="what tells that files are the same as before: size and time, or all they hold (default: %(default)s)",
+    )
+    parser.add_argument(
         "--on-unreadable",
         choices=("raise", "skip"),
         default="raise",
@@ -39,6 +51,8 @@ def run(arguments: argparse.Namespace) -> None:
         device=arguments.device,
         seed=arguments.seed,
         progress=False if arguments.quiet else None,
+        keep=arguments.keep,
+        verify=arguments.verify,
         image=arguments.image,
         label=arguments.label,
     )

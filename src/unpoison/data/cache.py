@@ -1,7 +1,10 @@
 """Where results are kept, under which key, and how exactly one process builds each.
 
+    <cache>/index/<key>.npz  what was read of a dataset's files: see `Index`
     <cache>/stores/<key>/    the working copy of a dataset, shared by all methods
-    <cache>/runs/<key>/      outcome/  the method's decision and the restored pixels, published in one step
+    <cache>/found/, <cache>/outcomes/    what methods worked out, shared by all runs on the same pixels: see
+                             `unpoison.methods.kept`
+    <cache>/runs/<key>/      outcome/  the decision on this dataset and the restored pixels, published in one step
                              shards/   tars; records/ and index.npy say what is in them
                              manifest.json  written last: a run without it is not served
     <cache>/locks/<key>.lock
@@ -14,7 +17,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -27,11 +30,13 @@ from filelock import FileLock, Timeout
 from ..errors import CacheError
 from ..report import Report
 from .files import publish_bytes, writing
+from .items import Keys
 from .pixels import Levels, Pixels, decode_png
 from .shards import ShardReader, iter_paths
 from .store import ImageStore
 
 FORMAT = 1
+DETECTED = "what was detected"
 _MANIFEST, _POLL_SECONDS = "manifest.json", 0.2
 
 
@@ -105,24 +110,25 @@ def is_complete(folder: Path) -> bool:
 
 
 @contextmanager
-def telling_what_is_kept(root: Path, run: Path | None = None, store: Path | None = None) -> Iterator[None]:
-    """Adds a note to a KeyboardInterrupt: what is finished of a run and of its working copy, and will not be repeated.
+def telling_what_is_kept(
+    root: Path, run: Path | None = None, parts: Mapping[str, Path] | None = None
+) -> Iterator[None]:
+    """Adds a note to a KeyboardInterrupt: what is finished of a run, and will not be repeated.
 
     Args:
         root: the cache folder.
         run: the run's folder in it; None while its key is not known.
-        store: the folder of the working copy.
+        parts: further folders by what they hold, each there when it is finished; may grow meanwhile.
     """
     try:
         yield
     except KeyboardInterrupt as interrupt:
-        kept = []
-        if store is not None and store.is_dir():
-            kept.append("the working copy of the images")
+        kept = [what for what, folder in (parts or {}).items() if folder.is_dir()]
         if run is not None and is_complete(run):
             kept = ["the whole result"]
         elif run is not None:
             if (run / "outcome").is_dir():
+                kept = [what for what in kept if what != DETECTED]
                 kept.append("what was detected and restored")
             if shards := len(list((run / "records").glob("*.json"))):
                 kept.append(f"{shards} finished shard{'s' * (shards > 1)}")
@@ -175,6 +181,11 @@ class Cleaned:
         return names
 
     @property
+    def keys(self) -> Keys:
+        """Where image and label lie in the items of the dataset."""
+        return Keys(*self.manifest["keys"])
+
+    @property
     def text_labels(self) -> bool:
         return bool(self.manifest["text_labels"])
 
@@ -200,6 +211,11 @@ class Cleaned:
         """uint8 [H,W,3]; what the file of the wrapped dataset's item decodes to, where the working copy holds it."""
         return None if self._store is None else np.asarray(self._store.images[self._store.rows(source)])
 
+    def jpeg_size(self, source: int) -> tuple[int, int] | None:
+        """Height and width of the wrapped dataset's item, where its file is a plain JPEG."""
+        height, width = self._jpeg_sizes[source].tolist()
+        return (height, width) if height else None
+
     def label(self, source: int) -> int | str:
         """The class of a sample after cleaning."""
         label = int(self.report.label[source])
@@ -219,6 +235,10 @@ class Cleaned:
     @cached_property
     def _digests(self) -> npt.NDArray[np.uint8]:
         return self._load("digests.npy")
+
+    @cached_property
+    def _jpeg_sizes(self) -> npt.NDArray[np.int32]:
+        return self._load("jpeg_sizes.npy")
 
     @cached_property
     def _restored(self) -> npt.NDArray[np.bool_]:
