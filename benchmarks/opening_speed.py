@@ -1,0 +1,192 @@
+"""How long a cleaned set takes to open again, and how fast images of 224 pixels are served from it.
+
+    python benchmarks/opening_speed.py [--images 50000] [--out benchmarks/results/opening-cpu.json]
+
+- open: seconds and peak memory of `SanitizedDataset(ImageFolder).prepare()` in fresh processes: of the first survey,
+  which reads every file; of opening the result again; of the same with `verify="content"`; and of the survey after one
+  file of a hundred has changed. The time of `ImageFolder`, which lists the files, stands beside.
+- access: images per second of processor time, in random order and in one process, of torchvision's `ImageFolder` and of
+  a prepared `SanitizedDataset` of it, over JPEG files of 224 x 224 pixels.
+
+The images are made up: enlarged noise, compressed as photographs are. A method that flags nothing stands in for the
+registered ones.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torchvision.datasets import ImageFolder
+
+from unpoison import Report, SanitizedDataset
+from unpoison.bench.machine import machine_facts, peak_memory_mb
+from unpoison.data.access import RawView
+from unpoison.data.index import Index
+from unpoison.data.store import survey
+from unpoison.errors import ThinEvidenceWarning
+from unpoison.methods.base import MethodInfo, Outcome, register
+
+ROUNDS, CLASSES, MADE, SIDE, SERVED, AGE = 5, 10, 500, 224, 1000, 3600
+LINES = {
+    "first survey": "survey",
+    "open again": "index",
+    "open again, verify=content": "content",
+    "survey, 1 of 100 changed": "survey",
+}
+
+
+def find_nothing(images, labels, num_classes, *, config, on_poison, restorer, device, seed, progress):
+    count = len(labels)
+    report = Report(
+        score=np.zeros(count, np.float32), flagged=np.zeros(count, bool), kind=np.full(count, ""),
+        action=np.full(count, "keep"), label=labels, original_label=labels, quality=np.ones(count, np.float32),
+        threshold=0.5, classes=[], timings={}, config={}, notes=[], versions={},
+    )  # fmt: skip
+    return Outcome(report=report, restored_index=np.empty(0, np.int64), restored_images=images[:0])
+
+
+register(
+    MethodInfo(
+        name="nothing", run=find_nothing, preset=lambda _: None, config_class=type(None), on_poison="restore",
+        source="none",
+    )
+)  # fmt: skip
+
+
+def make_files(folder: Path, count: int) -> None:
+    """JPEG files, each with bytes of its own, which are as old as those of a dataset."""
+    rng = np.random.default_rng(0)
+    made = []
+    for number in range(min(count, MADE)):
+        noise = Image.fromarray(rng.integers(0, 256, (28, 28, 3), dtype=np.uint8))
+        path = folder / f"{number}.jpg"
+        noise.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(path, quality=85)
+        made.append(path.read_bytes())
+        path.unlink()
+    for number in range(count):
+        place = folder / f"{number % CLASSES}"
+        place.mkdir(exist_ok=True)
+        path = place / f"{number:06}.jpg"
+        # What follows the image is not decoded.
+        path.write_bytes(made[number % len(made)] + number.to_bytes(4, "big"))
+        os.utime(path, (time.time() - AGE,) * 2)
+
+
+def change_some(folder: Path) -> None:
+    for path in sorted(folder.glob("*/*.jpg"))[::100]:
+        path.write_bytes(path.read_bytes() + b"0")
+        os.utime(path, (time.time() - AGE / 2,) * 2)
+
+
+def open_once(folder: Path, what: str) -> dict:
+    """In this process: seconds, and the peak of memory before and after."""
+    warnings.simplefilter("ignore", ThinEvidenceWarning)
+    torch.set_num_threads(1)
+    start = time.perf_counter()
+    dataset = ImageFolder(folder)
+    listed, before = time.perf_counter(), peak_memory_mb()
+    if what == "survey":
+        view = RawView(dataset)
+        survey(view, index=Index(Path(os.environ["UNPOISON_CACHE"]), view.origins()))
+    else:
+        SanitizedDataset(dataset, "nothing", progress=False, verify=what).prepare()
+    return {
+        "list_seconds": listed - start,
+        "seconds": time.perf_counter() - listed,
+        "peak_mb": peak_memory_mb(),
+        "peak_mb_before": before,
+    }
+
+
+def in_fresh_process(folder: Path, what: str) -> dict:
+    command = [sys.executable, __file__, "--folder", str(folder), "--open", what]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)  # noqa: S603
+
+
+def measure_open(folder: Path, cache: Path) -> dict:
+    found: dict[str, list[dict]] = {"first survey": [in_fresh_process(folder, "survey")]}
+    (index,) = cache.glob("index/*.npz")
+    for _ in range(2):  # further first surveys, of files that lie in memory
+        kept = index.read_bytes()
+        index.unlink()
+        found["first survey"].append(in_fresh_process(folder, "survey"))
+    index.write_bytes(kept)
+    in_fresh_process(folder, "index")  # cleans
+    for name in ("open again", "open again, verify=content"):
+        found[name] = [in_fresh_process(folder, LINES[name]) for _ in range(ROUNDS if name == "open again" else 1)]
+    kept = index.read_bytes()
+    change_some(folder)
+    found["survey, 1 of 100 changed"] = []
+    for _ in range(3):
+        index.write_bytes(kept)
+        found["survey, 1 of 100 changed"].append(in_fresh_process(folder, "survey"))
+    medians = {
+        name: {key: statistics.median(entry[key] for entry in entries) for key in entries[0]}
+        for name, entries in found.items()
+    }
+    for name, entry in medians.items():
+        share = entry["seconds"] / medians["first survey"]["seconds"]
+        print(f"{name:28s} {entry['seconds']:7.2f} s, {share:.3f}, peak {entry['peak_mb']:.0f} MB")
+    return {"medians": medians, "rounds": found, "index_bytes": index.stat().st_size}
+
+
+def measure_access(folder: Path) -> dict:
+    dataset = ImageFolder(folder)
+    dataset.samples = dataset.samples[:: max(1, len(dataset) // SERVED)]
+    served = SanitizedDataset(dataset, "nothing", progress=False).prepare()
+    order = np.random.default_rng(0).permutation(len(dataset)).tolist()
+    rates: dict[str, list[float]] = {"ImageFolder": [], "SanitizedDataset": []}
+    for round_number in range(2 * ROUNDS + 1):
+        for name, items in (("ImageFolder", dataset), ("SanitizedDataset", served)):
+            # Of the processor, not of the clock: other programs may run.
+            start = time.process_time()
+            for position in order:
+                items[position]
+            if round_number:
+                rates[name].append(len(order) / (time.process_time() - start))
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    ratios = [b / a for a, b in zip(*rates.values(), strict=True)]
+    ratio = statistics.median(ratios)
+    print(f"access: {medians}, {ratio:.2f} times as fast ({min(ratios):.2f} to {max(ratios):.2f})")
+    return {"side": SIDE, "images_per_second": medians, "ratio": ratio, "rounds": rates}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=50_000)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--open", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.open:
+        print(json.dumps(open_once(arguments.folder, arguments.open)))
+        return
+
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore", ThinEvidenceWarning)
+    facts = machine_facts(torch.device("cpu"))
+    with tempfile.TemporaryDirectory() as scratch:
+        os.environ["UNPOISON_CACHE"] = f"{scratch}/cache"
+        folder = Path(scratch) / "images"
+        folder.mkdir()
+        make_files(folder, arguments.images)
+        result = {
+            "images": arguments.images, "open": measure_open(folder, Path(scratch) / "cache"),
+            "access": measure_access(folder), "machine": facts,
+        }  # fmt: skip
+    if arguments.out:
+        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
