@@ -14,8 +14,11 @@ from unpoison.bench import measure, processes, suite
 from unpoison.bench.rows import METHODS, SUITES, Row, paper_config
 from unpoison.bench.table import table
 from unpoison.cli import main
+from unpoison.detection.choice import Choice
 from unpoison.errors import ConfigError, UnpoisonError
 from unpoison.methods import list_methods
+from unpoison.methods.classifier import Classifier
+from unpoison.training.backbones import create_backbone
 from unpoison.training.loop import TrainingConfig
 
 MACHINE = {
@@ -100,13 +103,15 @@ def test_image_quality_needs_the_extra(cleaning, monkeypatch):
 
 
 def test_label_measures_of_restored_poison(cleaning):
-    found = measure.labels(cleaning, torch.device("cpu"), seed=0)
+    model = create_backbone("conv5", 3, 10, 2)
+    classifier = Classifier(model, Choice("conv5", 2, TrainingConfig(), []))
+    found = measure.labels(cleaning, classifier, torch.device("cpu"))
     assert found["lra"] == 0.5
     # Both originals look the same, so C says the same to both.
     assert found["lra_ceiling"] in (0, 1)
     assert found["lra_relative"] == (0.5 if found["lra_ceiling"] else None)
     nothing = dataclasses.replace(cleaning, poisoned=np.zeros(6, bool))
-    assert set(measure.labels(nothing, torch.device("cpu"), seed=0).values()) == {None}
+    assert set(measure.labels(nothing, None, torch.device("cpu")).values()) == {None}
 
 
 def test_clean_pass_measures_trained_restorers_only(cleaning):

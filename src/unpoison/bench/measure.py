@@ -3,6 +3,7 @@
 import dataclasses
 import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,9 @@ import torch
 from .. import metrics
 from ..attacks import ATTACKS, Attack, PoisonedDataset
 from ..dataset import SanitizedDataset
-from ..detection.choice import Choice
 from ..errors import MissingExtraError
-from ..methods.classifier import train_classifier
+from ..methods.classifier import Classifier
 from ..methods.repair import restore_in_batches
-from ..progress import Progress
 from ..report import Report
 from ..restoration import Restorer
 from ..training.loop import TrainingConfig, on_device, predict_mirrored
@@ -93,13 +92,15 @@ def measure(job: Job) -> dict[str, Any]:
         )
         saved = clean.shards[0].parent.parent / "outcome" / "restorer"
         restorer = Restorer.from_pretrained(saved).to(device) if saved.is_dir() else None
+        kept = list(Path(folder).glob("found/*/classifiers/*"))
+        classifier = Classifier.load(kept[0], device) if kept else None
     report = cleaning.report
     with free_cores():
         measures = {
             **detection(report, poisoned),
             **restoration(cleaning),
             **clean_pass(cleaning, restorer, device),
-            **labels(cleaning, device, job.seed),
+            **labels(cleaning, classifier, device),
             **(downstream(job, cleaning, attacks, device) if job.downstream else {}),
         }
     facts = {
@@ -195,23 +196,16 @@ def clean_pass(cleaning: Cleaning, restorer: Restorer | None, device: torch.devi
     return {"restorer_kind": kind, "clean_pass_error": metrics.average_pixel_difference(passed, given)}
 
 
-def labels(cleaning: Cleaning, device: torch.device, seed: int) -> dict[str, Any]:
-    """Restored labels against the true ones, and what the same classifier C says to the true originals."""
+def labels(cleaning: Cleaning, classifier: Classifier | None, device: torch.device) -> dict[str, Any]:
+    """Restored labels against the true ones, and what the classifier that restored them says to the true originals."""
     index, place = _restored(cleaning)
     truth = cleaning.originals.labels[index]
     if not len(index):
         return {"lra": None, "lra_ceiling": None, "lra_relative": None}
     lra = metrics.label_restoration_accuracy(cleaning.served.labels[place], truth)
-    report = cleaning.report
-    chosen = report.config["chosen"]
-    choice = Choice(chosen["backbone"], chosen["width"], TrainingConfig(**chosen["training"]), [])
-    given = cleaning.given
-    with Progress(False).stage("C") as stage:
-        classifier = train_classifier(
-            given.images, given.labels, ~report.flagged, len(report.classes), choice, device, seed, stage
-        )
+    assert classifier is not None
     originals = on_device(cleaning.originals.images[index], device)
-    answers = predict_mirrored(classifier, originals, choice.training.flip).argmax(1).cpu().numpy()
+    answers = predict_mirrored(classifier.model, originals, classifier.choice.training.flip).argmax(1).cpu().numpy()
     ceiling = metrics.accuracy(answers, truth)
     return {"lra": lra, "lra_ceiling": ceiling, "lra_relative": metrics.ratio(lra, ceiling)}
 

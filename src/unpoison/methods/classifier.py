@@ -59,7 +59,7 @@ class Classifier(NamedTuple):
         """
         place = None if folder is None else folder / hashlib.sha256(np.packbits(flagged).tobytes()).hexdigest()[:32]
         if place is not None and place.is_dir():
-            return cls._load(place, device)
+            return cls.load(place, device)
         choice = found.choice
         if choice is None:
             with progress.stage("choose"):
@@ -78,7 +78,12 @@ class Classifier(NamedTuple):
         return cls(model, choice)
 
     @classmethod
-    def _load(cls, place: Path, device: torch.device) -> Self:
+    def load(cls, place: Path, device: torch.device) -> Self:
+        """Reads a classifier that was kept.
+
+        Raises:
+            CacheError: a file is damaged.
+        """
         try:
             choice = choice_of(json.loads((place / _CHOICE).read_text()))
             return cls(load_backbone(place / _MODEL, device), choice, reused=True)
