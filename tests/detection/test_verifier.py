@@ -24,7 +24,7 @@ def test_a_network_that_goes_on_takes_few_epochs_and_leaves_the_first_alone():
         verifier = verify(x, y, torch.arange(240) < 150, 3, CHOICE, 0, stage)
         before = predict(verifier.model, x).logits
         stage.update = fractions.append
-        model = go_on(verifier.model, x, y, CHOICE, 1, stage)
+        model = go_on(verifier.model, x, y, CHOICE, 0.3, 1, stage)
         epochs = len(fractions)
     assert epochs == 3  # of 8
     assert torch.equal(predict(verifier.model, x).logits, before)

@@ -22,8 +22,8 @@ CLEAR_MINORITY = 0.3
 """A smaller side of a class is the suspicious one; above this share either may be."""
 VERIFIER_EPOCHS = 0.8
 """Of M's: the verifier need not learn every sample by heart."""
-CONTINUED = 0.3
-"""Of M's epochs, for a network that goes on from what it has learned with further samples."""
+FURTHER_EPOCHS = 0.3
+"""Of M's, in which a verifier is taught further samples."""
 LEAST_LOG_PROBABILITY = -20.0
 
 
@@ -105,17 +105,15 @@ def verify_again(
     verifier: Verifier, x: Tensor, y: Tensor, credible: Tensor, choice: Choice, seed: int, stage: Stage
 ) -> Verifier:
     """The verifier, taught with all that is credible now; the given one stays as it is."""
-    model = go_on(verifier.model, x[credible], y[credible], choice, seed + 1, stage)
+    model = go_on(verifier.model, x[credible], y[credible], choice, FURTHER_EPOCHS, seed + 1, stage)
     return Verifier(model, verifier.learned | credible)
 
 
-def go_on(model: Backbone, x: Tensor, y: Tensor, choice: Choice, seed: int, stage: Stage) -> Backbone:
-    """A copy of a trained classifier that goes on with uint8 images [N,H,W,C] and labels int64 [N].
-
-    Most of what it is to learn it knows: a fraction of the epochs brings it as far as all of them from the start.
-    """
+def go_on(model: Backbone, x: Tensor, y: Tensor, choice: Choice, share: float, seed: int, stage: Stage) -> Backbone:
+    """A copy of a trained classifier that goes on with uint8 images [N,H,W,C] and labels int64 [N] for a share of M's
+    epochs."""
     model = copy.deepcopy(model)
-    training = dataclasses.replace(choice.training, epochs=math.ceil(choice.training.epochs * CONTINUED))
+    training = dataclasses.replace(choice.training, epochs=math.ceil(choice.training.epochs * share))
     for epoch, _ in train(model, x, y, training, seed):
         stage.update(epoch / training.epochs)
     return model
