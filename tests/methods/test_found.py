@@ -1,5 +1,6 @@
 """What was found, as files."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 import corner
 import twostep
 from unpoison.detection.choice import Choice
+from unpoison.detection.verifier import Verifier
 from unpoison.errors import CacheError
 from unpoison.methods.classifier import Classifier
 from unpoison.methods.cleaning import finishing
@@ -110,6 +112,21 @@ def test_classifiers_are_trained_once_per_flags(found, images_and_labels, tmp_pa
         path.write_text("{}")
     with pytest.raises(CacheError, match="delete the folder"):
         trained(images_and_labels, found, flagged, tmp_path)
+
+
+@pytest.mark.parametrize(("learned", "expected"), [(0, "goes on"), (1, "goes on"), (5, "anew")])
+def test_classifier_goes_on_from_a_verifier_unless_that_has_learned_the_poison(
+    found, images_and_labels, monkeypatch, learned, expected
+):
+    flagged = np.arange(24) < 10
+    calls, module = [], "unpoison.methods.classifier"
+    monkeypatch.setattr(f"{module}.go_on", lambda *arguments: calls.append("goes on") or found.model)
+    monkeypatch.setattr(f"{module}.train_classifier", lambda *arguments: calls.append("anew") or found.model)
+    mask = torch.from_numpy(~flagged)
+    mask[:learned] = True
+    found = dataclasses.replace(found, verifier=Verifier(found.model, mask))
+    trained(images_and_labels, found, flagged, None)
+    assert calls == [expected]
 
 
 @pytest.mark.parametrize("on_poison", ["drop", "keep"])

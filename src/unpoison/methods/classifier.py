@@ -21,8 +21,8 @@ from ..training.weights import load_backbone, save_backbone
 from .found import DAMAGE, Found, choice_facts, choice_of
 
 EPOCHS = 0.6
-"""Of M's, for a C that goes on from a verifier. Measured, 10,000 images of CIFAR-10: after .3 of 10 epochs it is right on
-69.6 % of the test images, the verifier on 63.8 %."""
+"""Of M's, for a C that goes on from a verifier. Measured, 10,000 images of CIFAR-10: after .3 of 10 epochs it is right
+on 69.6 % of the test images, the verifier on 63.8 %."""
 FEW = 0.1
 """A verifier that has learned more of the flagged samples than this may obey their trigger: C then starts anew."""
 _MODEL, _CHOICE = "model.safetensors", "choice.json"
