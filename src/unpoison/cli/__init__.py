@@ -4,7 +4,6 @@ Results go to stdout, everything else to stderr. Heavy libraries are imported by
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
@@ -21,8 +20,6 @@ _COMMANDS = (demo, clean, report, verify, attack, bench, push, pull)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command in `argv` (the process's own arguments when None); returns the exit code."""
-    # Before torch is imported: on a busy machine, threads that wait for each other actively take each other's cores.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     parser = _parser()
     argcomplete.autocomplete(parser)  # ends the process where a shell asks
     with quiet_when_unread():
