@@ -14,6 +14,7 @@ from .data.cache import telling_what_is_kept
 from .dataset import SanitizedDataset
 from .sanitizer import HTML
 from .training.loop import TrainingConfig
+from .training.threads import free_cores
 
 RATE, TARGET, TEST_SHARE = 0.05, 0, 0.25
 _TRAINING = TrainingConfig(epochs=20, batch_size=32)
@@ -84,7 +85,7 @@ def run_demo(out: Path, *, device: str | None = None, seed: int = 0, progress: b
     report = clean.report
     computing_on = torch.device(report.config["device"])
     run = clean.shards[0].parent.parent
-    with telling_what_is_kept(out, run):
+    with telling_what_is_kept(out, run), free_cores():
         before, after = (
             train_and_test(LabelledImages.of(data), test, [attack], TARGET, _TRAINING, seed=seed, device=computing_on)
             for data in (poisoned, clean)

@@ -20,6 +20,7 @@ from .detection.choice import Choice, choose
 from .errors import ConfigError, DatasetError
 from .progress import Progress
 from .training.devices import best_device, checked_device
+from .training.threads import free_cores
 
 Train = Callable[[Any, int], Predict]
 """Trains a classifier on a dataset, from a seed."""
@@ -171,9 +172,11 @@ def _small_network(data: LabelledImages, device: torch.device) -> Train:
     choice: Choice = choose(config, data.images, data.labels, num_classes, device, 0)
 
     def train(given: LabelledImages, seed: int) -> Predict:
-        model = train_model(
-            given, num_classes, choice.training, backbone=choice.backbone, width=choice.width, seed=seed, device=device
-        )
+        with free_cores():
+            model = train_model(
+                given, num_classes, choice.training, backbone=choice.backbone, width=choice.width, seed=seed,
+                device=device,
+            )  # fmt: skip
         return predictions(model, device)
 
     return train
