@@ -1,6 +1,7 @@
 """The main job in one run, on real images that need no download: scikit-learn's handwritten digits."""
 
 import dataclasses
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from .bench.data import LabelledImages
 from .bench.evaluate import Downstream, train_and_test
 from .data.cache import telling_what_is_kept
 from .dataset import SanitizedDataset
+from .errors import DroppedSamplesWarning
 from .sanitizer import HTML
 from .training.loop import TrainingConfig
 from .training.threads import free_cores
@@ -79,9 +81,12 @@ def run_demo(out: Path, *, device: str | None = None, seed: int = 0, progress: b
     test, train = (LabelledImages(digits.images[part], digits.labels[part]) for part in (order[:cut], order[cut:]))
     attack = BadNets(size=2)
     poisoned = PoisonedDataset(train, attack, rate=RATE, target=TARGET, seed=seed)
-    clean = SanitizedDataset(
-        poisoned, method="pdautor", cache_dir=out, device=device, seed=seed, progress=progress
-    ).prepare()
+    with warnings.catch_warnings():
+        # The result counts the drops itself.
+        warnings.simplefilter("ignore", DroppedSamplesWarning)
+        clean = SanitizedDataset(
+            poisoned, method="pdautor", cache_dir=out, device=device, seed=seed, progress=progress
+        ).prepare()
     report = clean.report
     computing_on = torch.device(report.config["device"])
     run = clean.shards[0].parent.parent

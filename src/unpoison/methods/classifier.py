@@ -71,8 +71,7 @@ class Classifier(NamedTuple):
             if found.verifier is None or _has_learned(found.verifier, flagged):
                 model = train_classifier(images, labels, ~flagged, num_classes, choice, device, seed, stage)
             else:
-                index = np.flatnonzero(~flagged)
-                x, y = on_device(images[index], device), torch.from_numpy(labels[index]).to(device)
+                x, y = _chosen(images, labels, ~flagged, device)
                 model = go_on(found.verifier.model, x, y, choice, EPOCHS, seed + 2, stage)
         if place is not None:
             with writing(place), publishing_folder(place) as temporary:
@@ -101,6 +100,12 @@ def _has_learned(verifier: Verifier, flagged: npt.NDArray[np.bool_]) -> bool:
     return bool(verifier.learned.cpu().numpy()[flagged].mean() > FEW)
 
 
+def _chosen(
+    images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], chosen: npt.NDArray[np.bool_], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return on_device(images[chosen], device), torch.from_numpy(labels[chosen]).to(device)
+
+
 def train_classifier(
     images: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.int64],
@@ -114,8 +119,7 @@ def train_classifier(
     """Trains C on D_c, the clean ones, bool [N], of uint8 images [N,H,W,C] with labels int64 [N]."""
     torch.manual_seed(seed + 2)
     model = create_backbone(choice.backbone, images.shape[3], num_classes, choice.width)
-    index = np.flatnonzero(clean)
-    x, y = on_device(images[index], device), torch.from_numpy(labels[index]).to(device)
+    x, y = _chosen(images, labels, clean, device)
     for epoch, _ in train(model, x, y, choice.training, seed + 2):
         stage.update(epoch / choice.training.epochs)
     return model
