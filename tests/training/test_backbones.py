@@ -46,6 +46,22 @@ def test_every_parameter_learns(name):
     assert silent == []
 
 
+@pytest.mark.parametrize("width", [2, 3, 4, 7, 16])
+@pytest.mark.parametrize("name", BACKBONES)
+def test_gradients_in_the_training_layout_are_those_of_double_precision(name, width):
+    # Kernels in single precision and channels_last have ways of their own for few channels.
+    torch.manual_seed(0)
+    exact = create_backbone(name, 3, 4, width).double()
+    fast = create_backbone(name, 3, 4, width).to(memory_format=torch.channels_last)
+    fast.load_state_dict(exact.state_dict())
+    images, labels = torch.rand(8, 3, 32, 32), torch.arange(8) % 4
+    torch.nn.functional.cross_entropy(exact(images.double()), labels).backward()
+    torch.nn.functional.cross_entropy(fast(images.to(memory_format=torch.channels_last)), labels).backward()
+    for (parameter, value), other in zip(exact.named_parameters(), fast.parameters(), strict=True):
+        scale = value.grad.abs().max().item()
+        assert torch.allclose(other.grad.double(), value.grad, atol=1e-2 * scale + 1e-6), parameter
+
+
 def test_resnet18_of_width_64_is_the_standard_one():
     # 11.17 M parameters with the 3x3 stem and ten classes.
     assert sum(p.numel() for p in create_backbone("resnet18", 3, 10, 64).parameters()) == 11_173_962

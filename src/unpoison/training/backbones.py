@@ -82,14 +82,17 @@ class BasicBlock(nn.Module):
             nn.Conv2d(width, width, 3, 1, 1, bias=False),
             nn.BatchNorm2d(width),
         )
+        self.stride = stride
         self.shortcut = (
             nn.Identity()
             if stride == 1 and channels == width
-            else nn.Sequential(nn.Conv2d(channels, width, 1, stride, bias=False), nn.BatchNorm2d(width))
+            else nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width))
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(self.convs(x) + self.shortcut(x))
+        # The stride is taken here: oneDNN's gradient of a strided 1x1 convolution writes beyond its buffer where the
+        # channels are fewer than a vector holds (uxlfoundation/oneDNN issue 6035).
+        return torch.relu(self.convs(x) + self.shortcut(x[:, :, :: self.stride, :: self.stride]))
 
 
 def conv5(channels: int, num_classes: int, width: int) -> Backbone:
