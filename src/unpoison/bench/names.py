@@ -1,6 +1,7 @@
 """Names of all benchmarks, without their code: the command line lists them and should start fast."""
 
 SUITE_NAMES = ("core", "bab")
+FALSE_ALARMS = "false-alarms"
 EXPERIMENT_NAMES = (
     *(f"pdautor-fig{number}" for number in (4, 8, 9, 10)),
     *(f"pdautor-table{number}" for number in range(1, 10)),
@@ -11,3 +12,4 @@ EXPERIMENT_NAMES = (
     "ours",
 )
 SCALE_NAMES = ("smoke", "cpu", "full")
+HALF_NAMES = ("develop", "unseen")

@@ -17,13 +17,14 @@ from ...report import Report
 from ...training.loop import TrainingConfig
 from ...training.threads import free_cores
 from ..data import LabelledImages
-from ..evaluate import train_and_test
+from ..evaluate import measure_model, predictions, train_model
 from ..machine import machine_facts
 from ..measure import detection, plain
 from .cases import Case
 from .loading import Loaded, Pixels, load, load_test, of_shape, pixels_of, working_shape
 
 KINDS = ("backdoor", "mislabelled")
+BACKBONE, WIDTH = "resnet9", 16
 EPOCHS, SMALL_SET, SMALL_BATCH, BATCH = 15, 4000, 32, 128
 """Of the network that shows whether a trigger is obeyed: batches are small where there are few images."""
 
@@ -157,8 +158,10 @@ def restored_errors(data: Loaded, report: Report, restored: dict[int, Pixels]) -
 
 
 def downstream(job: Job, data: Loaded, served: list[Any], device: torch.device) -> dict[str, Any]:
-    """Accuracy and attack success rate of one small network, trained on the input and on the output."""
+    """Accuracy and attack success rate of one small network, trained on the input and on the output; and the rate at
+    which it says the attacker's class to the same images unstamped, which a poor network does, too."""
     assert job.case.poison is not None
+    target = job.case.poison.target
     shape = working_shape(data.given)
     test = load_test(job.case, shape)
     out: dict[str, Any] = {}
@@ -167,10 +170,22 @@ def downstream(job: Job, data: Loaded, served: list[Any], device: torch.device) 
         batch = SMALL_BATCH if len(images) < SMALL_SET else BATCH
         training = TrainingConfig(epochs=EPOCHS, batch_size=batch)
         with free_cores():
-            result = train_and_test(
-                images, test, data.attacks, job.case.poison.target, training, seed=job.seed, device=device
+            model = train_model(
+                images,
+                int(test.labels.max()) + 1,
+                training,
+                backbone=BACKBONE,
+                width=WIDTH,
+                seed=job.seed,
+                device=device,
             )
-        out |= {f"accuracy_{name}": result.accuracy, f"asr_{name}": result.attack_success_rate}
+            result = measure_model(model, test, data.attacks, target, device=device)
+            unstamped = predictions(model, device)(test.images[test.labels != target])
+        out |= {
+            f"accuracy_{name}": result.accuracy,
+            f"asr_{name}": result.attack_success_rate,
+            f"unstamped_{name}": metrics.mean(unstamped == target),
+        }
     return out
 
 

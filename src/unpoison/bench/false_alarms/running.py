@@ -34,7 +34,8 @@ def run_false_alarms(
     """Measures sets into `{out}/false-alarms-{method}-{preset}-{device}-seed{seed}/{half}/{set}.json`, and writes
     `{half}.md` beside that folder, of all that it holds.
 
-    Sets whose file exists are skipped, so that an interrupted run continues.
+    Sets whose file exists are skipped, so that an interrupted run continues; not those that lack networks which are
+    wanted now.
 
     Args:
         half: of the sets.
@@ -65,7 +66,7 @@ def run_false_alarms(
         images_file(source, "train")
     folder = Path(out) / f"false-alarms-{method}-{preset}-{device.replace(':', '')}-seed{seed}" / half
     files = {case.name: folder / f"{case.name}.json" for case in chosen}
-    todo = [case for case in chosen if force or not files[case.name].exists()]
+    todo = [case for case in chosen if force or not _done(files[case.name], downstream and case.poison is not None)]
     say(f"{len(chosen) - len(todo)} of {len(chosen)} sets are done already, {len(todo)} to go: {folder}")
 
     def job(case: Case) -> Job:
@@ -92,3 +93,8 @@ def read_sets(folder: Path) -> list[dict[str, Any]]:
     half: Half = "unseen" if folder.name == "unseen" else "develop"
     found = (read_json(folder / f"{case.name}.json") for case in choose_cases(half))
     return [one for one in found if one is not None]
+
+
+def _done(file: Path, downstream: bool) -> bool:
+    measured = read_json(file)
+    return measured is not None and (not downstream or "asr_input" in measured)

@@ -33,6 +33,8 @@ POISONED = (
     Column("worst class", "worst_class_altered_share", percent(2)),
     Column("ASR, input", "asr_input", percent(1)),
     Column("ASR, output", "asr_output", percent(1)),
+    Column("unstamped, input", "unstamped_input", percent(1)),
+    Column("unstamped, output", "unstamped_output", percent(1)),
     Column("accuracy, input", "accuracy_input", percent(1)),
     Column("accuracy, output", "accuracy_output", percent(1)),
     Column("restored", "restored_count", number(0)),

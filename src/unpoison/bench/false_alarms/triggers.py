@@ -116,7 +116,7 @@ def _array(name: str) -> npt.NDArray[np.float32]:
 def _opaque(name: str, share: float | None = None, mask: str | None = None, clean_label: bool = False) -> Pasted:
     """Without a mask, what is not black is pasted, as the published code does."""
     picture = _picture(name)
-    where: npt.NDArray[np.bool_] = (picture if mask is None else _picture(mask)).any(2)
+    where = (picture if mask is None else _picture(mask)).max(2) > 0
     return Pasted(picture, where.astype(np.float32), share, clean_label)
 
 
