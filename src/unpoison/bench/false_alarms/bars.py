@@ -7,7 +7,7 @@ from ..table import percent
 
 Measures = dict[str, Any]
 
-FLAGGED, FEW_FLAGGED, FEW_SETS = 0.005, 0.001, 1 / 30
+FLAGGED, FEW_FLAGGED, FEW_OF = 0.005, 0.001, 30
 CLASS_ALTERED = 0.02
 WRONG_OF_FLAGGED = 0.7
 OBEYED, TPR, FPR, ASR_LEFT = 0.5, 0.95, 0.002, 0.1
@@ -82,7 +82,7 @@ def _few(sets: Sequence[Measures]) -> Bar:
         return Bar(demand, "", None)
     count = sum(one["clean_flagged_share"] > FEW_FLAGGED for one in sets)
     # Of fewer than 30 sets one may, too.
-    allowed = max(1, int(len(sets) * FEW_SETS))
+    allowed = max(1, len(sets) // FEW_OF)
     return Bar(demand, f"{count} of {len(sets)}", count <= allowed, f"{count - allowed} sets")
 
 
