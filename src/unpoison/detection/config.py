@@ -36,6 +36,9 @@ class DetectionConfig:
     contradiction_evidence: float = 6.5
     """The same for a part of a class that everything contradicts: the hard samples of clean classes come nearer to
     it."""
+    false_alarms: float = 0.01
+    """How often, at most, a clean dataset is to have a class whose evidence sticks out of that of its other classes:
+    with what a class must exceed them. The fewer classes there are, the more is needed."""
     explained_classes: int = 2
     """In how many further classes a trigger is looked for in the pixels: so many with the clearest clusters, and so
     many whose clusters hold most foreign content."""
@@ -51,6 +54,8 @@ class DetectionConfig:
             raise ConfigError(f"width must be at least 1, got {self.width}")
         if not 0 < self.poison_rate < 0.5:
             raise ConfigError(f"poison_rate must lie between 0 and 0.5, got {self.poison_rate}")
+        if not 0 < self.false_alarms < 1:
+            raise ConfigError(f"false_alarms must lie between 0 and 1, got {self.false_alarms}")
         if self.explained_classes < 0:
             raise ConfigError(f"explained_classes must not be negative, got {self.explained_classes}")
         if not 0 < self.causal_rate < 1:

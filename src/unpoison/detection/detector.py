@@ -16,7 +16,7 @@ from .choice import Choice, choose
 from .config import DetectionConfig
 from .doubt import MAX_LOG_ODDS, contradictions, doubt, log_odds_against
 from .features import TrainingRecord, fuse, record_training
-from .hypotheses import best_of, find_hypotheses, worth_a_look
+from .hypotheses import best_of, find_hypotheses, needed_evidence, worth_a_look
 from .mixture import calibrate, fit_split, minority_split, whiten
 from .seams import seam_splits
 from .svd import svd_scores, threshold_at
@@ -157,7 +157,8 @@ def _detect_by_mixture(
     verifier, probabilities = verdicts(record, x, y, members, clusters, seams, choice, seed, progress)
     contradiction = contradictions(record, activations, probabilities, y)
     hypotheses = find_hypotheses(record, members, clusters, seams, contradiction, probabilities)
-    best = [best_of(options, config) for options in hypotheses]
+    needed = needed_evidence(hypotheses, config)
+    best = [best_of(options, bars, config) for options, bars in zip(hypotheses, needed, strict=True)]
 
     suspected = [label for label, found in enumerate(best) if found is not None and found.kind == "mislabelled"]
     taught = verifier
@@ -208,7 +209,7 @@ def _detect_by_mixture(
                 evidence=shown.evidence,
                 poisoned=found is not None,
                 details={
-                    "needed": shown.needed(config),
+                    "needed": max(shown.floor(config), 0.0 if shown.joined else needed[label][shown.kind]),
                     "separation": shown.split.separation,
                     "share": shown.split.share,
                     "cluster separation": clusters[label].separation,

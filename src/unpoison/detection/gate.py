@@ -1,6 +1,13 @@
 """The class gate: is a class poisoned at all? Without it, natural clusters would be flagged in every class."""
 
+import math
+from collections.abc import Sequence
+from statistics import mean, stdev
+
+import numpy as np
+import numpy.typing as npt
 import torch
+from scipy import stats
 from torch import Tensor
 
 from .mixture import Split
@@ -45,3 +52,27 @@ def evidence(split: Split, probabilities: Tensor, label: int) -> float:
     if not inside.any():
         return 0.0
     return split.separation * foreign_content(probabilities[inside], label)
+
+
+def outstanding(others: Sequence[float], false_alarms: float) -> float:
+    """The evidence that sticks out of what other classes of the same dataset have: the end of a prediction interval.
+
+    What a network makes of samples that it has not learned depends on the dataset and on how well it could learn it, so
+    no number fits all. The fewer the classes, the more is needed; where there are fewer than two others, no evidence
+    suffices.
+
+    Args:
+        others: the evidence of classes that are not suspected, of the same kind.
+        false_alarms: how often at most a further class like them is to be beyond it.
+    """
+    count = len(others)
+    if count < 2:
+        return math.inf
+    quantile = float(stats.t.isf(false_alarms, count - 1))
+    return mean(others) + quantile * stdev(others) * math.sqrt(1 + 1 / count)
+
+
+def unusual(ones: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_], false_alarms: float) -> bool:
+    """Whether more of some samples are contradicted than of others, bool [n] and bool [m], by Fisher's exact test."""
+    table = [[int(part.sum()), int((~part).sum())] for part in (ones, others)]
+    return bool(stats.fisher_exact(table, alternative="greater").pvalue <= false_alarms)

@@ -7,11 +7,13 @@ from torch import Tensor
 
 from .config import DetectionConfig
 from .features import TrainingRecord
-from .gate import MOSTLY, contradicted, evidence
+from .gate import MOSTLY, contradicted, evidence, outstanding
 from .mixture import Split, fit_split, least_share
 
-MOST_MISLABELLED = 0.6
-"""Where more of a class seems mislabelled, it is the verifier that is wrong."""
+Kind = Literal["backdoor", "mislabelled"]
+
+MINORITY = 0.5
+"""What is more of a class than this is what the class looks like, whatever a verifier says."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,21 +21,21 @@ class Hypothesis:
     """One way in which a class could be poisoned."""
 
     split: Split
-    kind: Literal["backdoor", "mislabelled"]
+    kind: Kind
     evidence: float
     contradicted: float
     """Fraction of the inside that the verifying classifier puts into other classes."""
+    joined: bool = False
+    """Whether the inside are joined images: then the pixels speak, too."""
 
-    def needed(self, config: DetectionConfig) -> float:
-        """The least evidence with which the class counts as poisoned."""
+    def floor(self, config: DetectionConfig) -> float:
+        """The least evidence with which a class of any dataset counts as poisoned."""
         return config.cluster_evidence if self.kind == "backdoor" else config.contradiction_evidence
 
-    def accepted(self, config: DetectionConfig) -> bool:
-        if self.contradicted < MOSTLY or self.split.share < least_share(len(self.split.log_ratio)):
-            return False
-        if self.kind == "mislabelled" and self.split.share > MOST_MISLABELLED:
-            return False
-        return self.evidence >= self.needed(config)
+    @property
+    def possible(self) -> bool:
+        """Whether the inside is a minority, but no mere outliers, of which a verifier contradicts most."""
+        return least_share(len(self.split.log_ratio)) <= self.split.share <= MINORITY and self.contradicted >= MOSTLY
 
 
 def find_hypotheses(
@@ -44,22 +46,21 @@ def find_hypotheses(
     contradiction: Tensor,
     probabilities: Tensor,
 ) -> list[list[Hypothesis]]:
-    """For each class: a learned minority (either side), a part whose labels everything contradicts, joined images."""
+    """For each class: a learned minority, a part whose labels everything contradicts, joined images."""
     total = record.losses.sum(1)
-    found: list[list[tuple[Literal["backdoor", "mislabelled"], Split]]] = []
-    for member, cluster, seam in zip(members, clusters, seams, strict=True):
+    found: list[list[Hypothesis]] = []
+    for label, (member, cluster, seam) in enumerate(zip(members, clusters, seams, strict=True)):
         hard = total[member] >= total[member].quantile(0.8)
         contradictory = fit_split(contradiction[member], hard[None])
-        found.append([("backdoor", cluster), ("backdoor", cluster.swapped()), ("mislabelled", contradictory)])
+        options: list[tuple[Kind, Split]] = [("backdoor", cluster), ("mislabelled", contradictory)]
+        found.append([weigh(split, kind, probabilities[member], label) for kind, split in options])
         if seam is not None:
-            found[-1].append(("backdoor", seam))
-    return [
-        [weigh(split, kind, probabilities[member], label) for kind, split in options]
-        for label, (member, options) in enumerate(zip(members, found, strict=True))
-    ]
+            joined = weigh(seam, "backdoor", probabilities[member], label)
+            found[-1].append(dataclasses.replace(joined, joined=True))
+    return found
 
 
-def weigh(split: Split, kind: Literal["backdoor", "mislabelled"], probabilities: Tensor, label: int) -> Hypothesis:
+def weigh(split: Split, kind: Kind, probabilities: Tensor, label: int) -> Hypothesis:
     """What a verifying classifier, softmax float32 [n,K], says about the inside of a class's split."""
     return Hypothesis(
         split=split,
@@ -69,9 +70,38 @@ def weigh(split: Split, kind: Literal["backdoor", "mislabelled"], probabilities:
     )
 
 
-def best_of(options: list[Hypothesis], config: DetectionConfig) -> Hypothesis | None:
-    """The accepted one with most evidence."""
-    return max((o for o in options if o.accepted(config)), key=lambda option: option.evidence, default=None)
+def needed_evidence(hypotheses: list[list[Hypothesis]], config: DetectionConfig) -> list[dict[Kind, float]]:
+    """The evidence with which each class counts as poisoned: the least one, and more than other classes lead to expect.
+
+    Classes that reach the least one themselves are no measure for others: several may be poisoned.
+    """
+    kinds: tuple[Kind, ...] = ("backdoor", "mislabelled")
+    rate = config.false_alarms / (len(kinds) * len(hypotheses))
+    needed: list[dict[Kind, float]] = []
+    for label in range(len(hypotheses)):
+        needed.append({})
+        for kind in kinds:
+            others = [
+                option
+                for other, options in enumerate(hypotheses)
+                for option in options
+                if other != label and option.kind == kind and not option.joined
+            ]
+            usual = [option.evidence for option in others if option.evidence < option.floor(config)]
+            needed[-1][kind] = outstanding(usual, rate)
+    return needed
+
+
+def best_of(options: list[Hypothesis], needed: dict[Kind, float], config: DetectionConfig) -> Hypothesis | None:
+    """The one that is accepted, with most evidence."""
+    accepted = (
+        option
+        for option in options
+        if option.possible
+        and option.evidence >= option.floor(config)
+        and (option.joined or option.evidence >= needed[option.kind])
+    )
+    return max(accepted, key=lambda option: option.evidence, default=None)
 
 
 def worth_a_look(clusters: list[Split], hypotheses: list[list[Hypothesis]], count: int) -> list[int]:

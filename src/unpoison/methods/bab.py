@@ -200,7 +200,8 @@ def _explained(
     for label, (member, seam) in enumerate(zip(members, seams, strict=True)):
         if seam is None or label in gated:
             continue
-        if weigh(seam, "backdoor", opinion[member], label).accepted(DetectionConfig()):
+        joined = weigh(seam, "backdoor", opinion[member], label)
+        if joined.possible and joined.evidence >= joined.floor(DetectionConfig()):
             score[member] = calibrate(seam.log_ratio)
             gated.append(label)
     probabilities = opinion.cpu()

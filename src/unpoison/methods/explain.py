@@ -8,8 +8,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..detection.gate import foreign_content
+from ..detection.gate import foreign_content, outstanding, unusual
 from ..detection.mixture import LEAST_COUNT, minority_split
+from ..detection.patterns import pixel_clusters
 from ..progress import Progress
 from .fit import DETECTOR_SAY, SAMPLED, Fit, Group, fit_trigger, pixel_evidence
 from .stamping import share_turned
@@ -28,9 +29,15 @@ FURTHER, FOREIGN = 8, 0.5
 """Such a trigger needs so many further samples that show it, with so much foreign content: nobody chose those for what
 the verifier says. A further cluster of a poisoned class needs as much. Measured: poison has .59 and more."""
 SURELY_FOREIGN = 0.7
-"""Where the rest of a class has more foreign content than this, the rest is the poison, and the suspects share what the
-class looks like. Less may be the mistake of a verifier that has learned the wrong half. Measured: clean aeroplanes
-beside poisoned ones have .60, warped signs of all classes .82."""
+"""Where the rest of a class has more foreign content than this, and than other classes lead to expect, the rest is the
+poison, and the suspects share what the class looks like. Less may be the mistake of a verifier that has learned the
+wrong half. Measured: clean aeroplanes beside poisoned ones have .60, warped signs of all classes .82."""
+FALSE_ALARMS = 0.01
+"""How often, at most, a dataset without poison is to have a group whose content is as foreign as that of poison."""
+PATTERNED = 2
+"""In so many classes, those whose pixels split most clearly, a trigger is looked for. Measured: blends split 1,500 to
+10,000 images with a clarity of 7 to 53, some images with a patch or a watermark of their own with 6 to 9; clean classes
+of CIFAR-10, GTSRB and CelebA reach 5.4."""
 
 
 def explain(
@@ -66,6 +73,7 @@ def explain(
     search = _Search(images, labels, suspicion, causal_rate, device, seed, progress)
     search.suspected_parts()
     search.gated_classes()
+    search.patterned_parts()
     if suspicion.activations is not None:
         search.further_clusters(suspicion.activations)
     if suspicion.doubt is not None:
@@ -94,16 +102,9 @@ class _Search:
     def suspected_parts(self) -> None:
         """Classes that are not gated, where a part that clusters apart may be a clean-label attack."""
         for label, suspects in self.suspicion.suspects.items():
-            if self._foreign((self.labels == label) & ~suspects) > SURELY_FOREIGN:
+            if self._rest_is_foreign(label, suspects):
                 continue
-            one = self._part(label, suspects)
-            found = self._fit(one)
-            if not self._works(found, label):
-                found = self._fit_clean_label(label, one)
-            elif not found.estimate.replaces:
-                found = self._fainter(found, self._fit_clean_label(label, one))
-            if found is not None:
-                self._conclude([label], one, found)
+            self._suspected_part(label, suspects)
 
     def gated_classes(self) -> None:
         """Those that are not yet explained: together, or one by one where they do not share a trigger."""
@@ -126,6 +127,19 @@ class _Search:
         for label in alone:
             one = self._group([label], self.flagged, self.odds)
             self._conclude([label], one, self._fit(one) or self._fit_clean_label(label, one))
+
+    def patterned_parts(self) -> None:
+        """Classes without a trigger yet, where a part is set apart by its pixels alone."""
+        explained = {label for finding in self.findings if finding.estimate for label in finding.classes}
+        for label, inside, _ in pixel_clusters(self.images, self.labels, self.seed)[:PATTERNED]:
+            if label in explained:
+                continue
+            one = self._part(label, inside)
+            found = self._fit(one)
+            if not self._works(found, label) and not self._shown_by_foreign(found, [label], np.zeros_like(inside)):
+                found = self._fit_clean_label(label, one)
+            if found is not None:
+                self._conclude_part(label, one, found)
 
     def further_clusters(self, activations: Tensor) -> None:
         """What is left of poisoned classes, by activations float32 [N,D]: several attacks may share a class."""
@@ -164,6 +178,28 @@ class _Search:
     def _part(self, label: int, suspects: npt.NDArray[np.bool_]) -> Group:
         """A class of which a part is suspected."""
         return self._group([label], suspects, np.where(suspects, DETECTOR_SAY, -DETECTOR_SAY).astype(np.float32))
+
+    def _suspected_part(self, label: int, suspects: npt.NDArray[np.bool_]) -> None:
+        """Takes over the trigger of a part of a class, if it has one that works."""
+        one = self._part(label, suspects)
+        found = self._fit(one)
+        if not self._works(found, label):
+            found = self._fit_clean_label(label, one)
+        elif not found.estimate.replaces:
+            found = self._fainter(found, self._fit_clean_label(label, one))
+        if found is not None:
+            self._conclude_part(label, one, found)
+
+    def _conclude_part(self, label: int, one: Group, found: Fit) -> None:
+        """Takes over a trigger in place of what was said about its class without one."""
+        self.findings = [finding for finding in self.findings if finding.classes != [label]]
+        self._conclude([label], one, found)
+
+    def _rest_is_foreign(self, label: int, suspects: npt.NDArray[np.bool_]) -> bool:
+        """Whether the suspects are what a class looks like, and the rest of it is not."""
+        rest = self._foreign((self.labels == label) & ~suspects)
+        others = [self._foreign(self.labels == other) for other in np.unique(self.labels) if other != label]
+        return rest > max(SURELY_FOREIGN, outstanding(others, FALSE_ALARMS))
 
     def _foreign(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> float:
         probabilities, labels = self.suspicion.probabilities[chosen], self.labels[chosen]
@@ -208,12 +244,24 @@ class _Search:
         suspects = np.zeros_like(self.flagged)
         suspects[self._most_doubted(classes, doubt)] = True
         found = self._fit_once(self._group(classes, suspects, self.odds).without(self.score > 0))
+        return found if self._shown_by_foreign(found, classes, suspects) else None
+
+    def _shown_by_foreign(self, found: Fit | None, classes: list[int], chosen: npt.NDArray[np.bool_]) -> TypeGuard[Fit]:
+        """Whether unflagged samples of some classes clearly show a trigger, and more foreign content than others.
+
+        A verifier that knows little of the content contradicts many, so those that show it are compared with those that
+        do not. Samples that were chosen for what the verifier says, bool [N], do not count.
+        """
         if found is None or found.usual:
-            return None
+            return False
         further = self._unflagged(classes)
-        further = further[~suspects[further]]
-        further = further[pixel_evidence(found.estimate, self.images, further) > DETECTOR_SAY]
-        return found if len(further) >= FURTHER and self._foreign(further) >= FOREIGN else None
+        further = further[~chosen[further]]
+        shown = pixel_evidence(found.estimate, self.images, further) > DETECTOR_SAY
+        if shown.sum() < FURTHER or self._foreign(further[shown]) < FOREIGN:
+            return False
+        contradicted = self.suspicion.probabilities[further].argmax(1) != self.labels[further]
+        looks = 1 + min(SEARCHED, len(np.unique(self.labels)))
+        return unusual(contradicted[shown], contradicted[~shown], FALSE_ALARMS / looks)
 
     def _most_doubted(self, classes: list[int], doubt: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
         members = self._unflagged(classes)

@@ -78,6 +78,14 @@ class Estimate(nn.Module):
         """Whether pixels are lost under the trigger."""
         return self.kind in ("patch", "moving patch")
 
+    @property
+    def variation(self) -> float:
+        """Of blends and waves: the standard deviation, between the images that carry the pattern, of how strongly they
+        do, as a fraction of its mean. What an attacker stamps is the same in all images; what images of a kind have in
+        common by themselves is not."""
+        centre, spread, centre_in, spread_in = self.calibration.tolist()
+        return float(math.sqrt(max(0.0, spread_in**2 - spread**2)) / max(centre_in - centre, 1e-9))
+
     def poison(self, images: Tensor) -> Tensor:
         """Stamps the estimated trigger on float images [B,C,H,W] in 0..1; a moving patch anywhere."""
         if self.warp is not None:

@@ -1,0 +1,95 @@
+"""Parts of classes whose pixels share what no other images do: spectral signatures without a network.
+
+A pattern that is mixed into some images of a class is weak beside their content, but it is the same in all of them,
+where content is not. In the basis in which clean images are white noise (Tran et al., 2018, arXiv 1811.00636, look for
+it among activations) it is the strongest common direction, and the images split cleanly along it.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..restoration.estimate.statistics import Spectrum
+from ..training.loop import as_input
+from .mixture import LEAST_COUNT
+
+DIRECTIONS = 4
+LEAST_INSIDE = 8
+"""Fewer images explain no trigger."""
+_MEASURED, _DECOMPOSED, _BATCH = 4000, 1500, 256
+
+
+class PixelCluster(NamedTuple):
+    """The images of a class that lie apart along a direction of whitened pixels."""
+
+    label: int
+    inside: npt.NDArray[np.bool_]
+    """bool [N]."""
+    clarity: float
+    """Distance of the medians of both sides over the spread of both, by median absolute deviations."""
+
+
+def pixel_clusters(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], seed: int) -> list[PixelCluster]:
+    """The clearest cluster of every class that is large enough to have one, the clearest class first.
+
+    Args:
+        images: uint8 [N,H,W,C].
+        labels: int64 [N].
+    """
+    rng = np.random.default_rng(seed)
+    spectrum = Spectrum.measure(images[np.sort(rng.permutation(len(images))[:_MEASURED])])
+    found = []
+    for label in np.unique(labels).tolist():
+        members = np.flatnonzero(labels == label)
+        if len(members) < 2 * LEAST_COUNT:
+            continue
+        whitened = _whitened(images, members, spectrum)
+        drawn = np.sort(rng.permutation(len(members))[:_DECOMPOSED])
+        best = max((_split(values) for values in _projections(whitened, drawn)), key=lambda split: split[1])
+        inside = np.zeros(len(labels), bool)
+        inside[members[best[0].numpy()]] = True
+        found.append(PixelCluster(label, inside, best[1]))
+    return sorted(found, key=lambda cluster: -cluster.clarity)
+
+
+def _whitened(images: npt.NDArray[np.uint8], index: npt.NDArray[np.int64], spectrum: Spectrum) -> Tensor:
+    """Whitened pixels of unit length, float32 [n,C*H*W]: images of much detail would count for more than others."""
+    deviation, parts = spectrum.variance.sqrt(), []
+    for start in range(0, len(index), _BATCH):
+        chunk = as_input(torch.from_numpy(images[index[start : start + _BATCH]]))
+        parts.append((spectrum.forward(chunk - spectrum.mean) / deviation).flatten(1))
+    whitened = torch.cat(parts)
+    whitened /= whitened.norm(dim=1, keepdim=True).clamp_min(1e-6)
+    return whitened - whitened.mean(0)
+
+
+def _projections(whitened: Tensor, drawn: npt.NDArray[np.int64]) -> Tensor:
+    """Both signs of the projections on the strongest directions of the drawn rows, float32 [2*DIRECTIONS,n]."""
+    rows = whitened[torch.from_numpy(drawn)]
+    _, vectors = torch.linalg.eigh(rows @ rows.T)
+    directions = rows.T @ vectors[:, -DIRECTIONS:]
+    values = (whitened @ (directions / directions.norm(dim=0).clamp_min(1e-12))).T
+    return torch.cat([values, -values])
+
+
+def _split(values: Tensor) -> tuple[Tensor, float]:
+    """The upper side, bool [n], at most half, of the cut with the largest distance of means, and its clarity."""
+    ordered = values.sort().values.double()
+    n = len(ordered)
+    count = torch.arange(n - n // 2, n - LEAST_INSIDE + 1)
+    sums = ordered.cumsum(0)[count - 1]
+    gap = (ordered.sum() - sums) / (n - count) - sums / count
+    # The spread within both sides is what the distance between them leaves of the whole variance.
+    within = ordered.var(correction=0) - gap.square() * count * (n - count) / n**2
+    best = int((gap / within.clamp_min(1e-24).sqrt()).argmax())
+    inside = values >= ordered[count[best]]
+    upper, lower = values[inside], values[~inside]
+    spread = (_deviation(upper).square() + _deviation(lower).square()).sqrt()
+    return inside, float((upper.median() - lower.median()) / spread.clamp_min(1e-9))
+
+
+def _deviation(values: Tensor) -> Tensor:
+    return 1.4826 * (values - values.median()).abs().median()
