@@ -1,9 +1,12 @@
 """The class gate: poison comes from everywhere, natural clusters from next door."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 
-from unpoison.detection.gate import evidence, foreign_content
+from unpoison.detection.gate import evidence, foreign_content, outstanding, unusual
 from unpoison.detection.mixture import Split
 
 
@@ -44,3 +47,34 @@ def test_evidence_is_separation_times_foreign_content():
     assert evidence(split, probabilities, 0) == pytest.approx(8 * foreign_content(probabilities[:90], 0))
     assert evidence(split.swapped(), probabilities, 0) == 0
     assert evidence(Split(-torch.ones(180), 0.0, 0.0, 8.0), probabilities, 0) == 0
+
+
+def test_evidence_must_stick_out_of_that_of_other_classes():
+    others = [1.0, 1.2, 0.8, 1.1, 0.9, 1.0, 1.3, 0.7, 1.0]
+    assert 1.5 < outstanding(others, 0.001) < 2.5
+    assert outstanding(others, 0.001) > outstanding(others, 0.01)
+    # What is usual in one dataset is much in another.
+    assert outstanding([5 * value for value in others], 0.001) == pytest.approx(5 * outstanding(others, 0.001))
+
+
+def test_the_fewer_the_classes_the_more_evidence_is_needed():
+    spread = [0.8, 1.2]
+    needed = [outstanding(spread * count, 0.001) for count in (4, 2, 1)]
+    assert needed == sorted(needed)
+    assert needed[-1] > 30
+    assert outstanding([1.0], 0.001) == math.inf
+
+
+def test_classes_drawn_alike_are_rarely_outstanding():
+    rng = np.random.default_rng(0)
+    draws = rng.normal(3, 1, (2000, 10))
+    alarms = np.mean([row[0] > outstanding(row[1:].tolist(), 0.01) for row in draws])
+    assert 0.004 < alarms < 0.018
+
+
+def test_contradicted_samples_are_unusual_only_where_others_are_not():
+    ones = np.ones(10, bool)
+    assert unusual(ones, np.arange(100) < 20, 0.001)
+    # A verifier that has learned little contradicts most of the others, too.
+    assert not unusual(ones, np.arange(100) < 70, 0.001)
+    assert not unusual(ones[:3], np.arange(100) < 20, 0.001)

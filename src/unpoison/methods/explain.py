@@ -34,10 +34,6 @@ poison, and the suspects share what the class looks like. Less may be the mistak
 wrong half. Measured: clean aeroplanes beside poisoned ones have .60, warped signs of all classes .82."""
 FALSE_ALARMS = 0.01
 """How often, at most, a dataset without poison is to have a group whose content is as foreign as that of poison."""
-PATTERNED = 2
-"""In so many classes, those whose pixels split most clearly, a trigger is looked for. Measured: blends split 1,500 to
-10,000 images with a clarity of 7 to 53, some images with a patch or a watermark of their own with 6 to 9; clean classes
-of CIFAR-10, GTSRB and CelebA reach 5.4."""
 
 
 def explain(
@@ -59,6 +55,8 @@ def explain(
     of both; a clean-label attack shows all the same, when the suspects are compared with the rest of their class.
 
     What is left of a poisoned class may hold another cluster, which carries another trigger that was learned, too.
+
+    Some patterns set images apart by their pixels alone, whatever the networks have learned of them.
 
     In the end those unflagged samples are searched whose labels are believed least, in single classes and in all of
     them together: few poisoned images, those of a second attack, or those that no network has learned form no group of
@@ -131,7 +129,7 @@ class _Search:
     def patterned_parts(self) -> None:
         """Classes without a trigger yet, where a part is set apart by its pixels alone."""
         explained = {label for finding in self.findings if finding.estimate for label in finding.classes}
-        for label, inside, _ in pixel_clusters(self.images, self.labels, self.seed)[:PATTERNED]:
+        for label, inside in self._patterned():
             if label in explained:
                 continue
             one = self._part(label, inside)
@@ -189,6 +187,17 @@ class _Search:
             found = self._fainter(found, self._fit_clean_label(label, one))
         if found is not None:
             self._conclude_part(label, one, found)
+
+    def _patterned(self) -> list[tuple[int, npt.NDArray[np.bool_]]]:
+        """The classes whose pixels split more clearly than the others lead to expect, or else the clearest one, and the
+        parts that are set apart, bool [N]."""
+        clusters = pixel_clusters(self.images, self.labels, self.seed)
+        clear = [
+            cluster
+            for cluster in clusters
+            if cluster.clarity > outstanding([c.clarity for c in clusters if c is not cluster], FALSE_ALARMS)
+        ]
+        return [(cluster.label, cluster.inside) for cluster in clear or clusters[:1]]
 
     def _conclude_part(self, label: int, one: Group, found: Fit) -> None:
         """Takes over a trigger in place of what was said about its class without one."""
