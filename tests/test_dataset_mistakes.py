@@ -1,6 +1,8 @@
 """What users do wrong with SanitizedDataset, and the one error that they get."""
 
 import json
+import math
+import re
 from pathlib import Path
 
 import datasets
@@ -109,6 +111,13 @@ def test_truncated_and_empty_files(tmp_path, cache):
         ({"config": 3}, "preset's name or a CornerConfig"),
         ({"on_poison": "burn"}, "unknown on_poison 'burn'.*restore"),
         ({"on_unreadable": "ignore"}, "unknown on_unreadable 'ignore': choose raise or skip"),
+        *(
+            (
+                {"max_altered": value},
+                f"max_altered={re.escape(repr(value))} is no share of a class: give a number above 0",
+            )
+            for value in (0, -0.5, 1.01, math.nan, "0.5", True, None)
+        ),
         ({"device": "warp"}, "device 'warp' cannot be used"),
         ({"device": "cuda:99"}, "device 'cuda:99' cannot be used"),
     ],

@@ -137,11 +137,14 @@ def test_reports_of_the_first_format(report, tmp_path):
     dataclasses.replace(report, files=None).save(tmp_path)
     facts = json.loads((tmp_path / "report.json").read_text())
     facts = {name: value for name, value in facts.items() if name not in ("class_names", "content")}
+    for entry in facts["classes"]:
+        del entry["status"]
     (tmp_path / "report.json").write_text(json.dumps({**facts, "format": 1}))
     with np.load(tmp_path / "report.npz") as arrays:
         np.savez(tmp_path / "report.npz", **{name: arrays[name] for name in arrays if name != "reason"})
     again = Report.load(tmp_path)
     assert (len(again.reason), again.class_names, again.pictures, again.files) == (0, None, None, None)
+    assert [entry.status for entry in again.classes] == ["poisoned", "clean"]
     assert again.samples()["reason"].null_count == again.samples()["filepath"].null_count == 4
     assert again.to_html(tmp_path / "report.html").is_file()
 
@@ -171,6 +174,42 @@ def test_newer_format(report, tmp_path):
     (tmp_path / "report.json").write_text(json.dumps({**facts, "format": 99}))
     with pytest.raises(CacheError, match="newer unpoison: upgrade"):
         Report.load(tmp_path)
+
+
+@pytest.mark.parametrize("text", ['"fine"', "null", "[]", "3"])
+def test_status_of_another_kind(report, tmp_path, text):
+    report.save(tmp_path)
+    path = tmp_path / "report.json"
+    path.write_text(path.read_text().replace('"status": "poisoned"', f'"status": {text}'))
+    with pytest.raises(CacheError, match="status of a class"):
+        Report.load(tmp_path)
+
+
+def test_status_follows_from_the_gate_unless_it_says_more():
+    entry = ClassEvidence(label=0, size=3, evidence=9.5, poisoned=True)
+    assert entry.status == "poisoned"
+    assert dataclasses.replace(entry, poisoned=False).status == "clean"
+    look = dataclasses.replace(entry, status="needs a look")
+    assert look.status == dataclasses.replace(look, poisoned=False).status == "needs a look"
+    unknown = ClassEvidence(label=0, size=3, evidence=0.0, poisoned=False, status="not assessable")
+    assert unknown.status == "not assessable"
+    # What is found in the pixels later says more.
+    assert dataclasses.replace(unknown, poisoned=True).status == "poisoned"
+
+
+def test_classes_by_status(report, tmp_path):
+    first, second = report.classes
+    report = dataclasses.replace(
+        report,
+        classes=[
+            dataclasses.replace(first, status="needs a look"),
+            dataclasses.replace(second, status="not assessable"),
+        ],
+    )
+    assert Report.load(report.save(tmp_path)).classes == report.classes
+    assert report.with_status("needs a look") == [0]
+    text = report.summary()
+    assert "poisoned classes: none\nclasses that need a look: 0\nclasses that are not assessable: 2\n" in text
 
 
 def test_summary(report):

@@ -20,6 +20,7 @@ from .data.reopened import ShardSet
 from .data.store import OnUnreadable
 from .errors import DatasetError, DroppedSamplesWarning
 from .methods.base import OnPoison
+from .methods.spared import MAX_ALTERED
 from .report import Report
 from .sanitizer import Sanitizer, Verify
 
@@ -42,6 +43,9 @@ class SanitizedDataset(ScriptAttributes):
         method: a registered method, "pdautor", "bab" or "ensemble".
         config: a preset's name ("paper", "default", "fast") or the method's configuration.
         on_poison: what happens to flagged samples: "restore", "drop" or "keep"; the method's own when None.
+        max_altered: share of the samples of a class that may be restored or dropped for being flagged, above 0 and up
+            to 1. Where more is flagged, nothing in the class is changed, and the report says that it needs a look.
+            Another value does not detect again. Unreadable samples do not count.
         on_unreadable: what happens where images cannot be read: "raise" an error, or "skip" them. They are then not
             served, and the report names them.
         restorer: a `Restorer`, a local folder or a Hub id ("user/name" or "user/name@revision").
@@ -73,6 +77,7 @@ class SanitizedDataset(ScriptAttributes):
         *,
         config: Any = None,
         on_poison: OnPoison | None = None,
+        max_altered: float = MAX_ALTERED,
         on_unreadable: OnUnreadable = "raise",
         restorer: "Restorer | str | Path | None" = None,
         cache_dir: str | Path | None = None,
@@ -92,6 +97,7 @@ class SanitizedDataset(ScriptAttributes):
             method,
             config=config,
             on_poison=on_poison,
+            max_altered=max_altered,
             on_unreadable=on_unreadable,
             restorer=restorer,
             cache_dir=cache_dir,

@@ -10,7 +10,7 @@ import platform
 import zipfile
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 THIN = 50
 """Samples of a class, below which the evidence is thin."""
-FORMAT = 3
-"""2 added the reasons, the names of the classes, the digest of the content and the pictures; 3 the unreadable items."""
+FORMAT = 4
+"""2 added the reasons, the names of the classes, the digest of the content and the pictures; 3 the unreadable items; 4
+the status of the classes."""
+Status = Literal["clean", "poisoned", "needs a look", "not assessable"]
 _JSON, _ARRAYS = "report.json", "report.npz"
 _MAX_BYTES = 1 << 32
 """Of the unpacked arrays: those of ten million samples are smaller."""
@@ -55,6 +57,17 @@ class ClassEvidence:
     """Whether the class gate is open: only then are samples of the class flagged as backdoored."""
     details: dict[str, float] = dataclasses.field(default_factory=dict)
     """Further statistics that led to the decision, by name; "needed" is the evidence that opens the gate."""
+    status: Status = "clean"
+    """What became of it: "poisoned" where the gate is open, "needs a look" where so much was flagged that nothing was
+    changed, "not assessable" where nothing can be said about this class, else "clean": nothing was found in it. Where
+    it is not given it follows from `poisoned`, as in reports of formats before 4."""
+
+    def __post_init__(self) -> None:
+        # Copies that differ in `poisoned` alone must not keep the other status.
+        if self.poisoned and self.status in ("clean", "not assessable"):
+            object.__setattr__(self, "status", "poisoned")
+        elif self.status == "poisoned" and not self.poisoned:
+            object.__setattr__(self, "status", "clean")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -128,7 +141,7 @@ class Report:
         counts = {action: int((self.action == action).sum()) for action in ("keep", "restore", "drop")}
         kinds = {kind: int((self.kind == kind).sum()) for kind in ("backdoor", "mislabelled")}
         shown = self.unreadable[:_SHOWN]
-        gated = [str(entry.label) for entry in self.classes if entry.poisoned]
+        look, unknown = self.with_status("needs a look"), self.with_status("not assessable")
         lines = [
             f"{flagged} of {total} samples flagged"
             + "".join(f", {count} {kind}" for kind, count in kinds.items() if count),
@@ -136,12 +149,18 @@ class Report:
             + (f", of which {len(self.unreadable)} cannot be read" if self.unreadable else ""),
             *(f"cannot be read: {entry.file or f'item {entry.position}'} ({entry.reason})" for entry in shown),
             *([f"cannot be read: {len(self.unreadable) - _SHOWN} more"] if len(self.unreadable) > _SHOWN else []),
-            f"poisoned classes: {', '.join(gated) if gated else 'none'}",
+            f"poisoned classes: {', '.join(map(str, self.with_status('poisoned'))) or 'none'}",
+            *([f"classes that need a look: {', '.join(map(str, look))}"] if look else []),
+            *([f"classes that are not assessable: {', '.join(map(str, unknown))}"] if unknown else []),
             f"time: {sum(self.timings.values()):.0f} s ("
             + ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in self.timings.items())
             + ")",
         ]
         return "\n".join(lines + self.notes)
+
+    def with_status(self, status: Status) -> list[int]:
+        """The classes of this status, by their labels, in the order of `classes`."""
+        return [entry.label for entry in self.classes if entry.status == status]
 
     def samples(self, images: str | Path | None = None) -> "pa.Table":
         """One row per sample, as an Arrow table: for pandas, FiftyOne, Spotlight and the like, and for `write_samples`.
@@ -267,6 +286,8 @@ def _check_facts(report: Report) -> None:
     numbers, names = [*report.timings.values(), report.threshold], [*report.notes, *report.versions.values()]
     for entry in report.classes:
         numbers += [entry.label, entry.size, entry.evidence, *entry.details.values()]
+        if entry.status not in get_args(Status):
+            raise ValueError("the status of a class is missing")
     names += report.class_names or []
     for item in report.unreadable:
         if type(item.position) is not int or not 0 <= item.position < len(report):

@@ -47,10 +47,12 @@ from .errors import (
 from .left_out import over_all_items, without_folder
 from .methods.base import MethodInfo, OnPoison, Outcome, get_method
 from .methods.kept import RESTORER, Task, decide, detected_in
+from .methods.spared import MAX_ALTERED, checked_share
 from .pictures import Pictures
 from .progress import Progress
 from .report import THIN, Report, Unreadable
 from .review import Review
+from .samples import class_text
 from .training.devices import best_device, checked_device
 from .training.precision import precision_of
 from .training.threads import free_cores
@@ -89,6 +91,9 @@ class Sanitizer:
         method: a registered method, "pdautor", "bab" or "ensemble".
         config: a preset's name ("paper", "default", "fast") or the method's configuration; "default" when None.
         on_poison: what happens to flagged samples: "restore", "drop" or "keep"; the method's own when None.
+        max_altered: share of the samples of a class that may be restored or dropped for being flagged, above 0 and up
+            to 1. Where more is flagged, nothing in the class is changed, and the report says that it needs a look.
+            Another value does not detect again. Unreadable samples do not count.
         on_unreadable: what happens where images cannot be read: "raise" an error, or "skip" them. They are then
             dropped, and the report names them.
         restorer: a `Restorer`, a local folder or a Hub id ("user/name" or "user/name@revision") to start from. It is
@@ -117,6 +122,7 @@ class Sanitizer:
         *,
         config: Any = None,
         on_poison: OnPoison | None = None,
+        max_altered: float = MAX_ALTERED,
         on_unreadable: OnUnreadable = "raise",
         restorer: "Restorer | str | Path | None" = None,
         cache_dir: str | Path | None = None,
@@ -139,6 +145,7 @@ class Sanitizer:
         self._preset = config if isinstance(config, str) else None
         self.method, self.config = method, _resolve_config(info, config)
         self.on_poison: OnPoison = info.on_poison if on_poison is None else on_poison
+        self.max_altered = checked_share(max_altered)
         self.on_unreadable: OnUnreadable = on_unreadable
         self.restorer, self.seed, self.progress = restorer, seed, progress
         self.verify, self._review = verify, Review.of(keep)
@@ -281,8 +288,8 @@ class Sanitizer:
             if not (folder / "outcome").is_dir():
                 task = Task(
                     method=get_method(self.method), config=self.config, on_poison=self.on_poison, restorer=restorer,
-                    restorer_digest=_restorer_digest(restorer), keep=keep[store.positions], device=device,
-                    seed=self.seed,
+                    restorer_digest=_restorer_digest(restorer), keep=keep[store.positions],
+                    max_altered=self.max_altered, class_names=_names_of(store, found), device=device, seed=self.seed,
                 )  # fmt: skip
                 parts[DETECTED] = detected_in(self.cache_dir, task, store)
                 self._run(folder, view, store, found, task, progress)
@@ -317,6 +324,7 @@ class Sanitizer:
             method=self.method,
             config=self.config,
             on_poison=self.on_poison,
+            max_altered=self.max_altered,
             restorer=_restorer_digest(restorer),
             device=device.type,
             precision=precision_of(device),
@@ -486,11 +494,15 @@ def apply_change(original: EightBit, before: Pixels, after: Pixels) -> EightBit:
 
 def _log_decisions(report: Report) -> None:
     for entry in report.classes:
-        level = logging.INFO if entry.poisoned else logging.DEBUG
-        verdict = "poisoned" if entry.poisoned else "clean"
-        _logger.log(level, "class %d looks %s: evidence %.1f", entry.label, verdict, entry.evidence)
+        level = logging.DEBUG if entry.status == "clean" else logging.INFO
+        _logger.log(level, "class %d: %s, evidence %.1f", entry.label, entry.status, entry.evidence)
     counts = [int((report.action == action).sum()) for action in ("keep", "restore", "drop")]
     _logger.info("%d of %d flagged; kept %d, restored %d, dropped %d", report.flagged.sum(), len(report), *counts)
+
+
+def _names_of(store: ImageStore, found: Survey) -> list[str]:
+    """Names of the classes by the numbers without gaps that methods see."""
+    return [class_text(label, found.names) for label in store.class_ids.tolist()]
 
 
 def _with_own_labels(outcome: Outcome, class_ids: npt.NDArray[np.int64]) -> Report:

@@ -31,9 +31,9 @@ def sanitize(
         method: a registered method, as of `Sanitizer`.
         split: the one that is cleaned of a dict; the others stay as they are.
         num_proc: processes that write the result.
-        options: further arguments of `Sanitizer`, such as `on_unreadable="skip"`: rows whose image cannot be read are
-            then left out, and an `UnreadableWarning` counts them; `image=` and `label=` name the columns where there
-            are several candidates.
+        options: further arguments of `Sanitizer`, such as `max_altered=`; `on_unreadable="skip"`: rows whose image
+            cannot be read are then left out, and an `UnreadableWarning` counts them; `image=` and `label=` name the
+            columns where there are several candidates.
 
     Raises:
         ConfigError: an argument is unknown.

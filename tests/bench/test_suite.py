@@ -51,6 +51,11 @@ def test_every_row_has_a_meaning():
     assert {row.method for row in rows} == set(METHODS.values()) <= set(list_methods())
     assert Row.named("core", "gtsrb-blend-0.3").rate == pytest.approx(0.003)
     assert Row.named("bab", "cifar10-badnets+blend-50").attacks == ("badnets", "blend")
+    limits = {name: Row.named("bab", name).max_altered for name in SUITES["bab"]}
+    assert [name for name, most in limits.items() if most == 0.5] == [
+        "cifar10-badnets-5", "cifar10-sig-5", "cifar10-clean", "cifar10-badnets-1", "cifar10-blend-1"
+    ]  # fmt: skip
+    assert set(limits.values()) == {0.5, 1.0}
     paper = Row.named("core", "cifar10-sig-1-paper")
     assert (paper.paper, paper.attacks, paper.default) == (True, ("sig",), "cifar10-sig-1")
     assert Row.named("bab", "cifar10-clean-paper").attacks == ()

@@ -93,6 +93,13 @@ def test_text(small, tmp_path, capfd):
 
 
 @pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
+def test_a_limit_on_what_is_altered(small, tmp_path, command):
+    facts, _ = command("clean", small, tmp_path / "out", "--method", "corner", "--max-altered", "0.2")
+    assert (facts["flagged"], facts["keep"]) == (0, 24)
+    assert (facts["poisoned_classes"], facts["classes_to_look_at"], facts["classes_not_assessable"]) == ([], [0], [])
+
+
+@pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
 def test_names_the_page(small, tmp_path, command):
     page = Path(command("clean", small, tmp_path / "out", "--method", "corner")[0]["html"])
     assert "24 images" in page.read_text()
@@ -148,6 +155,7 @@ def test_missing_torchvision_dataset(refused, tmp_path):
         (["--preset", "slow"], "unknown preset 'slow': choose one of default, paper, fast"),
         (["--method", "magic"], "unknown method 'magic': choose one of"),
         (["--device", "gpu9"], "device 'gpu9' cannot be used"),
+        (["--max-altered", "nan"], "max_altered=nan is no share of a class"),
     ],
 )
 def test_wrong_settings(refused, tmp_path, arguments, message):

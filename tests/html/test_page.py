@@ -313,9 +313,22 @@ def test_places_have_names(box, says):
     assert words.place(change / 100).words == "too small to see"
 
 
+def test_classes_to_look_at_and_those_that_cannot_be_assessed():
+    report = make(flagged=0, class_names=["cat", "dog", "ship"])
+    assert "nothing found" in Loads(render(report)).text
+    statuses = ("clean", "needs a look", "not assessable")
+    classes = [dataclasses.replace(entry, status=s) for entry, s in zip(report.classes, statuses, strict=True)]
+    page = Loads(render(dataclasses.replace(report, classes=classes))).text
+    assert "Class dog (1) needs a look: so much was flagged that nothing in it was changed." in page
+    assert "Nothing was flagged among" not in page
+    assert words.STATUS["needs a look"] in page
+    assert words.STATUS["not assessable"] in page
+    assert "poisoned, or needs a look" in page
+
+
 def test_call_names_the_preset():
-    config = {"method": "pdautor", "preset": "fast", "on_poison": "drop", "seed": 3}
-    expected = "unpoison.Sanitizer('pdautor', config='fast', on_poison='drop', seed=3).fit(dataset)"
+    config = {"method": "pdautor", "preset": "fast", "on_poison": "drop", "max_altered": 1, "seed": 3}
+    expected = "unpoison.Sanitizer('pdautor', config='fast', on_poison='drop', max_altered=1, seed=3).fit(dataset)"
     assert words.reproduce(dataclasses.replace(make(), config=config)) == expected
     del config["preset"]
     assert "config=..." in words.reproduce(dataclasses.replace(make(), config=config))

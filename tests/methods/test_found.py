@@ -143,7 +143,20 @@ def test_kept_samples_are_not_flagged(on_poison, found, images_and_labels):
     np.testing.assert_array_equal(report.action == on_poison, report.flagged if on_poison == "drop" else True)
     assert (report.kind[keep] == "").all()
     np.testing.assert_array_equal(report.label[keep], labels[keep])
-    assert "kept as they are, as asked: 1 suspicious image" in report.notes
+
+
+def test_findings_lose_the_classes_that_are_spared(found, images_and_labels):
+    images, labels = images_and_labels
+    flagged = found.flagged
+    shared = Finding(classes=[0, 1, 2], members=flagged, estimate=found.explanation.findings[0].estimate)
+    found = dataclasses.replace(found, explanation=dataclasses.replace(found.explanation, findings=[shared]))
+    outcome = finishing("pdautor")(
+        found, images, labels, 3, config=_config(), on_poison="drop", restorer=None, device=CPU, seed=0,
+        progress=Progress(False), keep=flagged & (labels == 1),
+    )  # fmt: skip
+    assert outcome.footprints[0].classes == [0, 2]
+    assert not outcome.report.classes[1].poisoned
+    np.testing.assert_array_equal(outcome.report.flagged, flagged & (labels != 1))
 
 
 def _config():

@@ -32,6 +32,7 @@ def fit(pairs, **options):
         {"on_poison": "drop"},
         {"on_poison": "keep"},
         {"keep": [FIRST]},
+        {"max_altered": 0.1},
         {"config": twostep.TwoStepConfig(quality=1)},
         {"restorer": make_restorer()},
     ],
@@ -86,6 +87,49 @@ def test_same_pixels_in_another_dataset_share_everything(pairs, images_and_label
     images[5, 4, 4] ^= 1
     fit([(image, int(label)) for image, label in zip(images, labels, strict=True)])
     assert calls == ["find", "finish"] * 2
+
+
+@pytest.mark.parametrize("method", ["corner", "twostep"])
+def test_of_a_class_no_more_than_asked_is_altered(method, pairs, images_and_labels, calls):
+    """Three of the ten images of class 0 are flagged."""
+    named = [(image, ("cat", "dog", "ship")[label]) for image, label in pairs]
+    served = SanitizedDataset(named, method, max_altered=0.29).prepare()
+    report = served.report
+    assert [entry.size for entry in report.classes] == [10, 7, 7]
+    assert not report.flagged.any()
+    assert set(report.kind) == {""}
+    assert set(report.action) == {"keep"}
+    np.testing.assert_array_equal(report.label, report.original_label)
+    assert [entry.status for entry in report.classes] == ["needs a look", "clean", "clean"]
+    assert "classes that need a look: 0" in report.summary()
+    assert (
+        "class cat needs a look: 3 of its 10 images (30 %) were flagged, more than max_altered=0.29 allows; nothing in "
+        "it was changed. Look at them (report.score), or pass max_altered=1"
+    ) in report.notes
+    assert (report.score[list(corner.POISONED)] > report.threshold).all()
+    for position, (image, _) in enumerate(pairs):
+        np.testing.assert_array_equal(np.array(served[position][0]), np.array(image))
+    exact = SanitizedDataset(named, method, max_altered=0.3).report
+    assert np.flatnonzero(exact.flagged).tolist() == list(corner.POISONED)
+    assert "needs a look" not in {entry.status for entry in exact.classes}
+    assert exact.config["max_altered"] == 0.3
+    kept = SanitizedDataset(named, method, max_altered=0.2, keep=[LAST]).report
+    assert np.flatnonzero(kept.flagged).tolist() == [FIRST, SECOND]
+    assert calls.count("find") == (1 if method == "twostep" else 0)
+
+
+def test_limit_that_changes_nothing_decides_nothing_again(pairs, calls):
+    fit(pairs)
+    fit(pairs, max_altered=1)
+    assert calls == ["find", "finish"]
+
+
+def test_limit_stays_what_it_is_in_the_cache(pairs):
+    assert fit(pairs, max_altered=0.1).flagged.sum() == 0
+    assert fit(pairs, max_altered=1).flagged.sum() == 3
+    again = fit(pairs, max_altered=0.1)
+    assert again.flagged.sum() == 0
+    assert again.with_status("needs a look") == [0]
 
 
 @pytest.mark.parametrize("method", ["corner", "twostep"])

@@ -77,8 +77,8 @@ def measure(job: Job) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         clean = SanitizedDataset(
-            dataset, method=row.method, config=job.config, cache_dir=folder, device=device, seed=job.seed,
-            progress=False,
+            dataset, method=row.method, config=job.config, max_altered=row.max_altered, cache_dir=folder,
+            device=device, seed=job.seed, progress=False,
         ).prepare()  # fmt: skip
         seconds, peak = time.perf_counter() - start, peak_memory_mb()
         device_peak = torch.cuda.max_memory_allocated(device) / MB if device.type == "cuda" else None

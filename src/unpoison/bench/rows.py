@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from ..config import PDAutoRConfig
 from ..errors import ConfigError
+from ..methods.spared import MAX_ALTERED
 from ..training.loop import TrainingConfig
 
 SUITES = {
@@ -43,6 +44,8 @@ SUITES = {
 METHODS = {"core": "pdautor", "bab": "bab"}
 """The method that each suite measures."""
 
+MUCH = 0.1
+"""Poison, as a fraction of the whole set of ten classes, that makes up half of its target class."""
 PAPER_STEPS, PAPER_WIDTH, PAPER_DEPTH = 300, 16, 2
 
 
@@ -97,6 +100,12 @@ class Row:
     def method(self) -> str:
         """The method that cleans."""
         return METHODS[self.suite]
+
+    @property
+    def max_altered(self) -> float:
+        """See `SanitizedDataset`: no limit where poison is half of a class or more, or the paper's algorithm flags as
+        much as it likes."""
+        return 1.0 if self.paper or self.rate >= MUCH else MAX_ALTERED
 
     @property
     def default(self) -> str:

@@ -19,6 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to do with flagged images (default: the method's own; bab drops, the others restore)",
     )
     parser.add_argument(
+        "--max-altered",
+        metavar="SHARE",
+        type=float,
+        default=0.5,
+        help="of the images of a class; where more is flagged, nothing in it is changed (default: %(default)s)",
+    )
+    parser.add_argument(
         "--keep",
         metavar="FILE",
         type=Path,
@@ -47,6 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.method,
         config=arguments.preset,
         on_poison=arguments.on_poison,
+        max_altered=arguments.max_altered,
         on_unreadable=arguments.on_unreadable,
         device=arguments.device,
         seed=arguments.seed,

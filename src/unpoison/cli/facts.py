@@ -13,6 +13,8 @@ def report_facts(report: "Report") -> dict[str, Any]:
         "flagged": int(report.flagged.sum()),
         **{action: int((report.action == action).sum()) for action in ("keep", "restore", "drop")},
         "unreadable": len(report.unreadable),
-        "poisoned_classes": [entry.label for entry in report.classes if entry.poisoned],
+        "poisoned_classes": report.with_status("poisoned"),
+        "classes_to_look_at": report.with_status("needs a look"),
+        "classes_not_assessable": report.with_status("not assessable"),
         "seconds": round(sum(report.timings.values()), 1),
     }

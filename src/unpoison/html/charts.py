@@ -100,11 +100,12 @@ def _gate(config: dict[str, Any]) -> Gate:
 
 
 def most_suspicious(report: Report, gate: Gate) -> list[ClassEvidence]:
-    """The classes that a chart shows: poisoned ones first, then by their evidence in relation to what is needed."""
+    """The classes that a chart shows: poisoned ones and those to look at first, then by their evidence in relation to
+    what is needed."""
 
     def rank(entry: ClassEvidence) -> tuple[bool, float]:
         value = gate.value_of(entry) / max(entry.details.get(gate.needed, 1.0), 1e-9)
-        return not entry.poisoned, -value if np.isfinite(value) else np.inf
+        return not entry.poisoned and entry.status != "needs a look", -value if np.isfinite(value) else np.inf
 
     return sorted(report.classes, key=rank)[:MAX_CLASSES]
 
@@ -116,7 +117,7 @@ def class_chart(report: Report, gate: Gate, name: str) -> Markup:
         axes = drawing.axes(0.26 * len(entries) + 0.65)
         rows = np.arange(len(entries))
         values = np.nan_to_num([gate.value_of(entry) for entry in entries], posinf=0, neginf=0)
-        colours = [_FLAGGED if entry.poisoned else _CLEAR for entry in entries]
+        colours = [_FLAGGED if entry.status in ("poisoned", "needs a look") else _CLEAR for entry in entries]
         axes.barh(rows, values, 0.62, color=colours)
         for row, entry in enumerate(entries):
             value, needed = values[row], entry.details.get(gate.needed)

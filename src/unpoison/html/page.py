@@ -60,6 +60,7 @@ def render(report: Report, max_bytes: int = MAX_BYTES) -> str:
         config=json.dumps(report.config, indent=1, default=str),
         name=lambda label: words.class_name(report, int(label)),
         reasons=words.REASONS,
+        status=words.STATUS,
         unreadable=[(entry.position, entry.file, entry.reason) for entry in report.unreadable[:UNREADABLE]],
         **_gallery(report, max_bytes),
     )

@@ -16,6 +16,12 @@ REASONS = {
     "unreadable": "the image could not be read",
     "": "the reason was not recorded",
 }
+STATUS = {
+    "poisoned": "poisoned",
+    "needs a look": "needs a look: more of it was flagged than max_altered allows, so nothing in it was changed",
+    "not assessable": "not assessable: what was seen of this class says neither that it is poisoned nor that it is not",
+    "clean": "nothing found",
+}
 KINDS = {
     "patch": "a patch, which replaces pixels",
     "moving patch": "a patch, which replaces pixels, elsewhere in every image",
@@ -94,10 +100,12 @@ def main_footprint(report: Report) -> Footprint | None:
 
 
 def verdict(report: Report) -> str:
-    """One sentence."""
+    """One sentence, and one about the classes that a person should look at."""
     total, flagged = len(report), int(report.flagged.sum())
+    look = _to_look_at(report)
     if not flagged:
-        return f"Nothing was flagged among {total:,} images, which is no proof that they hold no poison."
+        what = "No flag was acted on" if look else "Nothing was flagged"
+        return f"{what} among {total:,} images, which is no proof that they hold no poison.{look}"
     backdoor, mislabelled = (int((report.kind == kind).sum()) for kind in ("backdoor", "mislabelled"))
     parts = []
     if backdoor:
@@ -107,7 +115,16 @@ def verdict(report: Report) -> str:
         parts.append(f"{backdoor:,} look poisoned with a backdoor for {of} {names}{_where(report)}")
     if mislabelled:
         parts.append(f"{mislabelled:,} look mislabelled")
-    return f"Of {total:,} images, {' and '.join(parts) or f'{flagged:,} were flagged'}."
+    return f"Of {total:,} images, {' and '.join(parts) or f'{flagged:,} were flagged'}.{look}"
+
+
+def _to_look_at(report: Report) -> str:
+    classes = report.with_status("needs a look")
+    if not classes:
+        return ""
+    what, need = ("Class", "needs") if len(classes) == 1 else ("Classes", "need")
+    names = listed([class_name(report, label) for label in classes])
+    return f" {what} {names} {need} a look: so much was flagged that nothing in it was changed."
 
 
 def _where(report: Report) -> str:
@@ -125,5 +142,9 @@ def reproduce(report: Report) -> str:
     config = report.config
     # Your own configuration stands whole beside the call.
     arguments = [repr(config.get("method", "")), f"config={config['preset']!r}" if "preset" in config else "config=..."]
-    arguments += [f"{name}={config[name]!r}" for name in ("on_poison", "restorer", "device", "seed") if name in config]
+    arguments += [
+        f"{name}={config[name]!r}"
+        for name in ("on_poison", "max_altered", "restorer", "device", "seed")
+        if name in config
+    ]
     return f"unpoison.Sanitizer({', '.join(arguments)}).fit(dataset)"

@@ -17,7 +17,7 @@ from ..restoration import Restorer
 from ..training.precision import precision_of
 from .base import Find, Finish, OnPoison, Outcome, Run
 from .classifier import Classifier
-from .found import REUSED, Found, kept_note
+from .found import REUSED, Found
 from .repair import repair
 from .verdict import Finding
 
@@ -76,8 +76,7 @@ def finishing(name: str) -> Finish:
         for finding in findings:
             _logger.info("%s", finding.describe())
         if keep is not None and (flagged & keep).any():
-            notes.append(kept_note(int((flagged & keep).sum())))
-            flagged, findings = flagged & ~keep, _without(findings, keep)
+            flagged, findings = flagged & ~keep, _without(findings, keep, labels)
         classifier = None
         if on_poison == "restore" and flagged.any():
             classifier = Classifier.trained(images, labels, num_classes, flagged, found, folder=classifiers, **common)
@@ -140,10 +139,16 @@ def finishing(name: str) -> Finish:
     return finish
 
 
-def _without(findings: list[Finding], keep: npt.NDArray[np.bool_]) -> list[Finding]:
-    """The findings without some samples, bool [N]; those that have no other are left out."""
-    left = [dataclasses.replace(finding, members=finding.members & ~keep) for finding in findings]
-    return [finding for finding in left if finding.members.any()]
+def _without(findings: list[Finding], keep: npt.NDArray[np.bool_], labels: npt.NDArray[np.int64]) -> list[Finding]:
+    """The findings without some samples, bool [N], and without the classes and findings that then have no other."""
+    left = []
+    for finding in findings:
+        members = finding.members & ~keep
+        if members.any():
+            gone = set(labels[finding.members].tolist()) - set(labels[members].tolist())
+            classes = [label for label in finding.classes if label not in gone]
+            left.append(dataclasses.replace(finding, classes=classes, members=members))
+    return left
 
 
 def _some(images: npt.NDArray[np.uint8], flagged: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:

@@ -141,11 +141,6 @@ class Found:
             ) from error
 
 
-def kept_note(count: int) -> str:
-    """What a report says of so many suspicious samples that are kept because someone asked for it."""
-    return f"kept as they are, as asked: {count} suspicious image{'s' * (count > 1)}"
-
-
 def choice_facts(choice: Choice) -> dict[str, Any]:
     """A choice as JSON values."""
     return {**choice._asdict(), "training": dataclasses.asdict(choice.training)}

@@ -29,7 +29,8 @@ from ..progress import Progress
 from ..report import Report
 from ..training.precision import precision_of
 from .base import MethodInfo, OnPoison, Outcome
-from .found import DAMAGE, FORMAT, REUSED, Found, kept_note
+from .found import DAMAGE, FORMAT, REUSED, Found
+from .spared import Spared, without
 
 if TYPE_CHECKING:
     from ..restoration import Restorer
@@ -49,6 +50,10 @@ class Task:
     restorer_digest: str | None
     keep: npt.NDArray[np.bool_]
     """bool [N]; samples that are not flagged."""
+    max_altered: float
+    """Share of each class that may be flagged."""
+    class_names: list[str]
+    """By class number, for people."""
     device: torch.device
     seed: int
 
@@ -69,6 +74,7 @@ class Task:
         return self.decisive(store, searching=self.method.searching(self.config))
 
     def outcome_key(self, store: ImageStore, keep: npt.NDArray[np.bool_] | None) -> str:
+        """Where `keep`, bool [N], is all that is spared, for whatever reason: that is what decides."""
         return self.decisive(
             store,
             config=self.config,
@@ -110,15 +116,19 @@ def decide(root: Path, task: Task, store: ImageStore, progress: Progress) -> Dec
     data = store.images, store.labels, store.num_classes
     if task.method.find is None or task.method.finish is None:
         decision = _once(root, task.outcome_key(store, None), lambda: task.method.run(*data, **common))
-        return decision._replace(outcome=_sparing(decision.outcome, task.keep))
-    found = _find_once(root, task, store, progress)
-    keep, finish = found.flagged & task.keep, task.method.finish
-    classifiers = detected_in(root, task, store).with_name("classifiers")
-    return _once(
-        root,
-        task.outcome_key(store, keep),
-        lambda: finish(found, *data, **common, keep=keep, classifiers=classifiers),
-    )
+        spared = Spared.of(decision.outcome.report.flagged, store.labels, task.keep, task.max_altered)
+        outcome = without(decision.outcome, spared.lifted)
+    else:
+        found, finish = _find_once(root, task, store, progress), task.method.finish
+        spared = Spared.of(found.flagged, store.labels, task.keep, task.max_altered)
+        classifiers = detected_in(root, task, store).with_name("classifiers")
+        decision = _once(
+            root,
+            task.outcome_key(store, spared.lifted),
+            lambda: finish(found, *data, **common, keep=spared.lifted, classifiers=classifiers),
+        )
+        outcome = decision.outcome
+    return decision._replace(outcome=spared.noted(outcome, task.class_names))
 
 
 def _find_once(root: Path, task: Task, store: ImageStore, progress: Progress) -> Found:
@@ -199,27 +209,3 @@ def _load(folder: Path) -> Outcome:
             f"what was restored, in {folder}, cannot be read ({error}): delete the folder and clean again"
         ) from error
     return Outcome(report=report, restored_index=index, restored_images=images, footprints=footprints)
-
-
-def _sparing(outcome: Outcome, keep: npt.NDArray[np.bool_]) -> Outcome:
-    """The outcome with some samples, bool [N], as they came."""
-    report, kept = outcome.report, ~keep[outcome.restored_index]
-    spared = int((report.flagged & keep).sum())
-    if not spared:
-        return outcome
-    report = dataclasses.replace(
-        report,
-        flagged=report.flagged & ~keep,
-        kind=np.where(keep, "", report.kind),
-        action=np.where(keep, "keep", report.action),
-        label=np.where(keep, report.original_label, report.label),
-        quality=np.where(keep, np.float32(1), report.quality),
-        reason=np.where(keep, "", report.reason) if len(report.reason) else report.reason,
-        notes=[*report.notes, kept_note(spared)],
-    )
-    return dataclasses.replace(
-        outcome,
-        report=report,
-        restored_index=outcome.restored_index[kept],
-        restored_images=outcome.restored_images[kept],
-    )

@@ -1,0 +1,138 @@
+"""The suspicious samples that are not flagged after all: because someone asked, or because a class has too many."""
+
+import dataclasses
+import logging
+from numbers import Real
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ConfigError
+from ..report import Report
+from .base import Outcome
+
+MAX_ALTERED = 0.5
+"""Of the samples of a class, unless the user says otherwise: a detector that is right leaves a class its majority."""
+_logger = logging.getLogger(__name__)
+
+
+def checked_share(max_altered: Any) -> float:
+    """The argument `max_altered` as a number.
+
+    Raises:
+        ConfigError: it is no share above 0, up to 1.
+    """
+    number = isinstance(max_altered, Real) and not isinstance(max_altered, bool)
+    if not number or not 0 < float(max_altered) <= 1:
+        raise ConfigError(
+            f"max_altered={max_altered!r} is no share of a class: give a number above 0, up to 1, such as 0.5; to "
+            'change nothing at all there is on_poison="keep"'
+        )
+    return float(max_altered)
+
+
+class Crowded(NamedTuple):
+    """A class of which more was flagged than may be altered."""
+
+    label: int
+    flagged: int
+    size: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Spared:
+    """Which of N suspicious samples are not flagged, and why."""
+
+    asked: npt.NDArray[np.bool_]
+    """bool [N]; a person wants them as they came."""
+    crowded: list[Crowded]
+    """In the order of their labels."""
+    lifted: npt.NDArray[np.bool_]
+    """bool [N]; all that are spared, for whatever reason."""
+    max_altered: float
+
+    @classmethod
+    def of(
+        cls,
+        flagged: npt.NDArray[np.bool_],
+        labels: npt.NDArray[np.int64],
+        keep: npt.NDArray[np.bool_],
+        max_altered: float,
+    ) -> Self:
+        """Decides it.
+
+        Args:
+            flagged: bool [N]; what the method suspects.
+            labels: int64 [N]; as they came.
+            keep: bool [N]; what is not flagged whatever was found. It does not count against the limit.
+            max_altered: share of a class that may be flagged, above 0 and up to 1.
+        """
+        asked = flagged & keep
+        lifted = asked.copy()
+        sizes, counts = np.bincount(labels), np.bincount(labels, flagged & ~asked)
+        # A whole number of samples, also where the product is one but for rounding.
+        most = np.floor(sizes * max_altered + 1e-9)
+        crowded = [
+            Crowded(label, int(counts[label]), int(sizes[label])) for label in np.flatnonzero(counts > most).tolist()
+        ]
+        for entry in crowded:
+            lifted |= flagged & (labels == entry.label)
+        return cls(asked=asked, crowded=crowded, lifted=lifted, max_altered=max_altered)
+
+    def notes(self, class_names: list[str]) -> list[str]:
+        """Lines for the report; names by label."""
+        found = []
+        if count := int(self.asked.sum()):
+            found.append(f"kept as they are, as asked: {count} suspicious image{'s' * (count > 1)}")
+        found += [
+            f"class {class_names[entry.label]} needs a look: {entry.flagged} of its {entry.size} images "
+            f"({100 * entry.flagged // entry.size} %) were flagged, more than "
+            f"max_altered={self.max_altered:g} allows; nothing in it was changed. Look at them (report.score), or pass "
+            "max_altered=1"
+            for entry in self.crowded
+        ]
+        return found
+
+    def noted(self, outcome: Outcome, class_names: list[str]) -> Outcome:
+        """An outcome in which nothing of `lifted` is flagged, with what its report must say about that."""
+        report, look = outcome.report, {entry.label for entry in self.crowded}
+        notes = self.notes(class_names)
+        for note in notes:
+            _logger.info("%s", note)
+        report = dataclasses.replace(
+            report,
+            classes=[
+                dataclasses.replace(entry, status="needs a look") if entry.label in look else entry
+                for entry in report.classes
+            ],
+            config={**report.config, "max_altered": self.max_altered},
+            notes=[*report.notes, *notes],
+        )
+        return dataclasses.replace(outcome, report=report)
+
+
+def without(outcome: Outcome, lifted: npt.NDArray[np.bool_]) -> Outcome:
+    """What a method of one step handed back, with some of its samples, bool [N], as they came."""
+    report = outcome.report
+    if not (report.flagged & lifted).any():
+        return outcome
+    kept = ~lifted[outcome.restored_index]
+    return dataclasses.replace(
+        outcome,
+        report=_as_they_came(report, lifted),
+        restored_index=outcome.restored_index[kept],
+        restored_images=outcome.restored_images[kept],
+    )
+
+
+def _as_they_came(report: Report, lifted: npt.NDArray[np.bool_]) -> Report:
+    return dataclasses.replace(
+        report,
+        flagged=report.flagged & ~lifted,
+        kind=np.where(lifted, "", report.kind),
+        action=np.where(lifted, "keep", report.action),
+        label=np.where(lifted, report.original_label, report.label),
+        quality=np.where(lifted, np.float32(1), report.quality),
+        reason=np.where(lifted, "", report.reason) if len(report.reason) else report.reason,
+    )
