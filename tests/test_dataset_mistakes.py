@@ -110,6 +110,7 @@ def test_truncated_and_empty_files(tmp_path, cache):
         ({"config": "slow"}, "unknown preset 'slow'"),
         ({"config": 3}, "preset's name or a CornerConfig"),
         ({"on_poison": "burn"}, "unknown on_poison 'burn'.*restore"),
+        ({"duplicates": "merge"}, "unknown duplicates 'merge': choose keep or drop"),
         ({"on_unreadable": "ignore"}, "unknown on_unreadable 'ignore': choose raise or skip"),
         *(
             (

@@ -105,6 +105,10 @@ def test_wrong_json(report, tmp_path, text):
         {"action": np.zeros(4, np.int64)},
         {"quality": np.array(["high"] * 4)},
         {"reason": np.array(["asked"])},
+        {"duplicate_of": np.zeros(3, np.int64)},
+        {"duplicate_of": np.zeros(4)},
+        {"duplicate_of": np.full(4, 4)},
+        {"duplicate_of": np.full(4, -2)},
         {"votes": np.zeros((3, 2), bool)},
     ],
 )
@@ -141,8 +145,11 @@ def test_reports_of_the_first_format(report, tmp_path):
         del entry["status"]
     (tmp_path / "report.json").write_text(json.dumps({**facts, "format": 1}))
     with np.load(tmp_path / "report.npz") as arrays:
-        np.savez(tmp_path / "report.npz", **{name: arrays[name] for name in arrays if name != "reason"})
+        np.savez(
+            tmp_path / "report.npz", **{name: arrays[name] for name in arrays if name not in ("reason", "duplicate_of")}
+        )
     again = Report.load(tmp_path)
+    assert len(again.duplicate_of) == 0
     assert (len(again.reason), again.class_names, again.pictures, again.files) == (0, None, None, None)
     assert [entry.status for entry in again.classes] == ["poisoned", "clean"]
     assert again.samples()["reason"].null_count == again.samples()["filepath"].null_count == 4
@@ -219,6 +226,13 @@ def test_summary(report):
     assert "poisoned classes: 0" in text
     assert "62 s" in text
     assert text.endswith("trigger of kind patch")
+
+
+def test_summary_of_duplicates(report):
+    report = dataclasses.replace(report, duplicate_of=np.array([0, 0, -1, -1]))
+    assert "\n2 duplicates in 1 group: kept\n" in report.summary()
+    dropped = dataclasses.replace(report, reason=np.array(["", "duplicate", "", ""]))
+    assert "\n2 duplicates in 1 group: 1 dropped\n" in dropped.summary()
 
 
 def test_summary_of_clean_data(report):

@@ -159,6 +159,7 @@ def report():
         original_label=np.array([0, 0, 0, 12]),
         quality=np.array([1, 0.75, 0, 1], np.float32),
         reason=np.array(["", "", "unclear", ""]),
+        duplicate_of=np.array([0, -1, -1, 0]),
         threshold=0.5,
         classes=[],
         timings={},
@@ -177,7 +178,7 @@ def test_table_of_a_report(report):
     types = {
         "position": pa.int64(), "filepath": pa.string(), "label": words, "original_label": words,
         "score": pa.float32(), "flagged": pa.bool_(), "kind": words, "action": words, "quality": pa.float32(),
-        "reason": words,
+        "reason": words, "duplicate_of": pa.int64(),
     }  # fmt: skip
     assert table.schema.equals(pa.schema(types, {CONTENT: b"abc"}), check_metadata=True)
     assert table.to_pydict() == {
@@ -191,6 +192,7 @@ def test_table_of_a_report(report):
         "action": ["keep", "restore", "drop", "keep"],
         "quality": [1, 0.75, 0, 1],
         "reason": ["", "", "unclear", ""],
+        "duplicate_of": [0, None, None, 0],
     }
 
 

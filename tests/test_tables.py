@@ -105,6 +105,25 @@ def test_the_same_result_has_the_same_fingerprint(tmp_path):
     assert first.cache_files == again.cache_files != []
 
 
+def test_copies_in_a_stream_are_not_all_dropped():
+    """Rows with the same image and label cannot be told apart; those under another label can."""
+    images, labels = corner.make_images(24)
+    chosen = [*range(24), 0, 0, 1, 2, 2]
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("int64")})
+    rows = {"image": [Image.fromarray(images[place]) for place in chosen], "label": labels[chosen].tolist()}
+    rows["label"][26] = 0
+    rows["label"][27] = 1
+    stream = datasets.Dataset.from_dict(rows, features=features).to_iterable_dataset()
+
+    def served(**options):
+        found = [np.asarray(row["image"]).tobytes() for row in unpoison.sanitize(stream, "corner", **options)]
+        return [found.count(images[place].tobytes()) for place in range(3)]
+
+    assert served() == [3, 2, 3]
+    # As often under one label as under another, both go; else the label that is there more often stays.
+    assert served(duplicates="drop") == [3, 0, 2]
+
+
 def test_splits():
     table = make_table()
     splits = datasets.DatasetDict(train=table, test=table)

@@ -20,6 +20,7 @@ from .data.reopened import ShardSet
 from .data.store import OnUnreadable
 from .errors import DatasetError, DroppedSamplesWarning
 from .methods.base import OnPoison
+from .methods.copies import OnDuplicates
 from .methods.spared import MAX_ALTERED
 from .report import Report
 from .sanitizer import Sanitizer, Verify
@@ -46,6 +47,9 @@ class SanitizedDataset(ScriptAttributes):
         max_altered: share of the samples of a class that may be restored or dropped for being flagged, above 0 and up
             to 1. Where more is flagged, nothing in the class is changed, and the report says that it needs a look.
             Another value does not detect again. Unreadable samples do not count.
+        duplicates: what happens to images that are the same to the eye as others, which are not poison: "keep", or
+            "drop" all but the first; of those under several labels, the first with the most frequent one stays. The
+            report names them.
         on_unreadable: what happens where images cannot be read: "raise" an error, or "skip" them. They are then not
             served, and the report names them.
         restorer: a `Restorer`, a local folder or a Hub id ("user/name" or "user/name@revision").
@@ -78,6 +82,7 @@ class SanitizedDataset(ScriptAttributes):
         config: Any = None,
         on_poison: OnPoison | None = None,
         max_altered: float = MAX_ALTERED,
+        duplicates: OnDuplicates = "keep",
         on_unreadable: OnUnreadable = "raise",
         restorer: "Restorer | str | Path | None" = None,
         cache_dir: str | Path | None = None,
@@ -98,6 +103,7 @@ class SanitizedDataset(ScriptAttributes):
             config=config,
             on_poison=on_poison,
             max_altered=max_altered,
+            duplicates=duplicates,
             on_unreadable=on_unreadable,
             restorer=restorer,
             cache_dir=cache_dir,

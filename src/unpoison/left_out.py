@@ -38,7 +38,8 @@ def over_all_items(
         return out
 
     reasons = report.reason if len(report.reason) else np.full(len(report), "")
-    pictures = report.pictures
+    pictures, copies = report.pictures, report.duplicate_of
+    copies = np.where(copies >= 0, positions[copies], -1)
     return dataclasses.replace(
         report,
         score=spread(report.score, report.score.min()),
@@ -51,6 +52,7 @@ def over_all_items(
         # Only suspicious samples lack votes.
         votes=spread(report.votes, True) if report.votes.size else report.votes,
         reason=spread(reasons, REASON),
+        duplicate_of=spread(copies, -1) if len(copies) else copies,
         unreadable=list(unreadable),
         pictures=None if pictures is None else dataclasses.replace(pictures, index=positions[pictures.index]),
     )

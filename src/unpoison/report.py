@@ -28,18 +28,18 @@ THIN = 50
 """Samples of a class, below which the evidence is thin."""
 FORMAT = 4
 """2 added the reasons, the names of the classes, the digest of the content and the pictures; 3 the unreadable items; 4
-the status of the classes."""
+the status of the classes and the duplicates."""
 Status = Literal["clean", "poisoned", "needs a look", "not assessable"]
 _JSON, _ARRAYS = "report.json", "report.npz"
 _MAX_BYTES = 1 << 32
 """Of the unpacked arrays: those of ten million samples are smaller."""
-_FIELDS = ("score", "flagged", "kind", "action", "label", "original_label", "quality", "votes", "reason")
+_ADDED = ("reason", "duplicate_of")
+"""Arrays that reports of older formats lack."""
+_FIELDS = ("score", "flagged", "kind", "action", "label", "original_label", "quality", "votes", *_ADDED)
 _SHOWN = 5
 """Unreadable items in the summary."""
 _NOTEBOOK_BYTES = 1 << 20
 _FRAME = 'style="width:100%;height:48rem;border:0"'
-_ADDED = ("reason",)
-"""Arrays that reports of format 1 lack."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,8 +91,8 @@ class Report:
     flagged: npt.NDArray[np.bool_]
     """bool [N]; the detector's decision."""
     kind: npt.NDArray[np.str_]
-    """str [N]; "" where not flagged, else "backdoor" (a learned minority in its class) or "mislabelled"
-    (persistent disagreement with the label)."""
+    """str [N]; "backdoor" (a learned minority in its class) or "mislabelled" (persistent disagreement with the label)
+    where flagged; else "duplicate" where another image is the same to the eye, or ""."""
     action: npt.NDArray[np.str_]
     """str [N]; "keep", "restore" or "drop"."""
     label: npt.NDArray[np.int64]
@@ -119,7 +119,11 @@ class Report:
     reason: npt.NDArray[np.str_] = dataclasses.field(default_factory=lambda: np.zeros(0, np.str_))
     """str [N]; why a sample was dropped: "asked" (what is flagged was to be dropped), "unclear" (the classifier of the
     unflagged part is not sure of its class), "pulled" (the suspicious network still leans to the old label),
-    "unreadable" (the image could not be read), else "". Empty in reports of older versions."""
+    "unreadable" (the image could not be read), "duplicate" (the image is there already), else "". Empty in reports of
+    older versions."""
+    duplicate_of: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
+    """int64 [N]; position of the first of the images that are the same to the eye, that of the first itself included;
+    -1 where no other is. Empty in reports of older versions."""
     class_names: list[str] | None = None
     """By class number, where the dataset names its classes."""
     content: str = ""
@@ -141,12 +145,16 @@ class Report:
         counts = {action: int((self.action == action).sum()) for action in ("keep", "restore", "drop")}
         kinds = {kind: int((self.kind == kind).sum()) for kind in ("backdoor", "mislabelled")}
         shown = self.unreadable[:_SHOWN]
+        copies = self.duplicate_of >= 0
+        groups, gone = len(np.unique(self.duplicate_of[copies])), int((self.reason == "duplicate").sum())
+        what = f"{gone} dropped" if gone else "kept"
         look, unknown = self.with_status("needs a look"), self.with_status("not assessable")
         lines = [
             f"{flagged} of {total} samples flagged"
             + "".join(f", {count} {kind}" for kind, count in kinds.items() if count),
             f"kept {counts['keep']}, restored {counts['restore']}, dropped {counts['drop']}"
             + (f", of which {len(self.unreadable)} cannot be read" if self.unreadable else ""),
+            *([f"{copies.sum()} duplicates in {groups} group{'s' * (groups > 1)}: {what}"] if groups else []),
             *(f"cannot be read: {entry.file or f'item {entry.position}'} ({entry.reason})" for entry in shown),
             *([f"cannot be read: {len(self.unreadable) - _SHOWN} more"] if len(self.unreadable) > _SHOWN else []),
             f"poisoned classes: {', '.join(map(str, self.with_status('poisoned'))) or 'none'}",
@@ -168,7 +176,8 @@ class Report:
         Columns: `position` int64; `filepath` string, null where a sample comes from no file; `label` string, the class
         after cleaning by name, or its number as text where it has none, null where dropped; `original_label` string;
         `score` float32; `flagged` bool; `kind`, `action` string; `quality` float32; `reason` string, null in reports of
-        older versions. All strings but `filepath` are dictionaries. The digest of the content is in the metadata.
+        older versions; `duplicate_of` int64, position of the first of the images that are the same, null where no other
+        is. All strings but `filepath` are dictionaries. The digest of the content is in the metadata.
 
         Args:
             images: the folder that the images lie in now. Without it, paths are those of the images when they were
@@ -273,6 +282,9 @@ def _check(values: dict[str, npt.NDArray[Any]]) -> None:
     reason, votes = values.get("reason", np.zeros(0, np.str_)), values["votes"]
     if reason.dtype.kind != "U" or reason.shape not in ((0,), length):
         raise ValueError("reason is not an array of the right type and length")
+    copies = values.get("duplicate_of", np.zeros(0, np.int64))
+    if copies.dtype.kind != "i" or copies.shape not in ((0,), length) or not ((copies >= -1) & (copies < length)).all():
+        raise ValueError("duplicate_of is not an array of the right type and length")
     if votes.dtype != np.bool_ or votes.ndim != 2 or len(votes) not in (0, *length):
         raise ValueError("votes is not an array of the right type and length")
 

@@ -43,6 +43,7 @@ def samples_of(report: "Report", images: str | Path | None) -> "pa.Table":
             "action": _words(report.action),
             "quality": pa.array(report.quality.astype(np.float32)),
             "reason": _words(report.reason if len(report.reason) else np.full(len(report), None)),
+            "duplicate_of": _positions(report.duplicate_of, len(report)),
         }
     )
     return table.replace_schema_metadata({CONTENT: report.content.encode()})
@@ -79,6 +80,13 @@ def _classes(labels: npt.NDArray[np.int64], names: list[str] | None) -> "pa.Dict
     found, codes = np.unique(labels, return_inverse=True)
     texts = pa.array([None if label < 0 else class_text(label, names) for label in found.tolist()], pa.string())
     return texts.take(pa.array(codes)).dictionary_encode()
+
+
+def _positions(values: npt.NDArray[np.int64], count: int) -> "pa.Int64Array":
+    """Null for negative ones, and all where there are no values."""
+    import pyarrow as pa
+
+    return pa.array(values, mask=values < 0) if len(values) else pa.nulls(count, pa.int64())
 
 
 def _words(values: npt.NDArray[Any]) -> "pa.DictionaryArray":

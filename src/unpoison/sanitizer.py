@@ -46,6 +46,7 @@ from .errors import (
 )
 from .left_out import over_all_items, without_folder
 from .methods.base import MethodInfo, OnPoison, Outcome, get_method
+from .methods.copies import OnDuplicates
 from .methods.kept import RESTORER, Task, decide, detected_in
 from .methods.spared import MAX_ALTERED, checked_share
 from .pictures import Pictures
@@ -94,6 +95,9 @@ class Sanitizer:
         max_altered: share of the samples of a class that may be restored or dropped for being flagged, above 0 and up
             to 1. Where more is flagged, nothing in the class is changed, and the report says that it needs a look.
             Another value does not detect again. Unreadable samples do not count.
+        duplicates: what happens to images that are the same to the eye as others, which are not poison: "keep", or
+            "drop" all but the first; of those under several labels, the first with the most frequent one stays. The
+            report names them.
         on_unreadable: what happens where images cannot be read: "raise" an error, or "skip" them. They are then
             dropped, and the report names them.
         restorer: a `Restorer`, a local folder or a Hub id ("user/name" or "user/name@revision") to start from. It is
@@ -123,6 +127,7 @@ class Sanitizer:
         config: Any = None,
         on_poison: OnPoison | None = None,
         max_altered: float = MAX_ALTERED,
+        duplicates: OnDuplicates = "keep",
         on_unreadable: OnUnreadable = "raise",
         restorer: "Restorer | str | Path | None" = None,
         cache_dir: str | Path | None = None,
@@ -141,11 +146,14 @@ class Sanitizer:
             raise ConfigError(f"unknown verify {verify!r}: choose one of {', '.join(get_args(Verify))}")
         if on_unreadable not in get_args(OnUnreadable):
             raise ConfigError(f"unknown on_unreadable {on_unreadable!r}: choose {' or '.join(get_args(OnUnreadable))}")
+        if duplicates not in get_args(OnDuplicates):
+            raise ConfigError(f"unknown duplicates {duplicates!r}: choose {' or '.join(get_args(OnDuplicates))}")
         config = config or "default"
         self._preset = config if isinstance(config, str) else None
         self.method, self.config = method, _resolve_config(info, config)
         self.on_poison: OnPoison = info.on_poison if on_poison is None else on_poison
         self.max_altered = checked_share(max_altered)
+        self.duplicates: OnDuplicates = duplicates
         self.on_unreadable: OnUnreadable = on_unreadable
         self.restorer, self.seed, self.progress = restorer, seed, progress
         self.verify, self._review = verify, Review.of(keep)
@@ -289,7 +297,8 @@ class Sanitizer:
                 task = Task(
                     method=get_method(self.method), config=self.config, on_poison=self.on_poison, restorer=restorer,
                     restorer_digest=_restorer_digest(restorer), keep=keep[store.positions],
-                    max_altered=self.max_altered, class_names=_names_of(store, found), device=device, seed=self.seed,
+                    max_altered=self.max_altered, duplicates=self.duplicates, class_names=_names_of(store, found),
+                    device=device, seed=self.seed,
                 )  # fmt: skip
                 parts[DETECTED] = detected_in(self.cache_dir, task, store)
                 self._run(folder, view, store, found, task, progress)
@@ -325,6 +334,7 @@ class Sanitizer:
             config=self.config,
             on_poison=self.on_poison,
             max_altered=self.max_altered,
+            duplicates=self.duplicates,
             restorer=_restorer_digest(restorer),
             device=device.type,
             precision=precision_of(device),

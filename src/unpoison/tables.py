@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import datasets
+import numpy as np
 
 from .data.hugging_face import feature_keys
 from .data.items import Keys
@@ -33,7 +34,8 @@ def sanitize(
         num_proc: processes that write the result.
         options: further arguments of `Sanitizer`, such as `max_altered=`; `on_unreadable="skip"`: rows whose image
             cannot be read are then left out, and an `UnreadableWarning` counts them; `image=` and `label=` name the
-            columns where there are several candidates.
+            columns where there are several candidates. `duplicates="drop"` drops no rows of a stream that have the same
+            image and label: they cannot be told apart.
 
     Raises:
         ConfigError: an argument is unknown.
@@ -108,7 +110,8 @@ def _stored(stream: Any, features: Any, keys: Keys, folder: str) -> Any:
 class _ByContent:
     """Cleans batches of a stream, whose rows have no fixed positions: shards come in any order and to any worker.
 
-    Of rows with the same image and label, each is treated as the most suspicious one.
+    Of rows with the same image and label, each is treated as the most suspicious one, but not dropped as a copy of one
+    that stays.
     """
 
     def __init__(self, sanitizer: Sanitizer, keys: Keys, feature: Any) -> None:
@@ -120,8 +123,10 @@ class _ByContent:
     @cached_property
     def _sources(self) -> dict[bytes, int]:
         cleaned = self._sanitizer.cleaned
-        ascending = cleaned.report.score.argsort(kind="stable").tolist()
-        return {cleaned.digest(source): source for source in ascending}
+        report = cleaned.report
+        copies = (report.kind == "duplicate") & (report.action == "drop")
+        order = np.lexsort((report.score, ~copies)).tolist()
+        return {cleaned.digest(source): source for source in order}
 
     def __call__(self, batch: Any) -> dict[str, list[Any]]:
         rows = zip(batch[self._keys.image], batch[self._keys.label], strict=True)

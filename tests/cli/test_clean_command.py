@@ -100,6 +100,16 @@ def test_a_limit_on_what_is_altered(small, tmp_path, command):
 
 
 @pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
+def test_copies_can_be_dropped(small, tmp_path, command):
+    first = sorted(Path(small).glob("*/*.png"))[0]
+    first.with_name("zzz.png").write_bytes(first.read_bytes())
+    facts, _ = command("clean", small, tmp_path / "kept", "--method", "corner")
+    assert (facts["samples"], facts["duplicates"], facts["drop"]) == (25, 2, 1)
+    facts, _ = command("clean", small, tmp_path / "dropped", "--method", "corner", "--duplicates", "drop")
+    assert (facts["samples"], facts["duplicates"], facts["drop"]) == (25, 2, 2)
+
+
+@pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
 def test_names_the_page(small, tmp_path, command):
     page = Path(command("clean", small, tmp_path / "out", "--method", "corner")[0]["html"])
     assert "24 images" in page.read_text()

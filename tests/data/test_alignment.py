@@ -75,12 +75,12 @@ def test_restored_samples_stand_in_where_none_was_kept():
     labels[:] = np.where(np.isin(np.arange(24), DROPPED), 2, np.arange(24) % 2)
     images[:, 0, 0] = (labels * 20)[:, None]
     pairs = [(i, int(y)) for i, y in zip(images, labels, strict=True)]
-    served = SanitizedDataset(pairs, "corner", align=True)
+    served = SanitizedDataset(pairs, "corner", align=True, max_altered=1)
     assert served.report.action[DROPPED].tolist() == ["restore", "restore", "drop"]
     assert served.source_index[DROPPED[-1]] in DROPPED[:-1]
     np.testing.assert_array_equal(served[DROPPED[-1]][0][-1, -1] < 255, True)
     with pytest.raises(DatasetError, match=r"align=True: no sample of class 2 is left.*3 that were dropped"):
-        SanitizedDataset(pairs, "corner", on_poison="drop", align=True).prepare()
+        SanitizedDataset(pairs, "corner", on_poison="drop", align=True, max_altered=1).prepare()
 
 
 def test_reopened_shards(pairs, tmp_path):

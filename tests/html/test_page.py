@@ -326,6 +326,17 @@ def test_classes_to_look_at_and_those_that_cannot_be_assessed():
     assert "poisoned, or needs a look" in page
 
 
+def test_duplicates():
+    assert "What is there several times" not in render(make())
+    of = np.full(60, -1)
+    of[[20, 30, 40]], of[[21, 50]] = 20, 21
+    page = Loads(render(make(class_names=["cat", "dog", EVIL], duplicate_of=of)))
+    assert "What is there several times" in page.text
+    assert f"cat (0), dog (1) and {EVIL} (2)320, 30 and 40" in page.text
+    assert "the same as others5" in page.text
+    assert page.tags.count("script") == 1
+
+
 def test_call_names_the_preset():
     config = {"method": "pdautor", "preset": "fast", "on_poison": "drop", "max_altered": 1, "seed": 3}
     expected = "unpoison.Sanitizer('pdautor', config='fast', on_poison='drop', max_altered=1, seed=3).fit(dataset)"

@@ -33,6 +33,7 @@ def fit(pairs, **options):
         {"on_poison": "keep"},
         {"keep": [FIRST]},
         {"max_altered": 0.1},
+        {"on_poison": "drop", "duplicates": "drop"},
         {"config": twostep.TwoStepConfig(quality=1)},
         {"restorer": make_restorer()},
     ],
@@ -83,7 +84,7 @@ def test_same_pixels_in_another_dataset_share_everything(pairs, images_and_label
     assert set(served.targets) == {2, 7, 12}
     np.testing.assert_array_equal(served.report.action, first.action)
     np.testing.assert_array_equal(served[FIRST][0], corner.repaired(images)[FIRST])
-    assert set(served.report.timings) == {"read", "store", "shards"}
+    assert set(served.report.timings) == {"read", "store", "duplicates", "shards"}
     images[5, 4, 4] ^= 1
     fit([(image, int(label)) for image, label in zip(images, labels, strict=True)])
     assert calls == ["find", "finish"] * 2

@@ -26,6 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the images of a class; where more is flagged, nothing in it is changed (default: %(default)s)",
     )
     parser.add_argument(
+        "--duplicates",
+        choices=("keep", "drop"),
+        default="keep",
+        help="what to do with images that are the same as others, all but the first (default: %(default)s)",
+    )
+    parser.add_argument(
         "--keep",
         metavar="FILE",
         type=Path,
@@ -55,6 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
         config=arguments.preset,
         on_poison=arguments.on_poison,
         max_altered=arguments.max_altered,
+        duplicates=arguments.duplicates,
         on_unreadable=arguments.on_unreadable,
         device=arguments.device,
         seed=arguments.seed,

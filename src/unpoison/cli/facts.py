@@ -12,6 +12,7 @@ def report_facts(report: "Report") -> dict[str, Any]:
         "samples": len(report),
         "flagged": int(report.flagged.sum()),
         **{action: int((report.action == action).sum()) for action in ("keep", "restore", "drop")},
+        "duplicates": int((report.duplicate_of >= 0).sum()),
         "unreadable": len(report.unreadable),
         "poisoned_classes": report.with_status("poisoned"),
         "classes_to_look_at": report.with_status("needs a look"),

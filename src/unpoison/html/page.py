@@ -18,6 +18,8 @@ PAGE = 24
 """Images that are shown at a time."""
 UNREADABLE = 200
 """Files that could not be read and are named."""
+DUPLICATES = 50
+"""Groups of the same images that are listed."""
 MAX_BYTES = 8_500_000
 """Of the images on a page; all else is small."""
 
@@ -51,6 +53,7 @@ def render(report: Report, max_bytes: int = MAX_BYTES) -> str:
         scores=charts.score_chart(report, "scores"),
         per_page=PAGE,
         dropped=_dropped(report),
+        duplicates=_duplicates(report),
         votes=_votes(report),
         findings=findings,
         hero=findings[0] if words.main_footprint(report) is not None else None,
@@ -76,6 +79,8 @@ def _counts(report: Report) -> list[tuple[str, int]]:
     found += [(f"as {kind}", int((report.kind[flagged] == kind).sum())) for kind in np.unique(report.kind[flagged])]
     for action, text in (("restore", "restored"), ("drop", "dropped")):
         found.append((text, int((report.action == action).sum())))
+    if (report.duplicate_of >= 0).any():
+        found.append(("the same as others", int((report.duplicate_of >= 0).sum())))
     kept = report.action == "keep"
     found.append(("kept as they are", int((kept & ~flagged).sum())))
     if (kept & flagged).any():
@@ -92,6 +97,19 @@ def _dropped(report: Report) -> list[tuple[str, str, int]]:
     positions = np.flatnonzero(report.action == "drop").tolist()
     found = Counter((str(report.kind[position]), _reason(report, position)) for position in positions)
     return [(kind, words.REASONS.get(reason, reason), count) for (kind, reason), count in found.most_common(20)]
+
+
+def _duplicates(report: Report) -> list[tuple[str, int, str]]:
+    """(classes, images, first positions) of each group of the same images, the largest first."""
+    groups: dict[int, list[int]] = {}
+    for position in np.flatnonzero(report.duplicate_of >= 0).tolist():
+        groups.setdefault(int(report.duplicate_of[position]), []).append(position)
+    largest = sorted(groups.values(), key=lambda group: -len(group))[:DUPLICATES]
+    found = []
+    for group in largest:
+        classes = [words.class_name(report, label) for label in np.unique(report.original_label[group]).tolist()]
+        found.append((words.listed(classes), len(group), words.listed([str(position) for position in group])))
+    return found
 
 
 def _votes(report: Report) -> list[tuple[int, int, int]]:

@@ -14,6 +14,7 @@ REASONS = {
     "unclear": "after restoring, a network trained on the unflagged images is not sure what it shows",
     "pulled": "after restoring, the network that learned the poison still leans to the old label",
     "unreadable": "the image could not be read",
+    "duplicate": "the same image is there already, or under other labels as often",
     "": "the reason was not recorded",
 }
 STATUS = {
@@ -144,7 +145,7 @@ def reproduce(report: Report) -> str:
     arguments = [repr(config.get("method", "")), f"config={config['preset']!r}" if "preset" in config else "config=..."]
     arguments += [
         f"{name}={config[name]!r}"
-        for name in ("on_poison", "max_altered", "restorer", "device", "seed")
+        for name in ("on_poison", "max_altered", "duplicates", "restorer", "device", "seed")
         if name in config
     ]
     return f"unpoison.Sanitizer({', '.join(arguments)}).fit(dataset)"

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import torch
 
 from ..data.cache import build_once, cache_key
+from ..data.duplicates import find_duplicates
 from ..data.files import publishing_folder, remove_leftovers, writing
 from ..data.store import ImageStore
 from ..errors import CacheError
@@ -29,6 +30,7 @@ from ..progress import Progress
 from ..report import Report
 from ..training.precision import precision_of
 from .base import MethodInfo, OnPoison, Outcome
+from .copies import OnDuplicates, mere_copies, with_duplicates
 from .found import DAMAGE, FORMAT, REUSED, Found
 from .spared import Spared, without
 
@@ -52,6 +54,7 @@ class Task:
     """bool [N]; samples that are not flagged."""
     max_altered: float
     """Share of each class that may be flagged."""
+    duplicates: OnDuplicates
     class_names: list[str]
     """By class number, for people."""
     device: torch.device
@@ -114,13 +117,19 @@ def decide(root: Path, task: Task, store: ImageStore, progress: Progress) -> Dec
         "seed": task.seed, "progress": progress,
     }  # fmt: skip
     data = store.images, store.labels, store.num_classes
+    with progress.stage("duplicates"):
+        copies = find_duplicates(store.images, store.labels)
     if task.method.find is None or task.method.finish is None:
         decision = _once(root, task.outcome_key(store, None), lambda: task.method.run(*data, **common))
-        spared = Spared.of(decision.outcome.report.flagged, store.labels, task.keep, task.max_altered)
+        report = decision.outcome.report
+        mere = mere_copies(report.flagged, report.kind, store.labels, copies, [])
+        spared = Spared.of(report.flagged, store.labels, task.keep, mere, task.max_altered)
         outcome = without(decision.outcome, spared.lifted)
     else:
         found, finish = _find_once(root, task, store, progress), task.method.finish
-        spared = Spared.of(found.flagged, store.labels, task.keep, task.max_altered)
+        explanation = found.explanation
+        mere = mere_copies(found.flagged, explanation.kind, store.labels, copies, explanation.findings)
+        spared = Spared.of(found.flagged, store.labels, task.keep, mere, task.max_altered)
         classifiers = detected_in(root, task, store).with_name("classifiers")
         decision = _once(
             root,
@@ -128,7 +137,9 @@ def decide(root: Path, task: Task, store: ImageStore, progress: Progress) -> Dec
             lambda: finish(found, *data, **common, keep=spared.lifted, classifiers=classifiers),
         )
         outcome = decision.outcome
-    return decision._replace(outcome=spared.noted(outcome, task.class_names))
+    outcome = spared.noted(outcome, task.class_names)
+    report = with_duplicates(outcome.report, copies.of, task.duplicates, task.keep, task.class_names)
+    return decision._replace(outcome=dataclasses.replace(outcome, report=report))
 
 
 def _find_once(root: Path, task: Task, store: ImageStore, progress: Progress) -> Found:

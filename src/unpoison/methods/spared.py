@@ -1,4 +1,4 @@
-"""The suspicious samples that are not flagged after all: because someone asked, or because a class has too many."""
+"""The suspicious samples that are not flagged after all: copies, what someone asked for, and classes with too many."""
 
 import dataclasses
 import logging
@@ -46,8 +46,12 @@ class Spared:
 
     asked: npt.NDArray[np.bool_]
     """bool [N]; a person wants them as they came."""
+    copies: npt.NDArray[np.bool_]
+    """bool [N]; copies of other images and nothing else."""
     crowded: list[Crowded]
     """In the order of their labels."""
+    innocent: list[int]
+    """Classes of which copies are all that was suspicious."""
     lifted: npt.NDArray[np.bool_]
     """bool [N]; all that are spared, for whatever reason."""
     max_altered: float
@@ -58,6 +62,7 @@ class Spared:
         flagged: npt.NDArray[np.bool_],
         labels: npt.NDArray[np.int64],
         keep: npt.NDArray[np.bool_],
+        copies: npt.NDArray[np.bool_],
         max_altered: float,
     ) -> Self:
         """Decides it.
@@ -65,12 +70,13 @@ class Spared:
         Args:
             flagged: bool [N]; what the method suspects.
             labels: int64 [N]; as they came.
-            keep: bool [N]; what is not flagged whatever was found. It does not count against the limit.
+            keep: bool [N]; what is not flagged whatever was found.
+            copies: bool [N]; what is flagged only because it has copies. Neither counts against the limit.
             max_altered: share of a class that may be flagged, above 0 and up to 1.
         """
-        asked = flagged & keep
-        lifted = asked.copy()
-        sizes, counts = np.bincount(labels), np.bincount(labels, flagged & ~asked)
+        asked, copies = flagged & keep, flagged & copies & ~keep
+        lifted = asked | copies
+        sizes, counts = np.bincount(labels), np.bincount(labels, flagged & ~lifted)
         # A whole number of samples, also where the product is one but for rounding.
         most = np.floor(sizes * max_altered + 1e-9)
         crowded = [
@@ -78,13 +84,18 @@ class Spared:
         ]
         for entry in crowded:
             lifted |= flagged & (labels == entry.label)
-        return cls(asked=asked, crowded=crowded, lifted=lifted, max_altered=max_altered)
+        innocent = sorted(set(labels[copies].tolist()) - set(labels[flagged & ~copies].tolist()))
+        return cls(
+            asked=asked, copies=copies, crowded=crowded, innocent=innocent, lifted=lifted, max_altered=max_altered
+        )
 
     def notes(self, class_names: list[str]) -> list[str]:
         """Lines for the report; names by label."""
         found = []
         if count := int(self.asked.sum()):
             found.append(f"kept as they are, as asked: {count} suspicious image{'s' * (count > 1)}")
+        if count := int(self.copies.sum()):
+            found.append(f"suspicious only because they have copies: {count} image{'s' * (count > 1)}")
         found += [
             f"class {class_names[entry.label]} needs a look: {entry.flagged} of its {entry.size} images "
             f"({100 * entry.flagged // entry.size} %) were flagged, more than "
@@ -103,7 +114,11 @@ class Spared:
         report = dataclasses.replace(
             report,
             classes=[
-                dataclasses.replace(entry, status="needs a look") if entry.label in look else entry
+                dataclasses.replace(
+                    entry,
+                    poisoned=entry.poisoned and entry.label not in self.innocent,
+                    status="needs a look" if entry.label in look else entry.status,
+                )
                 for entry in report.classes
             ],
             config={**report.config, "max_altered": self.max_altered},
