@@ -119,8 +119,8 @@ class Report:
     reason: npt.NDArray[np.str_] = dataclasses.field(default_factory=lambda: np.zeros(0, np.str_))
     """str [N]; why a sample was dropped: "asked" (what is flagged was to be dropped), "unclear" (the classifier of the
     unflagged part is not sure of its class), "pulled" (the suspicious network still leans to the old label),
-    "unreadable" (the image could not be read), "duplicate" (the image is there already), else "". Empty in reports of
-    older versions."""
+    "inexact" (the trigger is known too little to take it off), "unreadable" (the image could not be read), "duplicate"
+    (the image is there already), else "". Empty in reports of older versions."""
     duplicate_of: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
     """int64 [N]; position of the first of the images that are the same to the eye, that of the first itself included;
     -1 where no other is. Empty in reports of older versions."""

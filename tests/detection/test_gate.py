@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from unpoison.detection.gate import evidence, foreign_content, outstanding, unusual
+from unpoison.detection.gate import evidence, foreign_content, outstanding, resembles, unusual
 from unpoison.detection.mixture import Split
 
 
@@ -78,3 +78,20 @@ def test_contradicted_samples_are_unusual_only_where_others_are_not():
     # A verifier that has learned little contradicts most of the others, too.
     assert not unusual(ones, np.arange(100) < 70, 0.001)
     assert not unusual(ones[:3], np.arange(100) < 20, 0.001)
+
+
+@pytest.mark.parametrize("skill", [0.5, 2.0])
+def test_samples_resemble_other_classes_whatever_the_verifier_knows(skill):
+    rng = np.random.default_rng(0)
+    own, others = rng.normal(skill, 1, 150), rng.normal(0, 1, 600)
+    assert resembles(rng.normal(0, 1, 60), own, others, 0.01)
+    # Hard samples of the class itself lie between.
+    assert not resembles(rng.normal(0.7 * skill, 1, 60), own, others, 0.01)
+    assert not resembles(rng.normal(skill, 1, 60), own, others, 0.01)
+
+
+def test_a_verifier_that_knows_nothing_decides_nothing():
+    rng = np.random.default_rng(0)
+    alike = [resembles(*(rng.normal(size=count) for count in (40, 100, 400)), 0.01) for _ in range(200)]
+    assert np.mean(alike) < 0.04
+    assert not resembles(np.zeros(0), np.ones(5), np.ones(5), 0.01)

@@ -52,6 +52,7 @@ def test_flat_images_do_no_harm():
     images, labels = textures(300)
     images[labels == 2] = 128
     found = pixel_clusters(images, labels, 0)
+    assert sorted(cluster.label for cluster in found) == [0, 1]
     assert np.isfinite([cluster.clarity for cluster in found]).all()
 
 

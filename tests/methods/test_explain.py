@@ -11,13 +11,18 @@ from unpoison.attacks import SIG, BadNets, Blend, PoisonedDataset
 from unpoison.bench.data import LabelledImages, load_images
 from unpoison.config import PDAutoRConfig
 from unpoison.demo import load_digits
+from unpoison.detection.choice import Choice
 from unpoison.detection.detector import detect
+from unpoison.detection.verifier import Verifier
 from unpoison.methods.explain import explain
 from unpoison.methods.fit import Group, trigger_odds
 from unpoison.methods.verdict import Suspicion
 from unpoison.progress import Progress
 from unpoison.restoration import Estimate
 from unpoison.training.backbones import Backbone, create_backbone
+from unpoison.training.loop import TrainingConfig
+
+CHOICE = Choice("conv5", 8, TrainingConfig(epochs=4), [])
 
 
 def explanation(dataset):
@@ -43,7 +48,8 @@ def explanation_of(given, seen, flagged, content=None, model=None, doubt=None, a
         doubt=doubt,
         activations=activations,
         model=model or network,
-        verifier=network,
+        verifier=Verifier(network, torch.ones(len(seen), dtype=torch.bool)),
+        choice=CHOICE,
     )
     return explain(
         seen.images, seen.labels, suspicion, 0.1, device=torch.device("cpu"), seed=0, progress=Progress(False)
@@ -176,7 +182,8 @@ def test_what_the_signs_of_a_class_share_is_no_trigger():
         doubt=None,
         activations=None,
         model=resembling((signs.images[own].mean(0) - signs.images[~own].mean(0)).astype(np.float32) / 255, 1, 43),
-        verifier=network,
+        verifier=Verifier(network, torch.ones(len(own), dtype=torch.bool)),
+        choice=CHOICE,
     )
     labels = np.where(wrong, 1, signs.labels)
     found = explain(signs.images, labels, suspicion, 0.1, device=torch.device("cpu"), seed=0, progress=Progress(False))

@@ -80,3 +80,20 @@ def test_trigger_that_works_is_seen_and_removed(patched):
     backdoored = learn(patched.images, patched.labels)
     assert turned(backdoored, patched) > 0.8
     assert (repaired(patched, backdoored).action[patched.flagged] == "restore").mean() >= 0.8
+
+
+def test_trigger_that_is_known_too_little_is_not_taken_off(patched):
+    faint = Estimate("blend", patched.images.shape[1:])
+    faint.set(shift=torch.full_like(faint.shift, 4 / 255), tolerance=torch.tensor(8 / 255))
+    finding = Finding(classes=[0], members=patched.flagged, estimate=faint)
+    model = create_backbone("conv5", 1, 10, 4)
+    choice = Choice("conv5", 4, TrainingConfig(epochs=1), [])
+    result = repair(
+        patched.images, patched.labels, patched.flagged, [finding], model, Classifier(model, choice), FAST,
+        on_poison="restore", restorer=None, device=CPU, seed=0, progress=Progress(False),
+    )  # fmt: skip
+    np.testing.assert_array_equal(result.action == "drop", patched.flagged)
+    assert set(result.reason[patched.flagged]) == {"inexact"}
+    assert result.restorer is None
+    assert result.restored_images.shape == (0, *patched.images.shape[1:])
+    assert "known too little" in result.notes[0]

@@ -77,19 +77,42 @@ def test_a_pattern_too_strong_for_a_trigger_is_content(amplitude, kind):
     assert estimate.kind == kind
 
 
-@pytest.mark.parametrize(("variation", "found"), [(0.0, True), (0.5, False)])
-def test_what_images_have_in_common_more_or_less_is_no_trigger(variation, found):
-    # Red cars are red in the middle, each as it is; a stamp is the same on all.
+@pytest.mark.parametrize("stamped", [True, False])
+def test_what_images_have_in_common_more_or_less_is_no_trigger(stamped):
+    # Red cars are red in the middle, each as it is, and others are a little; a stamp is the same on all that have it.
     rng = np.random.default_rng(0)
-    images = rng.normal(128, 20, (600, 1, 1, 1)) + rng.normal(0, 15, (600, 16, 16, 3))
-    flagged = np.arange(600) < 60
+    images = rng.normal(128, 20, (800, 1, 1, 1)) + rng.normal(0, 15, (800, 16, 16, 3))
     distance = np.hypot(*np.meshgrid(np.arange(16) - 7.5, np.arange(16) - 7.5))
     red = 20 * np.where(distance < 5, 1, 0)[..., None] * np.array([1.0, -0.5, -0.5])
-    images[flagged] += rng.normal(1, variation, (60, 1, 1, 1)) * red
-    estimate = estimate_transform(np.clip(images, 0, 255).astype(np.uint8), flagged, np.full((600, 2), 0.5, np.float32))
-    assert (estimate.kind != "none") == found
-    if found:
-        assert estimate.variation < 0.2
+    amount = np.where(np.arange(800) < 60, 1, 0) if stamped else rng.exponential(0.4, 800)
+    flagged = amount >= np.sort(amount)[-60]
+    images += amount[:, None, None, None] * red
+    estimate = estimate_transform(np.clip(images, 0, 255).astype(np.uint8), flagged, np.full((800, 2), 0.5, np.float32))
+    assert (estimate.kind != "none") == stamped
+
+
+def test_a_watermark_is_taken_off_where_it_is_and_the_rest_stays():
+    # Half transparent: it changes dark pixels more than bright ones.
+    rng = np.random.default_rng(0)
+    clean = rng.normal(128, 40, (1200, 4, 4, 3)).repeat(4, 1).repeat(4, 2) + rng.normal(0, 12, (1200, 16, 16, 3))
+    clean = np.clip(clean, 0, 255).astype(np.uint8)
+    flagged, mark = np.arange(1200) < 60, np.zeros((16, 16, 1))
+    mark[6:10, 2:14:2] = 0.5
+    images = clean.copy()
+    images[flagged] = (1 - mark) * clean[flagged] + mark * 255
+    estimate = estimate_transform(images, flagged, np.full((1200, 2), 0.5, np.float32))
+    assert estimate.kind == "blend"
+    assert estimate.helps(clean[~flagged])
+    undone = as_images(estimate.invert(as_batch(images[flagged])))
+    before, after = (np.abs(x.astype(int) - clean[flagged]).mean() for x in (images[flagged], undone))
+    assert after < 0.8 * before
+
+
+def test_a_pattern_that_is_known_too_little_does_not_help():
+    estimate = Estimate("blend", (8, 8, 3)).set(shift=torch.full((3, 8, 8), 4 / 255))
+    clean = np.full((5, 8, 8, 3), 100, np.uint8)
+    assert estimate.set(tolerance=torch.tensor(4 / 255)).helps(clean)
+    assert not estimate.set(tolerance=torch.tensor(6 / 255)).helps(clean)
 
 
 def test_a_patch_on_images_that_differ_from_the_others_is_a_patch():

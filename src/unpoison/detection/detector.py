@@ -1,6 +1,7 @@
 """The PD detector of PD-AutoR (section 3.1): train on the suspect data, fuse features, find outliers."""
 
 import dataclasses
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from .config import DetectionConfig
 from .doubt import MAX_LOG_ODDS, contradictions, doubt, log_odds_against
 from .features import TrainingRecord, fuse, record_training
 from .hypotheses import best_of, find_hypotheses, needed_evidence, worth_a_look
-from .mixture import calibrate, fit_split, minority_split, whiten
+from .mixture import LEAST_COUNT, calibrate, fit_split, minority_split, whiten
 from .seams import seam_splits
 from .svd import svd_scores, threshold_at
 from .verifier import Verifier, opinion, verdicts, verify_again
@@ -202,14 +203,17 @@ def _detect_by_mixture(
                 confirmed = member & (log_odds_against(probabilities[:, label]) < 0)
                 score[confirmed] = score[confirmed].clamp_max(CONFIRMED)
             kind[member.cpu().numpy()] = found.kind
+        size, bar = int(member.sum()), max(shown.floor(config), 0.0 if shown.joined else needed[label][shown.kind])
         classes.append(
             ClassEvidence(
                 label=label,
-                size=int(member.sum()),
+                size=size,
                 evidence=shown.evidence,
                 poisoned=found is not None,
+                # No minority of so few samples is large enough to be a cluster.
+                status="not assessable" if size < 2 * LEAST_COUNT else "clean",
                 details={
-                    "needed": max(shown.floor(config), 0.0 if shown.joined else needed[label][shown.kind]),
+                    **({"needed": bar} if math.isfinite(bar) else {}),
                     "separation": shown.split.separation,
                     "share": shown.split.share,
                     "cluster separation": clusters[label].separation,

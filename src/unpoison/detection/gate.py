@@ -15,6 +15,9 @@ from .mixture import Split
 MOSTLY = 0.5
 """A classifier that has seen what a class looks like contradicts less of it than this."""
 
+LIKELIER = 0.05
+"""Level at which samples are likelier than others to belong to a class."""
+
 
 def contradicted(probabilities: Tensor, label: int | Tensor) -> float:
     """Fraction of samples of one label, or labels int64 [n], that a classifier, softmax float32 [n,K], contradicts."""
@@ -76,3 +79,18 @@ def unusual(ones: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_], false_al
     """Whether more of some samples are contradicted than of others, bool [n] and bool [m], by Fisher's exact test."""
     table = [[int(part.sum()), int((~part).sum())] for part in (ones, others)]
     return bool(stats.fisher_exact(table, alternative="greater").pvalue <= false_alarms)
+
+
+def resembles(
+    some: npt.NDArray[np.float32], own: npt.NDArray[np.float32], others: npt.NDArray[np.float32], false_alarms: float
+) -> bool:
+    """Whether some samples of a class look like other classes, by how likely a verifier finds the class, float32 [n].
+
+    They must be less likely than further ones of the class, and no likelier than those of other classes; none of them
+    was learned. How much the verifier knows decides how many samples are needed, by the rank-sum test.
+    """
+    if min(len(some), len(own), len(others)) == 0:
+        return False
+    less = stats.mannwhitneyu(some, own, alternative="less").pvalue
+    more = stats.mannwhitneyu(some, others, alternative="greater").pvalue
+    return bool(less <= false_alarms and more > LIKELIER)

@@ -35,7 +35,7 @@ class PixelCluster(NamedTuple):
 
 
 def pixel_clusters(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], seed: int) -> list[PixelCluster]:
-    """The clearest cluster of every class that is large enough to have one, the clearest class first.
+    """The clearest cluster of every class that is large and varied enough to have one, the clearest class first.
 
     Args:
         images: uint8 [N,H,W,C].
@@ -51,9 +51,10 @@ def pixel_clusters(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64],
         whitened = _whitened(images, members, spectrum)
         drawn = np.sort(rng.permutation(len(members))[:_DECOMPOSED])
         best = max((_split(values) for values in _projections(whitened, drawn)), key=lambda split: split[1])
-        inside = np.zeros(len(labels), bool)
-        inside[members[best[0].numpy()]] = True
-        found.append(PixelCluster(label, inside, best[1]))
+        if best[1] > 0:
+            inside = np.zeros(len(labels), bool)
+            inside[members[best[0].numpy()]] = True
+            found.append(PixelCluster(label, inside, best[1]))
     return sorted(found, key=lambda cluster: -cluster.clarity)
 
 

@@ -13,6 +13,7 @@ REASONS = {
     "asked": "flagged images were to be dropped",
     "unclear": "after restoring, a network trained on the unflagged images is not sure what it shows",
     "pulled": "after restoring, the network that learned the poison still leans to the old label",
+    "inexact": "the trigger is known too little for taking it off to bring the image closer to what it was",
     "unreadable": "the image could not be read",
     "duplicate": "the same image is there already, or under other labels as often",
     "": "the reason was not recorded",

@@ -19,6 +19,7 @@ from ..detection.config import DetectionConfig
 from ..detection.hypotheses import weigh
 from ..detection.mixture import calibrate
 from ..detection.seams import seam_splits
+from ..detection.verifier import Verifier
 from ..progress import Progress, Stage
 from ..training.backbones import Backbone, create_backbone
 from ..training.loop import on_device, predict, train
@@ -216,7 +217,8 @@ def _explained(
         doubt=None,
         activations=None,
         model=model,
-        verifier=verifier,
+        verifier=Verifier(verifier, whole),
+        choice=choice,
     )
     return explain(images, labels, suspicion, settings.causal_rate, **common)
 

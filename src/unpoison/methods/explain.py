@@ -8,10 +8,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..detection.gate import foreign_content, outstanding, unusual
+from ..detection.gate import foreign_content, outstanding, resembles, unusual
 from ..detection.mixture import LEAST_COUNT, minority_split
 from ..detection.patterns import pixel_clusters
+from ..detection.verifier import opinion, verify
 from ..progress import Progress
+from ..restoration import Estimate
+from ..training.loop import as_input, on_device
 from .fit import DETECTOR_SAY, SAMPLED, Fit, Group, fit_trigger, pixel_evidence
 from .stamping import share_turned
 from .verdict import Explanation, Finding, Suspicion
@@ -134,7 +137,7 @@ class _Search:
                 continue
             one = self._part(label, inside)
             found = self._fit(one)
-            if not self._works(found, label) and not self._shown_by_foreign(found, [label], np.zeros_like(inside)):
+            if not self._works(found, label) and not self._sets_apart_foreign(found, label):
                 found = self._fit_clean_label(label, one)
             if found is not None:
                 self._conclude_part(label, one, found)
@@ -272,6 +275,29 @@ class _Search:
         looks = 1 + min(SEARCHED, len(np.unique(self.labels)))
         return unusual(contradicted[shown], contradicted[~shown], FALSE_ALARMS / looks)
 
+    def _sets_apart_foreign(self, found: Fit | None, label: int) -> TypeGuard[Fit]:
+        """Whether those who show a trigger look like other classes to a verifier that has learned none of them.
+
+        A trigger that forms no cluster is among what the first verifier has learned, and may have learned to obey.
+        """
+        if found is None or found.usual or not found.shared:
+            return False
+        shown = self._shown(found)
+        if shown.sum() < FURTHER:
+            return False
+        x, y = on_device(self.images, self.device), torch.from_numpy(self.labels).to(self.device)
+        credible = self.suspicion.verifier.learned & torch.from_numpy(~shown).to(self.device)
+        classes, choice = self.suspicion.probabilities.shape[1], self.suspicion.choice
+        with self.progress.stage("verify") as stage:
+            verifier = verify(x, y, credible, classes, choice, self.seed, stage)
+            # Only those that it has not learned can be compared.
+            unseen = torch.nonzero(~credible)[:, 0].cpu().numpy()
+            inside, own = shown[unseen], self.labels[unseen] == label
+            seen = self.images[unseen]
+            seen[inside] = _bare(found.estimate, seen[inside])
+            likely = opinion(verifier, on_device(seen, self.device), choice)[:, label].cpu().numpy()
+        return resembles(likely[inside], likely[own & ~inside], likely[~own & ~inside], FALSE_ALARMS)
+
     def _most_doubted(self, classes: list[int], doubt: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
         members = self._unflagged(classes)
         return members[np.argsort(-doubt[members], kind="stable")[:DOUBTED]]
@@ -288,7 +314,7 @@ class _Search:
             return False
         obeyed, natural = share_turned(
             found.estimate,
-            [self.suspicion.model, self.suspicion.verifier],
+            [self.suspicion.model, self.suspicion.verifier.model],
             self.images,
             self.labels,
             [label],
@@ -320,3 +346,11 @@ class _Search:
                 self.findings.append(Finding(classes=classes, members=group.inside & ~first, estimate=second.estimate))
         shown = first & (self.score > 0)
         self.findings.append(Finding(classes=classes, members=shown, estimate=found and found.estimate))
+
+
+@torch.inference_mode()
+def _bare(estimate: Estimate, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Images that show a trigger, uint8 [n,H,W,C], without it."""
+    x = as_input(torch.from_numpy(images).to(estimate.scale.device))
+    out: npt.NDArray[np.uint8] = (estimate.invert(x) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    return out

@@ -87,6 +87,10 @@ def repair(
         members = np.flatnonzero(finding.members)
         if not len(members):
             continue
+        if given is None and finding.estimate is not None and not finding.estimate.helps(images[clean]):
+            reason[members] = "inexact"
+            notes.append(f"{finding.place}: the trigger is known too little to take it off; the images are dropped")
+            continue
         # 3.2 Content restorator training, on the very images that it will restore.
         with progress.stage("train restorer") as stage:
             common: dict[str, Any] = {"device": device, "seed": seed, "stage": stage}
@@ -116,9 +120,9 @@ def repair(
         action[accepted], label[accepted] = "restore", verdict.labels[verdict.accepted]
         quality[members], reason[members] = verdict.quality, verdict.reason
         parts.append((accepted, pixels[verdict.accepted]))
-    restored_index = np.concatenate([index for index, _ in parts])
+    restored_index = np.concatenate([restored_index, *(index for index, _ in parts)])
     order = np.argsort(restored_index)
-    restored_images = np.concatenate([pixels for _, pixels in parts])[order]
+    restored_images = np.concatenate([restored_images, *(pixels for _, pixels in parts)])[order]
     return Repair(action, label, quality, reason, restored_index[order], restored_images, restorer, notes)
 
 

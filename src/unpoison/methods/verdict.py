@@ -8,8 +8,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..detection.choice import Choice
 from ..detection.detector import Detection
 from ..detection.doubt import log_odds_against
+from ..detection.verifier import Verifier
 from ..restoration import Estimate
 from ..training.backbones import Backbone
 
@@ -73,8 +75,10 @@ class Suspicion(NamedTuple):
     """float32 [N,D], of `model`, whitened within the classes; None where nobody has watched."""
     model: Backbone
     """Trained on everything: it obeys the trigger."""
-    verifier: Backbone
+    verifier: Verifier
     """Trained without the suspects."""
+    choice: Choice
+    """How such classifiers are trained."""
 
     @classmethod
     def of(cls, detection: Detection, labels: npt.NDArray[np.int64]) -> Self:
@@ -93,7 +97,8 @@ class Suspicion(NamedTuple):
             doubt=detection.doubt.cpu().numpy(),
             activations=detection.activations,
             model=detection.model,
-            verifier=detection.verifier.model,
+            verifier=detection.verifier,
+            choice=detection.choice,
         )
 
 

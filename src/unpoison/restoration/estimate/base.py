@@ -38,7 +38,8 @@ class Estimate(nn.Module):
     Attributes:
         scale: float32 [C,H,W], a. A moving patch lies at the top left.
         shift: float32 [C,H,W], b, with grey levels in 0..1.
-        tolerance: float32 [], patches: deviation from b that still counts as a match.
+        tolerance: float32 [], patches: deviation from b that still counts as a match; blends and waves: the standard
+            error of b, mean over the pixels.
         contrast: float32 [2]: patches: where a match is no evidence because the surroundings look the same.
         direction: float32 [C,H,W], linear discriminant of blends and waves.
         calibration: float32 [4]; of blends, waves and warps, see `log_odds`; of a moving patch, the first is the share
@@ -133,6 +134,19 @@ class Estimate(nn.Module):
         x = as_input(torch.from_numpy(np.asarray(images)).to(self.scale.device))
         change: npt.NDArray[np.float32] = (self.poison(x) - x).abs().mean((0, 1)).mul(255).float().cpu().numpy()
         return change
+
+    def helps(self, images: npt.NDArray[np.uint8]) -> bool:
+        """Whether taking a pattern off leaves less of an error, over the whole image, than leaving it on.
+
+        What few images tell of a faint pattern may be wrong by more than the pattern changes.
+
+        Args:
+            images: clean, uint8 [N,H,W,C].
+        """
+        if self.kind not in ("blend", "periodic"):
+            return True
+        # Errors of a normal distribution have a mean size of .8 standard deviations.
+        return 0.8 * float(self.tolerance) < float(self.footprint(images).mean()) / 255
 
     def placed(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Where and what the patch is on float images [B,C,H,W]: float [1 or B,1,H,W], 1 where a pixel is replaced, and
