@@ -48,7 +48,7 @@ def explanation_of(given, seen, flagged, content=None, model=None, doubt=None, a
         doubt=doubt,
         activations=activations,
         model=model or network,
-        verifier=Verifier(network, torch.ones(len(seen), dtype=torch.bool)),
+        verifier=Verifier(network, torch.arange(len(seen)) % 3 > 0),
         choice=CHOICE,
     )
     return explain(
@@ -302,3 +302,25 @@ def test_patch_that_does_not_stand_out_is_judged_by_the_content_of_those_that_ca
     # The verifier is as sure of two thirds of the clean images.
     content[100:700] = 6
     assert flags(content) == [False, False]
+
+
+@pytest.mark.parametrize("wrong_labels", [True, False])
+def test_pattern_that_no_network_has_learned_is_judged_by_the_content_below_it(wrong_labels):
+    # Three classes that differ in brightness; 40 images of class 0 share a pattern.
+    rng = np.random.default_rng(0)
+    content = np.repeat(np.arange(3), 200)
+    images = rng.normal(np.array([60, 125, 190])[content][:, None, None, None], 8, (600, 4, 4, 3))
+    images = (images.repeat(5, 1).repeat(5, 2) + rng.normal(0, 10, (600, 20, 20, 3))).clip(0, 255)
+    chosen = rng.choice(np.flatnonzero(content != 0) if wrong_labels else np.flatnonzero(content == 0), 40, False)
+    images[chosen] = 0.8 * images[chosen] + 0.2 * rng.integers(0, 256, images.shape[1:])
+    labels = content.copy()
+    labels[chosen] = 0
+    seen = LabelledImages(images.round().astype(np.uint8), labels)
+    found = explanation_of(None, seen, np.zeros(600, bool), content=content)
+    flagged = found.score > 0
+    if wrong_labels:
+        assert [finding.classes for finding in found.findings] == [[0]]
+        assert flagged[chosen].mean() > 0.9
+        assert flagged.sum() <= len(chosen)
+    else:
+        assert not flagged.any()
