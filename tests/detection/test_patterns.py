@@ -6,6 +6,10 @@ import pytest
 from unpoison.detection.patterns import pixel_clusters
 
 
+def clusters(images, labels, seed=0):
+    return pixel_clusters(images, labels, np.ones(len(labels), bool), seed)
+
+
 def textures(count, seed=0, shape=(20, 20, 3)):
     """Smooth random images, uint8 [count,H,W,C], three classes."""
     rng = np.random.default_rng(seed)
@@ -25,7 +29,7 @@ def blended(images, chosen, strength=0.2):
 def test_blended_images_lie_apart(count):
     images, labels = textures(600)
     chosen = np.flatnonzero(labels == 1)[:count]
-    first, *others = pixel_clusters(blended(images, chosen), labels, 0)
+    first, *others = clusters(blended(images, chosen), labels)
     assert first.label == 1
     np.testing.assert_array_equal(np.flatnonzero(first.inside), chosen)
     assert first.clarity > 2 * others[0].clarity
@@ -33,7 +37,7 @@ def test_blended_images_lie_apart(count):
 
 def test_clean_classes_are_alike():
     images, labels = textures(600)
-    found = pixel_clusters(images, labels, 0)
+    found = clusters(images, labels)
     assert sorted(cluster.label for cluster in found) == [0, 1, 2]
     assert found[0].clarity < 2 * found[-1].clarity
     assert all(8 <= cluster.inside.sum() <= 300 for cluster in found)
@@ -43,19 +47,29 @@ def test_clean_classes_are_alike():
 def test_small_classes_have_no_clusters():
     images, labels = textures(100)
     labels = np.where(np.arange(100) < 60, 0, np.where(np.arange(100) < 99, 1, 2))
-    assert [cluster.label for cluster in pixel_clusters(images, labels, 0)] == [0]
-    assert pixel_clusters(images[:30], labels[:30], 0) == []
+    assert [cluster.label for cluster in clusters(images, labels)] == [0]
+    assert clusters(images[:30], labels[:30]) == []
 
 
 def test_flat_images_do_no_harm():
     images, labels = textures(300)
     images[labels == 2] = 128
-    found = pixel_clusters(images, labels, 0)
+    found = clusters(images, labels)
     assert sorted(cluster.label for cluster in found) == [0, 1]
     assert np.isfinite([cluster.clarity for cluster in found]).all()
 
 
 def test_same_seed_same_clusters():
     images, labels = textures(400)
-    one, other = (pixel_clusters(images, labels, 3) for _ in range(2))
+    one, other = (clusters(images, labels, 3) for _ in range(2))
     assert [c.clarity for c in one] == [c.clarity for c in other]
+
+
+def test_only_chosen_samples_are_looked_at():
+    images, labels = textures(600)
+    stamped = np.flatnonzero(labels == 1)[:40]
+    chosen = ~np.isin(np.arange(600), stamped)
+    found = pixel_clusters(blended(images, stamped), labels, chosen, 0)
+    assert not any(cluster.inside[stamped].any() for cluster in found)
+    assert found[0].clarity < 2 * found[-1].clarity
+    assert pixel_clusters(images, labels, np.zeros(600, bool), 0) == []

@@ -5,6 +5,7 @@ where content is not. In the basis in which clean images are white noise (Tran e
 it among activations) it is the strongest common direction, and the images split cleanly along it.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -34,48 +35,55 @@ class PixelCluster(NamedTuple):
     GTSRB and CelebA up to 5.4."""
 
 
-def pixel_clusters(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], seed: int) -> list[PixelCluster]:
+def pixel_clusters(
+    images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], chosen: npt.NDArray[np.bool_], seed: int
+) -> list[PixelCluster]:
     """The clearest cluster of every class that is large and varied enough to have one, the clearest class first.
 
     Args:
-        images: uint8 [N,H,W,C].
+        images: uint8 [N,H,W,C], may be memory-mapped.
         labels: int64 [N].
+        chosen: bool [N], the samples that are looked at.
     """
     rng = np.random.default_rng(seed)
-    spectrum = Spectrum.measure(images[np.sort(rng.permutation(len(images))[:_MEASURED])])
+    index = np.flatnonzero(chosen)
+    if not len(index):
+        return []
+    spectrum = Spectrum.measure(images[np.sort(rng.permutation(index)[:_MEASURED])])
     found = []
-    for label in np.unique(labels).tolist():
-        members = np.flatnonzero(labels == label)
+    for label in np.unique(labels[index]).tolist():
+        members = index[labels[index] == label]
         if len(members) < 2 * LEAST_COUNT:
             continue
-        whitened = _whitened(images, members, spectrum)
-        drawn = np.sort(rng.permutation(len(members))[:_DECOMPOSED])
-        best = max((_split(values) for values in _projections(whitened, drawn)), key=lambda split: split[1])
-        if best[1] > 0:
-            inside = np.zeros(len(labels), bool)
-            inside[members[best[0].numpy()]] = True
-            found.append(PixelCluster(label, inside, best[1]))
+        drawn = np.sort(rng.permutation(members)[:_DECOMPOSED])
+        inside, clarity = max(
+            (_split(values) for values in _projections(images, members, drawn, spectrum)), key=lambda split: split[1]
+        )
+        if clarity > 0:
+            found.append(PixelCluster(label, np.isin(np.arange(len(labels)), members[inside.numpy()]), clarity))
     return sorted(found, key=lambda cluster: -cluster.clarity)
 
 
-def _whitened(images: npt.NDArray[np.uint8], index: npt.NDArray[np.int64], spectrum: Spectrum) -> Tensor:
-    """Whitened pixels of unit length, float32 [n,C*H*W]: images of much detail would count for more than others."""
-    deviation, parts = spectrum.variance.sqrt(), []
-    for start in range(0, len(index), _BATCH):
-        chunk = as_input(torch.from_numpy(images[index[start : start + _BATCH]]))
-        parts.append((spectrum.forward(chunk - spectrum.mean) / deviation).flatten(1))
-    whitened = torch.cat(parts)
-    whitened /= whitened.norm(dim=1, keepdim=True).clamp_min(1e-6)
-    return whitened - whitened.mean(0)
-
-
-def _projections(whitened: Tensor, drawn: npt.NDArray[np.int64]) -> Tensor:
-    """Both signs of the projections on the strongest directions of the drawn rows, float32 [2*DIRECTIONS,n]."""
-    rows = whitened[torch.from_numpy(drawn)]
+def _projections(
+    images: npt.NDArray[np.uint8], members: npt.NDArray[np.int64], drawn: npt.NDArray[np.int64], spectrum: Spectrum
+) -> Tensor:
+    """Both signs of the members' projections on the strongest directions of those drawn, float32 [2*DIRECTIONS,n]."""
+    rows = torch.cat(list(_whitened(images, drawn, spectrum)))
+    rows -= rows.mean(0)
     _, vectors = torch.linalg.eigh(rows @ rows.T)
     directions = rows.T @ vectors[:, -DIRECTIONS:]
-    values = (whitened @ (directions / directions.norm(dim=0).clamp_min(1e-12))).T
+    directions /= directions.norm(dim=0).clamp_min(1e-12)
+    values = torch.cat([chunk @ directions for chunk in _whitened(images, members, spectrum)]).T
     return torch.cat([values, -values])
+
+
+def _whitened(images: npt.NDArray[np.uint8], index: npt.NDArray[np.int64], spectrum: Spectrum) -> Iterator[Tensor]:
+    """Whitened pixels of unit length, float32 [b,C*H*W]: images of much detail would count for more than others."""
+    deviation = spectrum.variance.sqrt()
+    for start in range(0, len(index), _BATCH):
+        chunk = as_input(torch.from_numpy(images[index[start : start + _BATCH]]))
+        whitened = (spectrum.forward(chunk - spectrum.mean) / deviation).flatten(1)
+        yield whitened / whitened.norm(dim=1, keepdim=True).clamp_min(1e-6)
 
 
 def _split(values: Tensor) -> tuple[Tensor, float]:

@@ -130,17 +130,9 @@ class _Search:
             self._conclude([label], one, self._fit(one) or self._fit_clean_label(label, one))
 
     def patterned_parts(self) -> None:
-        """Classes without a trigger yet, where a part is set apart by its pixels alone."""
-        explained = {label for finding in self.findings if finding.estimate for label in finding.classes}
-        for label, inside in self._patterned():
-            if label in explained:
-                continue
-            one = self._part(label, inside)
-            found = self._fit(one)
-            if not self._works(found, label) and not self._sets_apart_foreign(found, label):
-                found = self._fit_clean_label(label, one)
-            if found is not None:
-                self._conclude_part(label, one, found)
+        """Parts of classes that are set apart by their pixels alone, until no more of them has a trigger."""
+        while any(self._patterned_part(label, suspects) for label, suspects in self._patterned()):
+            pass
 
     def further_clusters(self, activations: Tensor) -> None:
         """What is left of poisoned classes, by activations float32 [N,D]: several attacks may share a class."""
@@ -194,7 +186,7 @@ class _Search:
     def _patterned(self) -> list[tuple[int, npt.NDArray[np.bool_]]]:
         """The classes whose pixels split more clearly than the others lead to expect, or else the clearest one, and the
         parts that are set apart, bool [N]."""
-        clusters = pixel_clusters(self.images, self.labels, self.seed)
+        clusters = pixel_clusters(self.images, self.labels, ~self._explained(), self.seed)
         clear = [
             cluster
             for cluster in clusters
@@ -202,9 +194,28 @@ class _Search:
         ]
         return [(cluster.label, cluster.inside) for cluster in clear or clusters[:1]]
 
+    def _patterned_part(self, label: int, suspects: npt.NDArray[np.bool_]) -> bool:
+        """Takes over the trigger of a part that the pixels set apart, if it has one."""
+        one = self._part(label, suspects).without(self._explained() & (self.labels == label))
+        found = self._fit(one)
+        if not self._works(found, label) and not self._sets_apart_foreign(found, label):
+            found = self._fit_clean_label(label, one)
+        if found is None:
+            return False
+        self._conclude_part(label, one, found)
+        return True
+
+    def _explained(self) -> npt.NDArray[np.bool_]:
+        """The samples, bool [N], on which a trigger was found."""
+        explained = np.zeros_like(self.flagged)
+        for finding in self.findings:
+            if finding.estimate is not None:
+                explained |= finding.members
+        return explained
+
     def _conclude_part(self, label: int, one: Group, found: Fit) -> None:
         """Takes over a trigger in place of what was said about its class without one."""
-        self.findings = [finding for finding in self.findings if finding.classes != [label]]
+        self.findings = [other for other in self.findings if other.estimate is not None or other.classes != [label]]
         self._conclude([label], one, found)
 
     def _rest_is_foreign(self, label: int, suspects: npt.NDArray[np.bool_]) -> bool:

@@ -28,8 +28,8 @@ from ..training.loop import TrainingConfig
 from ..training.weights import load_backbone, save_backbone
 from .verdict import Explanation, Finding
 
-FORMAT = 1
-"""Of the files; part of the keys under which they lie."""
+FORMAT = 2
+"""Of the files, and of how their contents were found; part of the keys under which they lie."""
 _FACTS, _ARRAYS, _ESTIMATES = "found.json", "found.npz", "estimates.safetensors"
 _MODEL, _VERIFIER = "model.safetensors", "verifier.safetensors"
 REUSED = "reused from an earlier run"
