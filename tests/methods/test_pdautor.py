@@ -11,6 +11,8 @@ from unpoison import PDAutoRConfig
 from unpoison.attacks import BadNets, Composite, PoisonedDataset
 from unpoison.bench.data import LabelledImages, load_images
 from unpoison.bench.evaluate import train_and_test
+from unpoison.bench.false_alarms.listing import get_case
+from unpoison.bench.false_alarms.loading import load
 from unpoison.demo import load_digits
 from unpoison.methods.pdautor import run
 from unpoison.metrics import average_precision
@@ -212,3 +214,11 @@ def test_joined_photographs():
     report = clean(case, PDAutoRConfig.preset("fast"), "drop").report
     assert report.flagged[case.poisoned].mean() > 0.8
     assert report.flagged[~case.poisoned & (seen.labels == 0)].mean() < 0.08
+
+
+@pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
+def test_few_photographs_of_few_classes_stay_as_they_are():
+    # Red cars resemble each other, and 45 birds are one grey placeholder.
+    data = load(get_case("cifar10-flat-grey")).given
+    report = clean(Case(data, data.images, data.labels, None, data), PDAutoRConfig.preset("fast")).report
+    assert not report.flagged.any()
