@@ -294,10 +294,10 @@ class _Search:
         if found is None or found.usual or not found.shared:
             return False
         shown = self._shown(found)
-        if shown.sum() < FURTHER:
+        credible = self.suspicion.verifier.learned & torch.from_numpy(~shown).to(self.device)
+        if shown.sum() < FURTHER or not credible.any():
             return False
         x, y = on_device(self.images, self.device), torch.from_numpy(self.labels).to(self.device)
-        credible = self.suspicion.verifier.learned & torch.from_numpy(~shown).to(self.device)
         classes, choice = self.suspicion.probabilities.shape[1], self.suspicion.choice
         with self.progress.stage("verify") as stage:
             verifier = verify(x, y, credible, classes, choice, self.seed, stage)
