@@ -224,7 +224,9 @@ def test_second_attack_is_found_among_the_doubted():
 
 @pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
 @pytest.mark.parametrize("obeyed", [True, False])
-def test_second_attack_that_was_learned_is_found_in_what_is_left_of_the_class(obeyed):
+def test_second_attack_that_was_learned_is_found_in_what_is_left_of_the_class(obeyed, monkeypatch):
+    # The pixels alone may set the second attack apart, too, whether it was learned or not.
+    monkeypatch.setattr("unpoison.methods.explain.pixel_clusters", lambda *_: [])
     top_left = BadNets(corner="top left")
     given = PoisonedDataset(load_images("cifar10", "train", per_class=200), [BadNets(), top_left], rate=0.05)
     seen = LabelledImages.of(given)
