@@ -1,42 +1,25 @@
 """Detection and restoration meet once: a trigger found in the pixels confirms classes and repairs the flags."""
 
 import dataclasses
-from typing import TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..detection.gate import foreign_content, outstanding, resembles, unusual
+from ..detection.gate import outstanding
 from ..detection.mixture import LEAST_COUNT, minority_split
 from ..detection.patterns import pixel_clusters
-from ..detection.verifier import opinion, verify
 from ..progress import Progress
-from ..restoration import Estimate
-from ..training.loop import as_input, on_device
-from .fit import DETECTOR_SAY, SAMPLED, Fit, Group, fit_trigger, pixel_evidence
-from .stamping import share_turned
+from .fit import DETECTOR_SAY, SAMPLED, Fit, Group, fit_trigger
+from .proofs import FALSE_ALARMS, FOREIGN, Proofs
 from .verdict import Explanation, Finding, Suspicion
 
-PATCH_RATE = 0.5
-"""Least effect of a patch: objects and strokes are local, too, and pull an image towards their class."""
-NATURAL = 0.3
-"""A pattern that moves the verifier more than this fraction of the suspicious model belongs to the class."""
 DOUBTED = 16
 """So many samples of a class whose labels are believed least are searched for a trigger. Measured: of 30 blended images
 of CIFAR-10, 11 are among them, and 14 among the first 24; where clean ones are more, no trigger is found."""
 SEARCHED = 50
 """So many classes are searched, those first whose most doubted samples are doubted most: each takes 2 or 3 s."""
-FURTHER, FOREIGN = 8, 0.5
-"""Such a trigger needs so many further samples that show it, with so much foreign content: nobody chose those for what
-the verifier says. A further cluster of a poisoned class needs as much. Measured: poison has .59 and more."""
-SURELY_FOREIGN = 0.7
-"""Where the rest of a class has more foreign content than this, and than other classes lead to expect, the rest is the
-poison, and the suspects share what the class looks like. Less may be the mistake of a verifier that has learned the
-wrong half. Measured: clean aeroplanes beside poisoned ones have .60, warped signs of all classes .82."""
-FALSE_ALARMS = 0.01
-"""How often, at most, a dataset without poison is to have a group whose content is as foreign as that of poison."""
 
 
 def explain(
@@ -71,7 +54,8 @@ def explain(
         causal_rate: a trigger found in a class that is not gated, in a further cluster, or by comparison with the rest
             of its class alone, counts when stamping it turns this fraction of other images into the class.
     """
-    search = _Search(images, labels, suspicion, causal_rate, device, seed, progress)
+    proofs = Proofs(images, labels, suspicion, causal_rate, device, seed, progress)
+    search = _Search(images, labels, suspicion, proofs, device, seed, progress)
     search.suspected_parts()
     search.gated_classes()
     search.patterned_parts()
@@ -89,7 +73,7 @@ class _Search:
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
     suspicion: Suspicion
-    causal_rate: float
+    proofs: Proofs
     device: torch.device
     seed: int
     progress: Progress
@@ -103,7 +87,7 @@ class _Search:
     def suspected_parts(self) -> None:
         """Classes that are not gated, where a part that clusters apart may be a clean-label attack."""
         for label, suspects in self.suspicion.suspects.items():
-            if self._rest_is_foreign(label, suspects):
+            if self.proofs.rest_is_foreign(label, suspects):
                 continue
             self._suspected_part(label, suspects)
 
@@ -143,12 +127,12 @@ class _Search:
             split = minority_split(activations[torch.from_numpy(rest).to(activations.device)])
             suspects = np.zeros_like(self.flagged)
             suspects[rest[(split.log_ratio > 0).cpu().numpy()]] = True
-            if self._foreign(suspects) < FOREIGN:
+            if self.proofs.foreign(suspects) < FOREIGN:
                 continue
             found = self._fit_once(self._part(label, suspects).without(self.score > 0))
-            if self._works(found, label):
+            if self.proofs.works(found, label):
                 self._believe(found)
-                self.findings.append(Finding(classes=[label], members=self._shown(found), estimate=found.estimate))
+                self.findings.append(Finding(classes=[label], members=found.shown, estimate=found.estimate))
 
     def doubted_samples(self, doubt: npt.NDArray[np.float32]) -> None:
         """Unflagged samples whose labels are believed least, by doubt float32 [N]."""
@@ -159,7 +143,7 @@ class _Search:
             found = self._fit_doubted(classes, doubt)
             if found is not None:
                 self._believe(found)
-                shown = self._shown(found)
+                shown = found.shown
                 carrying = np.unique(self.labels[shown]).tolist()
                 self.findings.append(Finding(classes=carrying, members=shown, estimate=found.estimate))
 
@@ -176,7 +160,7 @@ class _Search:
         """Takes over the trigger of a part of a class, if it has one that works."""
         one = self._part(label, suspects)
         found = self._fit(one)
-        if not self._works(found, label):
+        if not self.proofs.works(found, label):
             found = self._fit_clean_label(label, one)
         elif not found.estimate.replaces:
             found = self._fainter(found, self._fit_clean_label(label, one))
@@ -198,7 +182,7 @@ class _Search:
         """Takes over the trigger of a part that the pixels set apart, if it has one."""
         one = self._part(label, suspects).without(self._explained() & (self.labels == label))
         found = self._fit(one)
-        if not self._works(found, label) and not self._sets_apart_foreign(found, label):
+        if not self.proofs.works(found, label) and not self.proofs.sets_apart_foreign(found, label):
             found = self._fit_clean_label(label, one)
         if found is None:
             return False
@@ -218,16 +202,6 @@ class _Search:
         self.findings = [other for other in self.findings if other.estimate is not None or other.classes != [label]]
         self._conclude([label], one, found)
 
-    def _rest_is_foreign(self, label: int, suspects: npt.NDArray[np.bool_]) -> bool:
-        """Whether the suspects are what a class looks like, and the rest of it is not."""
-        rest = self._foreign((self.labels == label) & ~suspects)
-        others = [self._foreign(self.labels == other) for other in np.unique(self.labels) if other != label]
-        return rest > max(SURELY_FOREIGN, outstanding(others, FALSE_ALARMS))
-
-    def _foreign(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> float:
-        probabilities, labels = self.suspicion.probabilities[chosen], self.labels[chosen]
-        return foreign_content(torch.from_numpy(probabilities), torch.from_numpy(labels))
-
     def _fit_once(self, group: Group) -> Fit | None:
         with self.progress.stage("explain") as stage:
             return fit_trigger(group, self.device, self.seed, stage)
@@ -242,14 +216,14 @@ class _Search:
 
     def _fit_rest(self, first: Fit) -> Fit | None:
         """A second trigger, shared by the suspects that the first one leaves; those that it explains are left out."""
-        found = self._fit(first.group.without(self._shown(first)))
+        found = self._fit(first.group.without(first.shown))
         return found if found is not None and found.shared else None
 
     def _fit_clean_label(self, label: int, one: Group) -> Fit | None:
         """Takes the content of the class to be what the label says."""
         as_labelled = np.eye(self.suspicion.probabilities.shape[1], dtype=np.float32)[self.labels]
         found = self._fit(one._replace(probabilities=as_labelled))
-        return found if self._works(found, label) else None
+        return found if self.proofs.works(found, label) else None
 
     def _fainter(self, one: Fit, other: Fit | None) -> Fit:
         """Of two triggers that both work, the one that changes images less.
@@ -267,47 +241,10 @@ class _Search:
         suspects = np.zeros_like(self.flagged)
         suspects[self._most_doubted(classes, doubt)] = True
         found = self._fit_once(self._group(classes, suspects, self.odds).without(self.score > 0))
-        return found if self._shown_by_foreign(found, classes, suspects) else None
-
-    def _shown_by_foreign(self, found: Fit | None, classes: list[int], chosen: npt.NDArray[np.bool_]) -> TypeGuard[Fit]:
-        """Whether unflagged samples of some classes clearly show a trigger, and more foreign content than others.
-
-        A verifier that knows little of the content contradicts many, so those that show it are compared with those that
-        do not. Samples that were chosen for what the verifier says, bool [N], do not count.
-        """
-        if found is None or found.usual:
-            return False
         further = self._unflagged(classes)
-        further = further[~chosen[further]]
-        shown = pixel_evidence(found.estimate, self.images, further) > DETECTOR_SAY
-        if shown.sum() < FURTHER or self._foreign(further[shown]) < FOREIGN:
-            return False
-        contradicted = self.suspicion.probabilities[further].argmax(1) != self.labels[further]
+        # The classes one by one, and all of them together.
         looks = 1 + min(SEARCHED, len(np.unique(self.labels)))
-        return unusual(contradicted[shown], contradicted[~shown], FALSE_ALARMS / looks)
-
-    def _sets_apart_foreign(self, found: Fit | None, label: int) -> TypeGuard[Fit]:
-        """Whether those who show a trigger look like other classes to a verifier that has learned none of them.
-
-        A trigger that forms no cluster is among what the first verifier has learned, and may have learned to obey.
-        """
-        if found is None or found.usual or not found.shared:
-            return False
-        shown = self._shown(found)
-        credible = self.suspicion.verifier.learned & torch.from_numpy(~shown).to(self.device)
-        if shown.sum() < FURTHER or not credible.any():
-            return False
-        x, y = on_device(self.images, self.device), torch.from_numpy(self.labels).to(self.device)
-        classes, choice = self.suspicion.probabilities.shape[1], self.suspicion.choice
-        with self.progress.stage("verify") as stage:
-            verifier = verify(x, y, credible, classes, choice, self.seed, stage)
-            # Only those that it has not learned can be compared.
-            unseen = torch.nonzero(~credible)[:, 0].cpu().numpy()
-            inside, own = shown[unseen], self.labels[unseen] == label
-            seen = self.images[unseen]
-            seen[inside] = _bare(found.estimate, seen[inside])
-            likely = opinion(verifier, on_device(seen, self.device), choice)[:, label].cpu().numpy()
-        return resembles(likely[inside], likely[own & ~inside], likely[~own & ~inside], FALSE_ALARMS)
+        return found if self.proofs.shown_by_foreign(found, further[~suspects[further]], looks) else None
 
     def _most_doubted(self, classes: list[int], doubt: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
         members = self._unflagged(classes)
@@ -315,31 +252,6 @@ class _Search:
 
     def _unflagged(self, classes: list[int]) -> npt.NDArray[np.int64]:
         return np.flatnonzero(np.isin(self.labels, classes) & (self.score <= 0))
-
-    def _works(self, found: Fit | None, label: int) -> TypeGuard[Fit]:
-        """Whether the suspects share it, and stamping it makes the suspicious model say `label` of other images.
-
-        A stroke that belongs to a digit does so as well, but then the verifier, which learned no trigger, follows.
-        """
-        if found is None or not found.shared:
-            return False
-        obeyed, natural = share_turned(
-            found.estimate,
-            [self.suspicion.model, self.suspicion.verifier.model],
-            self.images,
-            self.labels,
-            [label],
-            device=self.device,
-            seed=self.seed,
-        )
-        needed = max(PATCH_RATE, self.causal_rate) if found.estimate.replaces else self.causal_rate
-        return obeyed >= needed and natural <= NATURAL * obeyed
-
-    def _shown(self, found: Fit) -> npt.NDArray[np.bool_]:
-        """The samples, bool [N], that carry a trigger."""
-        shown = np.zeros_like(self.flagged)
-        shown[found.members[found.score > 0]] = True
-        return shown
 
     def _believe(self, found: Fit) -> None:
         self.score[found.members], self.kind[found.members] = found.score, "backdoor"
@@ -353,15 +265,7 @@ class _Search:
             if second is not None:
                 self._believe(second)
                 first = first.copy()
-                first[self._shown(second)] = False
+                first[second.shown] = False
                 self.findings.append(Finding(classes=classes, members=group.inside & ~first, estimate=second.estimate))
         shown = first & (self.score > 0)
         self.findings.append(Finding(classes=classes, members=shown, estimate=found and found.estimate))
-
-
-@torch.inference_mode()
-def _bare(estimate: Estimate, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Images that show a trigger, uint8 [n,H,W,C], without it."""
-    x = as_input(torch.from_numpy(images).to(estimate.scale.device))
-    out: npt.NDArray[np.uint8] = (estimate.invert(x) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-    return out

@@ -60,6 +60,13 @@ class Fit(NamedTuple):
     score: npt.NDArray[np.float32]
     """float32, of the members; above 0 = the trigger is there."""
 
+    @property
+    def shown(self) -> npt.NDArray[np.bool_]:
+        """The samples, bool [N], that carry the trigger."""
+        shown = np.zeros_like(self.group.inside)
+        shown[self.members[self.score > 0]] = True
+        return shown
+
     def shown_by(self, suspects: npt.NDArray[np.uint8]) -> bool:
         return bool((self.estimate.evidence(suspects) > 0).mean() >= SHARED)
 

@@ -1,0 +1,127 @@
+"""What makes a trigger count that was found in the pixels: a network obeys it, or those who show it are no others."""
+
+import dataclasses
+from typing import TypeGuard
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..detection.gate import foreign_content, outstanding, resembles, unusual
+from ..detection.verifier import opinion, verify
+from ..progress import Progress
+from ..restoration import Estimate
+from ..training.loop import as_input, on_device
+from .fit import DETECTOR_SAY, Fit, pixel_evidence
+from .stamping import share_turned
+from .verdict import Suspicion
+
+PATCH_RATE = 0.5
+"""Least effect of a patch: objects and strokes are local, too, and pull an image towards their class."""
+NATURAL = 0.3
+"""A pattern that moves the verifier more than this fraction of the suspicious model belongs to the class."""
+FURTHER, FOREIGN = 8, 0.5
+"""A trigger of doubted samples needs so many further ones that show it, with so much foreign content: nobody chose
+those for what the verifier says. A further cluster of a poisoned class needs as much. Measured: poison has .59 and
+more."""
+SURELY_FOREIGN = 0.7
+"""Where the rest of a class has more foreign content than this, and than other classes lead to expect, the rest is the
+poison, and the suspects share what the class looks like. Less may be the mistake of a verifier that has learned the
+wrong half. Measured: clean aeroplanes beside poisoned ones have .60, warped signs of all classes .82."""
+FALSE_ALARMS = 0.01
+"""How often, at most, a dataset without poison is to have a group whose content is as foreign as that of poison."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Proofs:
+    """The samples of a dataset, and what a detector and its networks know of them."""
+
+    images: npt.NDArray[np.uint8]
+    """[N,H,W,C]."""
+    labels: npt.NDArray[np.int64]
+    """[N]."""
+    suspicion: Suspicion
+    causal_rate: float
+    """A trigger works when stamping it turns this fraction of other images into its class."""
+    device: torch.device
+    seed: int
+    progress: Progress
+
+    def works(self, found: Fit | None, label: int) -> TypeGuard[Fit]:
+        """Whether the suspects share it, and stamping it makes the suspicious model say `label` of other images.
+
+        A stroke that belongs to a digit does so as well, but then the verifier, which learned no trigger, follows.
+        """
+        if found is None or not found.shared:
+            return False
+        obeyed, natural = share_turned(
+            found.estimate,
+            [self.suspicion.model, self.suspicion.verifier.model],
+            self.images,
+            self.labels,
+            [label],
+            device=self.device,
+            seed=self.seed,
+        )
+        needed = max(PATCH_RATE, self.causal_rate) if found.estimate.replaces else self.causal_rate
+        return obeyed >= needed and natural <= NATURAL * obeyed
+
+    def foreign(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> float:
+        """`foreign_content` of some samples."""
+        probabilities, labels = self.suspicion.probabilities[chosen], self.labels[chosen]
+        return foreign_content(torch.from_numpy(probabilities), torch.from_numpy(labels))
+
+    def rest_is_foreign(self, label: int, suspects: npt.NDArray[np.bool_]) -> bool:
+        """Whether the suspects, bool [N], are what a class looks like, and the rest of it is not."""
+        rest = self.foreign((self.labels == label) & ~suspects)
+        others = [self.foreign(self.labels == other) for other in np.unique(self.labels) if other != label]
+        return rest > max(SURELY_FOREIGN, outstanding(others, FALSE_ALARMS))
+
+    def shown_by_foreign(self, found: Fit | None, further: npt.NDArray[np.int64], looks: int) -> TypeGuard[Fit]:
+        """Whether some samples clearly show a trigger, and more foreign content than others.
+
+        A verifier that knows little of the content contradicts many, so those that show it are compared with those that
+        do not.
+
+        Args:
+            further: int64 [n], samples that were not chosen for what the verifier says.
+            looks: how many triggers are looked at.
+        """
+        if found is None or found.usual:
+            return False
+        shown = pixel_evidence(found.estimate, self.images, further) > DETECTOR_SAY
+        if shown.sum() < FURTHER or self.foreign(further[shown]) < FOREIGN:
+            return False
+        contradicted = self.suspicion.probabilities[further].argmax(1) != self.labels[further]
+        return unusual(contradicted[shown], contradicted[~shown], FALSE_ALARMS / looks)
+
+    def sets_apart_foreign(self, found: Fit | None, label: int) -> TypeGuard[Fit]:
+        """Whether those who show a trigger look like other classes to a verifier that has learned none of them.
+
+        A trigger that forms no cluster is among what the first verifier has learned, and may have learned to obey.
+        """
+        if found is None or found.usual or not found.shared:
+            return False
+        shown = found.shown
+        credible = self.suspicion.verifier.learned & torch.from_numpy(~shown).to(self.device)
+        if shown.sum() < FURTHER or not credible.any():
+            return False
+        x, y = on_device(self.images, self.device), torch.from_numpy(self.labels).to(self.device)
+        classes, choice = self.suspicion.probabilities.shape[1], self.suspicion.choice
+        with self.progress.stage("verify") as stage:
+            verifier = verify(x, y, credible, classes, choice, self.seed, stage)
+            # Only those that it has not learned can be compared.
+            unseen = torch.nonzero(~credible)[:, 0].cpu().numpy()
+            inside, own = shown[unseen], self.labels[unseen] == label
+            seen = self.images[unseen]
+            seen[inside] = _bare(found.estimate, seen[inside])
+            likely = opinion(verifier, on_device(seen, self.device), choice)[:, label].cpu().numpy()
+        return resembles(likely[inside], likely[own & ~inside], likely[~own & ~inside], FALSE_ALARMS)
+
+
+@torch.inference_mode()
+def _bare(estimate: Estimate, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Images that show a trigger, uint8 [n,H,W,C], without it."""
+    x = as_input(torch.from_numpy(images).to(estimate.scale.device))
+    out: npt.NDArray[np.uint8] = (estimate.invert(x) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    return out
