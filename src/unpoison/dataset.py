@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from . import rules
 from .data.access import KEEP, RawView, Record
 from .data.alignment import Positions, checked_indices, served_positions, with_stand_ins
 from .data.attributes import ScriptAttributes
@@ -21,7 +22,6 @@ from .data.store import OnUnreadable
 from .errors import DatasetError, DroppedSamplesWarning
 from .methods.base import OnPoison
 from .methods.copies import OnDuplicates
-from .methods.spared import MAX_ALTERED
 from .report import Report
 from .sanitizer import Sanitizer, Verify
 
@@ -81,7 +81,7 @@ class SanitizedDataset(ScriptAttributes):
         *,
         config: Any = None,
         on_poison: OnPoison | None = None,
-        max_altered: float = MAX_ALTERED,
+        max_altered: float = rules.MAX_ALTERED,
         duplicates: OnDuplicates = "keep",
         on_unreadable: OnUnreadable = "raise",
         restorer: "Restorer | str | Path | None" = None,

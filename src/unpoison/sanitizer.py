@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import get_worker_info
 
+from . import rules
 from .data.access import RawView, preserved_rng
 from .data.cache import (
     DETECTED,
@@ -48,7 +49,7 @@ from .left_out import over_all_items, without_folder
 from .methods.base import MethodInfo, OnPoison, Outcome, get_method
 from .methods.copies import OnDuplicates
 from .methods.kept import RESTORER, Task, decide, detected_in
-from .methods.spared import MAX_ALTERED, checked_share
+from .methods.spared import checked_share
 from .pictures import Pictures
 from .progress import Progress
 from .report import THIN, Report, Unreadable
@@ -126,7 +127,7 @@ class Sanitizer:
         *,
         config: Any = None,
         on_poison: OnPoison | None = None,
-        max_altered: float = MAX_ALTERED,
+        max_altered: float = rules.MAX_ALTERED,
         duplicates: OnDuplicates = "keep",
         on_unreadable: OnUnreadable = "raise",
         restorer: "Restorer | str | Path | None" = None,

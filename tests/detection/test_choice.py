@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from unpoison import rules
 from unpoison.bench.data import LabelledImages
 from unpoison.demo import load_digits
-from unpoison.detection.choice import SAME_WHEN_MIRRORED, choose, mirror_ratio
+from unpoison.detection.choice import choose, mirror_ratio
 from unpoison.detection.config import DetectionConfig
 from unpoison.training.loop import TrainingConfig
 
@@ -35,7 +36,7 @@ def test_mirroring_is_off_for_digits(digits):
 
 def test_mirroring_is_on_where_mirror_images_are_the_same(symmetric):
     ratio = mirror_ratio(*symmetric, 10, TrainingConfig(batch_size=32), CPU, 0)
-    assert ratio > SAME_WHEN_MIRRORED + 0.05
+    assert ratio > rules.SAME_WHEN_MIRRORED + 0.05
 
 
 def test_given_settings_are_kept(digits):

@@ -10,10 +10,10 @@ from torchvision.datasets import ImageFolder
 
 import corner
 import twostep
-from unpoison import Report, SanitizedDataset, Sanitizer
+from unpoison import Report, SanitizedDataset, Sanitizer, rules
 from unpoison.data.duplicates import Duplicates
 from unpoison.methods.base import Outcome
-from unpoison.methods.copies import DISTINCT, mere_copies, with_duplicates
+from unpoison.methods.copies import mere_copies, with_duplicates
 from unpoison.methods.spared import Spared
 from unpoison.methods.verdict import Finding
 from unpoison.report import ClassEvidence
@@ -73,8 +73,8 @@ def test_a_trigger_on_copies_of_other_images_stays():
 
 
 def test_a_trigger_on_images_that_are_there_several_times_stays():
-    trios = [range(place, place + 3) for place in range(0, 3 * DISTINCT, 3)]
-    flagged = list(range(3 * DISTINCT))
+    trios = [range(place, place + 3) for place in range(0, 3 * rules.DISTINCT_CARRIERS, 3)]
+    flagged = list(range(3 * rules.DISTINCT_CARRIERS))
     assert mere(flagged, trios, explained=flagged) == []
     # So few images are no pattern without their copies.
     assert mere(flagged[:-3], trios[:-1], explained=flagged[:-3]) == flagged[:-3]

@@ -3,9 +3,9 @@
 import dataclasses
 from typing import Any, NamedTuple
 
+from .. import rules
 from ..config import PDAutoRConfig
 from ..errors import ConfigError
-from ..methods.spared import MAX_ALTERED
 from ..training.loop import TrainingConfig
 
 SUITES = {
@@ -105,7 +105,7 @@ class Row:
     def max_altered(self) -> float:
         """See `SanitizedDataset`: no limit where poison is half of a class or more, or the paper's algorithm flags as
         much as it likes."""
-        return 1.0 if self.paper or self.rate >= MUCH else MAX_ALTERED
+        return 1.0 if self.paper or self.rate >= MUCH else rules.MAX_ALTERED
 
     @property
     def default(self) -> str:

@@ -12,19 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-DETAIL = 0.25
-"""Of the mean step between neighbouring pixels: images of a sign that a car approaches differ by more, JPEG copies of
-qualities above 75 mostly by less."""
-USUAL = 0.1
-"""Of the distance between images of a class."""
-VISIBLE = 1.0
-"""Grey levels; where an image has no detail, less is not seen."""
-LOCAL = 2.0
-"""Times the limit may a block of 4 x 4 pixels differ: compression spreads its errors, a stamp does not."""
-FLAT = 2
-"""Grey levels."""
-NEAR = 4.0
-"""Grey levels between the thumbnails of candidates."""
+from .. import rules
+
 NEIGHBOURS, PAIRS, HIGH = 8, 32, 0.75
 """Candidates of an image; pairs of a class that tell how far its images lie apart, and the quantile that counts: above
 the middle, for a class may be copies for the most part."""
@@ -41,7 +30,8 @@ class Duplicates(NamedTuple):
     of: _Index
     """int64 [N]; position of the first image of its group, that of the first itself included; -1 without a copy."""
     blank: npt.NDArray[np.bool_]
-    """bool [N]; whether the images of the group show nothing: no pixel is more than `FLAT` from its channel's mean."""
+    """bool [N]; whether the images of the group show nothing: all pixels are within `rules.FLAT` of their channel's
+    mean."""
 
 
 def find_duplicates(images: _Pixels, labels: _Index) -> Duplicates:
@@ -73,7 +63,7 @@ def _blank(images: _Pixels, index: _Index) -> npt.NDArray[np.bool_]:
     found = [np.zeros(0, np.bool_)]
     for part in _parts(index):
         shown = images[part].astype(np.float32)
-        found.append(np.abs(shown - shown.mean((1, 2), keepdims=True)).max((1, 2, 3)) <= FLAT)
+        found.append(np.abs(shown - shown.mean((1, 2), keepdims=True)).max((1, 2, 3)) <= rules.FLAT)
     return np.concatenate(found)
 
 
@@ -122,7 +112,7 @@ def _candidates(thumbnails: _Floats) -> tuple[_Index, _Index]:
     count, size = thumbnails.shape
     tree: Any = KDTree(thumbnails)
     nearest = [*range(1, min(NEIGHBOURS + 1, count) + 1)]
-    _, found = tree.query(thumbnails, k=nearest, distance_upper_bound=NEAR * size**0.5)
+    _, found = tree.query(thumbnails, k=nearest, distance_upper_bound=rules.COPY_CANDIDATES * size**0.5)
     left = np.repeat(np.arange(count), found.shape[1])
     right = found.ravel().astype(np.int64)
     chosen = (right < count) & (left != right)
@@ -142,7 +132,7 @@ def _usual(images: _Pixels, labels: _Index, different: _Index) -> _Floats:
             usual[label] = _apart(images, members, rng)
     if np.isnan(usual).any():
         usual[np.isnan(usual)] = _apart(images, different, rng) if len(different) > 1 else 0
-    return USUAL * usual
+    return rules.COPY_DISTANCE * usual
 
 
 def _apart(images: _Pixels, members: _Index, rng: np.random.Generator) -> np.float32:
@@ -163,12 +153,14 @@ def _same(images: _Pixels, one: _Index, other: _Index, usual: _Floats) -> npt.ND
         first, second = images[one[part]], images[other[part]]
         grey = [_grey(pixels) for pixels in (first, second)]
         detail = np.minimum(_detail(grey[0]), _detail(grey[1]))
-        limit = np.minimum(usual[part], np.maximum(VISIBLE, DETAIL * detail))
+        limit = np.minimum(usual[part], np.maximum(rules.VISIBLE, rules.COPY_DETAIL * detail))
         square = (grey[0] - grey[1]) ** 2
         whole, local = np.sqrt(square.mean((1, 2))), np.sqrt(_blocks(square, rows, columns).max((1, 2)))
         colour = _blocks(first.astype(np.float32) - second, rows, columns)
         tint = np.sqrt((colour**2).mean((1, 2)).max(1))
-        found.append((whole <= limit) & (local <= LOCAL * limit) & (tint <= 2 * np.maximum(limit, VISIBLE)))
+        found.append(
+            (whole <= limit) & (local <= rules.COPY_BLOCK * limit) & (tint <= 2 * np.maximum(limit, rules.VISIBLE))
+        )
     return np.concatenate(found)
 
 

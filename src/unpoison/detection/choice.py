@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from .. import rules
 from ..training.backbones import create_backbone
 from ..training.loop import TrainingConfig, on_device, predict, train
 from .config import DetectionConfig
 
-SAME_WHEN_MIRRORED = 0.85
 _PROBE_IMAGES = 4_000
 _logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def choose(
         epochs = int(np.clip(100_000 // n, 8, 15)) if cpu else 30
         training = TrainingConfig(epochs=epochs, batch_size=batch_size)
         ratio = mirror_ratio(images, labels, num_classes, training, device, seed)
-        flip = ratio >= SAME_WHEN_MIRRORED
+        flip = ratio >= rules.SAME_WHEN_MIRRORED
         training = dataclasses.replace(training, flip=flip)
         notes.append(
             f"training: {epochs} epochs for {n} samples on a {device.type}; mirroring {'on' if flip else 'off'}: a "

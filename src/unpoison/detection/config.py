@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Literal
 
+from .. import rules
 from ..errors import ConfigError
 from ..training.backbones import BACKBONES
 from ..training.loop import TrainingConfig
@@ -29,20 +30,19 @@ class DetectionConfig:
     """λ of E_f = E1 ‖ λ E2. Only "svd" uses it: the mixture scales both blocks by their own spread."""
     poison_rate: float = 0.01
     """Only for "svd": the fraction of poison that the user expects; 1.5 times as many samples are flagged."""
-    cluster_evidence: float = 3.2
+    cluster_evidence: float = rules.CLUSTER_EVIDENCE
     """A class counts as poisoned when a learned cluster of foreign content stands out this far: separation in
-    standard deviations times `foreign_content`. Measured: clean classes of CIFAR-10 and GTSRB reach 2.5, the least
-    clear of the poisoned ones 3.7."""
-    contradiction_evidence: float = 6.5
+    standard deviations times `foreign_content`."""
+    contradiction_evidence: float = rules.CONTRADICTION_EVIDENCE
     """The same for a part of a class that everything contradicts: the hard samples of clean classes come nearer to
     it."""
-    false_alarms: float = 0.01
+    false_alarms: float = rules.FALSE_ALARMS
     """How often, at most, a clean dataset is to have a class whose evidence sticks out of that of its other classes:
     with what a class must exceed them. The fewer classes there are, the more is needed."""
     explained_classes: int = 2
     """In how many further classes a trigger is looked for in the pixels: so many with the clearest clusters, and so
     many whose clusters hold most foreign content."""
-    causal_rate: float = 0.1
+    causal_rate: float = rules.CAUSAL_RATE
     """A trigger found in the pixels counts when stamping it turns this fraction of other images into the class."""
 
     def __post_init__(self) -> None:

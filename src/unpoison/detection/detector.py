@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from .. import rules
 from ..progress import Progress
 from ..report import ClassEvidence
 from ..training.backbones import Backbone, create_backbone
@@ -18,7 +19,7 @@ from .config import DetectionConfig
 from .doubt import MAX_LOG_ODDS, contradictions, doubt, log_odds_against
 from .features import TrainingRecord, fuse, record_training
 from .hypotheses import best_of, find_hypotheses, needed_evidence, worth_a_look
-from .mixture import LEAST_COUNT, calibrate, fit_split, minority_split, whiten
+from .mixture import calibrate, fit_split, minority_split, whiten
 from .seams import seam_splits
 from .svd import svd_scores, threshold_at
 from .verifier import Verifier, opinion, verdicts, verify_again
@@ -211,7 +212,7 @@ def _detect_by_mixture(
                 evidence=shown.evidence,
                 poisoned=found is not None,
                 # No minority of so few samples is large enough to be a cluster.
-                status="not assessable" if size < 2 * LEAST_COUNT else "clean",
+                status="not assessable" if size < 2 * rules.LEAST_CLUSTER else "clean",
                 details={
                     **({"needed": bar} if math.isfinite(bar) else {}),
                     "separation": shown.split.separation,

@@ -10,13 +10,8 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from .. import rules
 from .mixture import Split
-
-MOSTLY = 0.5
-"""A classifier that has seen what a class looks like contradicts less of it than this."""
-
-LIKELIER = 0.05
-"""Level at which samples are likelier than others to belong to a class."""
 
 
 def contradicted(probabilities: Tensor, label: int | Tensor) -> float:
@@ -93,4 +88,4 @@ def resembles(
         return False
     less = stats.mannwhitneyu(some, own, alternative="less").pvalue
     more = stats.mannwhitneyu(some, others, alternative="greater").pvalue
-    return bool(less <= false_alarms and more > LIKELIER)
+    return bool(less <= false_alarms and more > rules.LIKELIER)

@@ -5,15 +5,13 @@ from typing import Literal
 
 from torch import Tensor
 
+from .. import rules
 from .config import DetectionConfig
 from .features import TrainingRecord
-from .gate import MOSTLY, contradicted, evidence, outstanding
+from .gate import contradicted, evidence, outstanding
 from .mixture import Split, fit_split, least_share
 
 Kind = Literal["backdoor", "mislabelled"]
-
-MINORITY = 0.5
-"""What is more of a class than this is what the class looks like, whatever a verifier says."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,7 +33,10 @@ class Hypothesis:
     @property
     def possible(self) -> bool:
         """Whether the inside is a minority, but no mere outliers, of which a verifier contradicts most."""
-        return least_share(len(self.split.log_ratio)) <= self.split.share <= MINORITY and self.contradicted >= MOSTLY
+        return (
+            least_share(len(self.split.log_ratio)) <= self.split.share <= rules.LARGEST_MINORITY
+            and self.contradicted >= rules.LEAST_CONTRADICTED
+        )
 
 
 def find_hypotheses(

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .. import rules
+
 ITERATIONS = 60
 DIRECTIONS = 8
-LEAST_SHARE, LEAST_COUNT = 0.02, 20
-"""Fewer are outliers, not a cluster."""
 RIDGE = 0.01
 MIN_DIRECTIONS = 8
 SAMPLES_PER_DIRECTION = 8
@@ -56,7 +56,7 @@ class Split(NamedTuple):
 
 def least_share(count: int) -> float:
     """The smallest part of `count` samples that makes a cluster."""
-    return max(LEAST_SHARE, LEAST_COUNT / count)
+    return max(rules.LEAST_CLUSTER_SHARE, rules.LEAST_CLUSTER / count)
 
 
 def minority_split(whitened: Tensor, losses: Tensor | None = None) -> Split:

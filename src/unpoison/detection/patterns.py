@@ -13,13 +13,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from .. import rules
 from ..restoration.estimate.statistics import Spectrum
 from ..training.loop import as_input
-from .mixture import LEAST_COUNT
 
 DIRECTIONS = 4
-LEAST_INSIDE = 8
-"""Fewer images explain no trigger."""
 _MEASURED, _DECOMPOSED, _BATCH = 4000, 1500, 256
 
 
@@ -53,7 +51,7 @@ def pixel_clusters(
     found = []
     for label in np.unique(labels[index]).tolist():
         members = index[labels[index] == label]
-        if len(members) < 2 * LEAST_COUNT:
+        if len(members) < 2 * rules.LEAST_CLUSTER:
             continue
         drawn = np.sort(rng.permutation(members)[:_DECOMPOSED])
         inside, clarity = max(
@@ -90,7 +88,7 @@ def _split(values: Tensor) -> tuple[Tensor, float]:
     """The upper side, bool [n], at most half, of the cut with the largest distance of means, and its clarity."""
     ordered = values.sort().values.double()
     n = len(ordered)
-    count = torch.arange(n - n // 2, n - LEAST_INSIDE + 1)
+    count = torch.arange(n - n // 2, n - rules.LEAST_PATTERNED + 1)
     sums = ordered.cumsum(0)[count - 1]
     gap = (ordered.sum() - sums) / (n - count) - sums / count
     # The spread within both sides is what the distance between them leaves of the whole variance.

@@ -7,16 +7,12 @@ are straight edges, too, so a seam is no evidence by itself: what the images sho
 import torch
 from torch import Tensor
 
+from .. import rules
 from .mixture import Split, fit_split, least_share
 
-NOISE = 10.0
-"""Grey levels, 0..255; smaller steps are noise."""
 BATCH = 1024
 START = 3.0
 """Robust deviations from which an image is taken for joined at first."""
-CLEAR = 6.0
-"""Separation of joined images from the others. Measured: training sets of CIFAR-10 and GTSRB reach 4.7, a class of
-GTSRB's test set whose sign is a bar 6.6, joined images 9 to 12."""
 
 
 def seam_splits(images: Tensor, members: list[Tensor]) -> list[Split | None]:
@@ -31,7 +27,9 @@ def seam_splits(images: Tensor, members: list[Tensor]) -> list[Split | None]:
     width = (1.4826 * torch.cat(centred).abs().median()).clamp_min(1e-6)
     splits = [fit_split(values[:, None] / width, (values > START * width)[None]) for values in centred]
     return [
-        split if split.separation >= CLEAR and least_share(len(split.log_ratio)) <= split.share <= 0.5 else None
+        split
+        if split.separation >= rules.SEAM_SEPARATION and least_share(len(split.log_ratio)) <= split.share <= 0.5
+        else None
         for split in splits
     ]
 
@@ -65,7 +63,7 @@ def _clearest(images: Tensor) -> Tensor:
         before, step, after = (steps[:, :, first + k : last + 1 + k] for k in (-1, 0, 1))
         surprise = _size(step - (before + after) / 2)
         variation = (_size(before) + _size(after)) / 2
-        clarity = ((surprise + NOISE) / (variation + NOISE)).log().mean(1)
+        clarity = ((surprise + rules.SEAM_NOISE) / (variation + rules.SEAM_NOISE)).log().mean(1)
         found.append(clarity.max(1).values)
     # The zeros are for images without a middle; elsewhere no seam at all may well be below zero.
     return torch.stack(found[1:] or found).max(0).values

@@ -8,18 +8,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .. import rules
 from ..progress import Progress, Stage
 from ..training.backbones import Backbone, create_backbone
 from ..training.loop import predict_mirrored, train
 from .choice import Choice
 from .features import TrainingRecord
-from .gate import MOSTLY, contradicted, evidence
+from .gate import contradicted, evidence
 from .mixture import Split, clearly_outside
 
 KEPT_SHARE = 0.65
 """The verifying classifier trains on this part of a class's credible side, what was learned most easily."""
-CLEAR_MINORITY = 0.3
-"""A smaller side of a class is the suspicious one; above this share either may be."""
 VERIFIER_EPOCHS = 0.8
 """Of M's: the verifier need not learn every sample by heart."""
 FURTHER_EPOCHS = 0.3
@@ -61,7 +60,8 @@ def verdicts(
         verifier = verify(x, y, whole & _trusted(record, members, clusters), len(members), choice, seed, stage)
         first = opinion(verifier, x, choice)
     doubtful = [
-        cluster.share > CLEAR_MINORITY and contradicted(first[member][cluster.log_ratio > 0], label) >= MOSTLY
+        cluster.share > rules.CLEAR_MINORITY
+        and contradicted(first[member][cluster.log_ratio > 0], label) >= rules.LEAST_CONTRADICTED
         for label, (member, cluster) in enumerate(zip(members, clusters, strict=True))
     ]
     if not any(doubtful):

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from .. import rules
 from ..config import BaBConfig
 from ..detection.choice import Choice
 from ..detection.config import DetectionConfig
@@ -37,10 +38,6 @@ from .verdict import Explanation, Suspicion, against_labels, unexplained
 STEERING = 0.5
 """Exponent of the correction of a weight by the odds of success: below 1, since one model's rate is noisy."""
 TRIES = 2
-USEFUL = (0.8, 0.98)
-"""Success rates of our backdoor between which a model tells clean from poisoned samples."""
-NOT_LEARNED = 0.6
-"""Models that call fewer clean samples ours than this say nothing about the rest."""
 
 
 def find(
@@ -66,7 +63,7 @@ def find(
         decision = unanimous(verdicts, y, num_classes)
     else:
         decision = by_mixture(verdicts, y, num_classes, settings.evidence, settings.explained_classes)
-    if max(rates) < NOT_LEARNED:
+    if max(rates) < rules.LEAST_SUCCESS:
         # Every sample resists a trigger that nobody has learned.
         explanation = unexplained(decision.score.clamp_max(0).cpu().numpy())
     elif settings.decision == "unanimous":
@@ -113,7 +110,10 @@ def _ask_models(
             pool = _lower_half(resistance(scouts), y)
         else:
             asked.append(verdict)
-        useful = sum(goal is None or USEFUL[0] <= verdict.success(y) <= USEFUL[1] for verdict in asked)
+        useful = sum(
+            goal is None or rules.USEFUL_SUCCESS[0] <= verdict.success(y) <= rules.USEFUL_SUCCESS[1]
+            for verdict in asked
+        )
         stage.update((len(scouts) + useful) / (settings.scouts + settings.models))
         if useful == settings.models:
             break
@@ -231,7 +231,7 @@ def _odds(rate: float) -> float:
 def _notes(rates: list[float], flagged: bool) -> list[str]:
     """How strong our backdoor was, and what the answers do not show."""
     notes = ["success rates of our own backdoor, one per model: " + ", ".join(f"{rate:.2f}" for rate in rates)]
-    if max(rates) < NOT_LEARNED:
+    if max(rates) < rules.LEAST_SUCCESS:
         notes.append("not assessable: no model learned our own backdoor. Use more epochs or a larger weight")
     elif not flagged:
         notes.append(

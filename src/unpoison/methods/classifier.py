@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from .. import rules
 from ..data.files import publishing_folder, writing
 from ..detection.choice import Choice, choose
 from ..detection.config import DEFAULT
@@ -23,8 +24,6 @@ from .found import DAMAGE, Found, choice_facts, choice_of
 EPOCHS = 0.6
 """Of M's, for a C that goes on from a verifier. Measured, 10,000 images of CIFAR-10: after .3 of 10 epochs it is right
 on 69.6 % of the test images, the verifier on 63.8 %."""
-FEW = 0.1
-"""A verifier that has learned more of the flagged samples than this may obey their trigger: C then starts anew."""
 _MODEL, _CHOICE = "model.safetensors", "choice.json"
 
 
@@ -97,7 +96,7 @@ class Classifier(NamedTuple):
 
 def _has_learned(verifier: Verifier, flagged: npt.NDArray[np.bool_]) -> bool:
     """Whether a verifier was trained on flagged samples, bool [N], but for a few that it cannot generalise from."""
-    return bool(verifier.learned.cpu().numpy()[flagged].mean() > FEW)
+    return bool(verifier.learned.cpu().numpy()[flagged].mean() > rules.FEW_LEARNED)
 
 
 def _chosen(

@@ -6,16 +6,13 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from .. import rules
 from ..data.duplicates import Duplicates
 from ..report import Report
 from .verdict import Finding
 
 OnDuplicates = Literal["keep", "drop"]
 KIND = REASON = "duplicate"
-DISTINCT = 10
-"""Different images that share a trigger are a pattern of their own, however often each of them is there."""
-WHOLE = 0.9
-"""Of a group are flagged where the group is flagged as a whole."""
 EXAMPLES = 3
 _Mask = npt.NDArray[np.bool_]
 _Index = npt.NDArray[np.int64]
@@ -32,8 +29,9 @@ def mere_copies(
     - its image is blank, for there is nothing to hide a trigger in; or
     - it was flagged as mislabelled; or
     - it was flagged as backdoored in a heap of copies: most of what was flagged with it in its class are copies of each
-      other, of fewer than `DISTINCT` different images that are there more often than others of the class, and it is one
-      of them. Where a trigger explains the flags, its group must also be of one label and flagged as a whole.
+      other, of fewer than `rules.DISTINCT_CARRIERS` different images that are there more often than others of the
+      class, and it is one of them. Where a trigger explains the flags, its group must also be of one label and flagged
+      as a whole.
 
     All others stay poison, above all images with a trigger on a copy of another image: their copies are not flagged, or
     have other labels. So do images with a trigger that are each there several times.
@@ -76,7 +74,7 @@ def _whole(flagged: _Mask, labels: _Index, of: _Index) -> _Mask:
     np.minimum.at(low, group, labels[inside])
     np.maximum.at(high, group, labels[inside])
     share = np.bincount(group, flagged[inside], len(of)) / np.maximum(np.bincount(group, minlength=len(of)), 1)
-    whole: _Mask = (of >= 0) & ((low == high) & (share >= WHOLE))[np.maximum(of, 0)]
+    whole: _Mask = (of >= 0) & ((low == high) & (share >= rules.WHOLE_GROUP))[np.maximum(of, 0)]
     return whole
 
 
@@ -93,7 +91,7 @@ def _heap(of: _Index, usual: float) -> _Mask:
     groups, place, counts = np.unique(of, return_inverse=True, return_counts=True)
     several = (groups >= 0) & (counts > usual)
     heap: _Mask = several[place]
-    if heap.sum() <= len(of) / 2 or several.sum() >= DISTINCT:
+    if heap.sum() <= len(of) / 2 or several.sum() >= rules.DISTINCT_CARRIERS:
         return np.zeros(len(of), np.bool_)
     return heap
 

@@ -7,12 +7,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from .. import rules
 from ..detection.gate import outstanding
-from ..detection.mixture import LEAST_COUNT, minority_split
+from ..detection.mixture import minority_split
 from ..detection.patterns import pixel_clusters
 from ..progress import Progress
-from .fit import DETECTOR_SAY, SAMPLED, Fit, Group, fit_trigger
-from .proofs import FALSE_ALARMS, FOREIGN, Proofs
+from .fit import SAMPLED, Fit, Group, fit_trigger
+from .proofs import Proofs
 from .verdict import Explanation, Finding, Suspicion
 
 DOUBTED = 16
@@ -122,12 +123,12 @@ class _Search:
         """What is left of poisoned classes, by activations float32 [N,D]: several attacks may share a class."""
         for label in sorted({label for finding in self.findings for label in finding.classes}):
             rest = self._unflagged([label])
-            if len(rest) < 2 * LEAST_COUNT:
+            if len(rest) < 2 * rules.LEAST_CLUSTER:
                 continue
             split = minority_split(activations[torch.from_numpy(rest).to(activations.device)])
             suspects = np.zeros_like(self.flagged)
             suspects[rest[(split.log_ratio > 0).cpu().numpy()]] = True
-            if self.proofs.foreign(suspects) < FOREIGN:
+            if self.proofs.foreign(suspects) < rules.FURTHER_FOREIGN:
                 continue
             found = self._fit_once(self._part(label, suspects).without(self.score > 0))
             if self.proofs.works(found, label):
@@ -154,7 +155,9 @@ class _Search:
 
     def _part(self, label: int, suspects: npt.NDArray[np.bool_]) -> Group:
         """A class of which a part is suspected."""
-        return self._group([label], suspects, np.where(suspects, DETECTOR_SAY, -DETECTOR_SAY).astype(np.float32))
+        return self._group(
+            [label], suspects, np.where(suspects, rules.DETECTOR_SAY, -rules.DETECTOR_SAY).astype(np.float32)
+        )
 
     def _suspected_part(self, label: int, suspects: npt.NDArray[np.bool_]) -> None:
         """Takes over the trigger of a part of a class, if it has one that works."""
@@ -174,7 +177,7 @@ class _Search:
         clear = [
             cluster
             for cluster in clusters
-            if cluster.clarity > outstanding([c.clarity for c in clusters if c is not cluster], FALSE_ALARMS)
+            if cluster.clarity > outstanding([c.clarity for c in clusters if c is not cluster], rules.FALSE_ALARMS)
         ]
         return [(cluster.label, cluster.inside) for cluster in clear or clusters[:1]]
 

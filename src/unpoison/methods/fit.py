@@ -6,20 +6,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from .. import rules
 from ..progress import Stage
 from ..restoration import Estimate, estimate_transform
 
-DETECTOR_SAY = 3.0
-"""Where pixels are undecided the detector's log-odds count, up to this much; so do those of the content."""
-OWN_CONTENT = 0.5
-"""A pattern more opaque than this is no trigger: the images are copies of each other."""
 FITS = 2
 CHUNK = 4096
 SAMPLED = 500
-USUAL = 0.5
-"""What more than this fraction of the images of other classes shows, too, is no trigger."""
-SHARED = 0.7
-"""A trigger is one only if this fraction of the suspects shows it: strokes of digits come and go."""
 
 
 class Group(NamedTuple):
@@ -68,7 +61,7 @@ class Fit(NamedTuple):
         return shown
 
     def shown_by(self, suspects: npt.NDArray[np.uint8]) -> bool:
-        return bool((self.estimate.evidence(suspects) > 0).mean() >= SHARED)
+        return bool((self.estimate.evidence(suspects) > 0).mean() >= rules.SHARED_BY_SUSPECTS)
 
     @property
     def shared(self) -> bool:
@@ -80,7 +73,7 @@ class Fit(NamedTuple):
         """Whether most images outside the group show it, too."""
         outside = np.flatnonzero(~self.group.inside)
         others = self.group.images[outside[:: max(1, len(outside) // SAMPLED)]]
-        return bool(len(others)) and bool((self.estimate.evidence(others) > 0).mean() > USUAL)
+        return bool(len(others)) and bool((self.estimate.evidence(others) > 0).mean() > rules.USUAL_ELSEWHERE)
 
 
 def fit_trigger(group: Group, device: torch.device, seed: int, stage: Stage) -> Fit | None:
@@ -93,7 +86,7 @@ def fit_trigger(group: Group, device: torch.device, seed: int, stage: Stage) -> 
     for turn in range(FITS):
         part = stage.part(turn / FITS, (turn + 1) / FITS)
         estimate = estimate_transform(group.images, suspects, group.probabilities, device=device, seed=seed, stage=part)
-        copies = estimate.kind == "blend" and float(estimate.scale.mean()) < 1 - OWN_CONTENT
+        copies = estimate.kind == "blend" and float(estimate.scale.mean()) < 1 - rules.OPAQUE
         if estimate.kind == "none" or copies:
             break
         found = Fit(group, estimate, members, trigger_odds(estimate, group, members))
@@ -111,7 +104,7 @@ def trigger_odds(estimate: Estimate, group: Group, members: npt.NDArray[np.int64
     if estimate.replaces:
         # A white patch on a white ground is hidden from pixels and networks alike. What is left: how many others
         # carry it, and whether the content is more like theirs or like that of those without.
-        hidden, content = np.abs(evidence) < DETECTOR_SAY, group.content[members]
+        hidden, content = np.abs(evidence) < rules.DETECTOR_SAY, group.content[members]
         shown = evidence[~hidden] > 0
         share = shown.mean() if len(shown) else 0.5
         resemblance = _resemblance(content[hidden], content[~hidden][shown], content[~hidden][~shown])
@@ -145,4 +138,4 @@ def _resemblance(
 
 
 def _limited(odds: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return np.clip(odds, -DETECTOR_SAY, DETECTOR_SAY)
+    return np.clip(odds, -rules.DETECTOR_SAY, rules.DETECTOR_SAY)

@@ -7,29 +7,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from .. import rules
 from ..detection.gate import foreign_content, outstanding, resembles, unusual
 from ..detection.verifier import opinion, verify
 from ..progress import Progress
 from ..restoration import Estimate
 from ..training.loop import as_input, on_device
-from .fit import DETECTOR_SAY, Fit, pixel_evidence
+from .fit import Fit, pixel_evidence
 from .stamping import share_turned
 from .verdict import Suspicion
-
-PATCH_RATE = 0.5
-"""Least effect of a patch: objects and strokes are local, too, and pull an image towards their class."""
-NATURAL = 0.3
-"""A pattern that moves the verifier more than this fraction of the suspicious model belongs to the class."""
-FURTHER, FOREIGN = 8, 0.5
-"""A trigger of doubted samples needs so many further ones that show it, with so much foreign content: nobody chose
-those for what the verifier says. A further cluster of a poisoned class needs as much. Measured: poison has .59 and
-more."""
-SURELY_FOREIGN = 0.7
-"""Where the rest of a class has more foreign content than this, and than other classes lead to expect, the rest is the
-poison, and the suspects share what the class looks like. Less may be the mistake of a verifier that has learned the
-wrong half. Measured: clean aeroplanes beside poisoned ones have .60, warped signs of all classes .82."""
-FALSE_ALARMS = 0.01
-"""How often, at most, a dataset without poison is to have a group whose content is as foreign as that of poison."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,8 +49,8 @@ class Proofs:
             device=self.device,
             seed=self.seed,
         )
-        needed = max(PATCH_RATE, self.causal_rate) if found.estimate.replaces else self.causal_rate
-        return obeyed >= needed and natural <= NATURAL * obeyed
+        needed = max(rules.PATCH_EFFECT, self.causal_rate) if found.estimate.replaces else self.causal_rate
+        return obeyed >= needed and natural <= rules.NATURAL_EFFECT * obeyed
 
     def foreign(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> float:
         """`foreign_content` of some samples."""
@@ -75,7 +61,7 @@ class Proofs:
         """Whether the suspects, bool [N], are what a class looks like, and the rest of it is not."""
         rest = self.foreign((self.labels == label) & ~suspects)
         others = [self.foreign(self.labels == other) for other in np.unique(self.labels) if other != label]
-        return rest > max(SURELY_FOREIGN, outstanding(others, FALSE_ALARMS))
+        return rest > max(rules.SURELY_FOREIGN, outstanding(others, rules.FALSE_ALARMS))
 
     def shown_by_foreign(self, found: Fit | None, further: npt.NDArray[np.int64], looks: int) -> TypeGuard[Fit]:
         """Whether some samples clearly show a trigger, and more foreign content than others.
@@ -89,11 +75,11 @@ class Proofs:
         """
         if found is None or found.usual:
             return False
-        shown = pixel_evidence(found.estimate, self.images, further) > DETECTOR_SAY
-        if shown.sum() < FURTHER or self.foreign(further[shown]) < FOREIGN:
+        shown = pixel_evidence(found.estimate, self.images, further) > rules.DETECTOR_SAY
+        if shown.sum() < rules.FURTHER_CARRIERS or self.foreign(further[shown]) < rules.FURTHER_FOREIGN:
             return False
         contradicted = self.suspicion.probabilities[further].argmax(1) != self.labels[further]
-        return unusual(contradicted[shown], contradicted[~shown], FALSE_ALARMS / looks)
+        return unusual(contradicted[shown], contradicted[~shown], rules.FALSE_ALARMS / looks)
 
     def sets_apart_foreign(self, found: Fit | None, label: int) -> TypeGuard[Fit]:
         """Whether those who show a trigger look like other classes to a verifier that has learned none of them.
@@ -104,7 +90,7 @@ class Proofs:
             return False
         shown = found.shown
         credible = self.suspicion.verifier.learned & torch.from_numpy(~shown).to(self.device)
-        if shown.sum() < FURTHER or not credible.any():
+        if shown.sum() < rules.FURTHER_CARRIERS or not credible.any():
             return False
         x, y = on_device(self.images, self.device), torch.from_numpy(self.labels).to(self.device)
         classes, choice = self.suspicion.probabilities.shape[1], self.suspicion.choice
@@ -116,7 +102,7 @@ class Proofs:
             seen = self.images[unseen]
             seen[inside] = _bare(found.estimate, seen[inside])
             likely = opinion(verifier, on_device(seen, self.device), choice)[:, label].cpu().numpy()
-        return resembles(likely[inside], likely[own & ~inside], likely[~own & ~inside], FALSE_ALARMS)
+        return resembles(likely[inside], likely[own & ~inside], likely[~own & ~inside], rules.FALSE_ALARMS)
 
 
 @torch.inference_mode()

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from .. import rules
 from ..progress import Progress
 from ..restoration import RestorationConfig, Restorer, adapt_restorer, check_quality, train_restorer
 from ..training.backbones import Backbone
@@ -15,9 +16,6 @@ from .stamping import share_turned
 from .verdict import Finding
 
 REFERENCE_IMAGES = 2000
-LEARNED = 0.1
-"""Share of stamped images that a trigger turns, below which the suspicious model knows its images by heart only: what
-it says about them then tells nothing about what is left of the trigger. ASR measured: SIG .26, WaNet .04."""
 
 
 class Repair(NamedTuple):
@@ -141,7 +139,7 @@ def _learned(
     [turned] = share_turned(
         finding.estimate, [suspicious], images[clean], labels[clean], finding.classes, device=device, seed=seed
     )
-    return turned >= LEARNED
+    return turned >= rules.LEARNED_EFFECT
 
 
 def restore_in_batches(

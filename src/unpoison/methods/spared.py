@@ -12,8 +12,6 @@ from ..errors import ConfigError
 from ..report import Report
 from .base import Outcome
 
-MAX_ALTERED = 0.5
-"""Of the samples of a class, unless the user says otherwise: a detector that is right leaves a class its majority."""
 _logger = logging.getLogger(__name__)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from .. import rules
 from ..errors import ConfigError
 
 
@@ -50,9 +51,9 @@ class RestorationConfig:
     max_clean_error: float | None = 0.005
     """A CycleGAN that changes clean images by more than this (mean absolute, 0..1) is scaled down until it does
     not; None takes it as it is."""
-    min_confidence: float = 0.35
+    min_confidence: float = rules.LEAST_CONFIDENCE
     """Restored images on which the clean classifier is less sure are dropped."""
-    max_pull: float = 3.5
+    max_pull: float = rules.MOST_PULL
     """Restored images are dropped on which the suspicious model leans to the flagged label more than this many
     robust standard deviations above clean images that the clean classifier puts into the same class."""
 

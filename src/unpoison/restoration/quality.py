@@ -7,15 +7,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from .. import rules
 from ..training.backbones import Backbone
 from ..training.loop import predict, predict_mirrored
 from .config import DEFAULT, RestorationConfig
-
-MIN_REFERENCE = 20
-"""Classes with fewer clean images are judged by those of all classes."""
-CLEAN_LABEL_SHARE = 0.5
-"""Restored images whose content agrees with the label they came with, above which the label was right all along.
-Poison from other classes agrees by chance only; false flags are fewer than this."""
 
 
 class Quality(NamedTuple):
@@ -65,7 +60,7 @@ def check_quality(
     given = torch.from_numpy(labels).to(device)
     for label in torch.unique(given):
         group = given == label
-        if float((found[group] == label).float().mean()) >= CLEAN_LABEL_SHARE:
+        if float((found[group] == label).float().mean()) >= rules.CLEAN_LABEL_SHARE:
             # The attack left labels alone: where the classifier disagrees, it errs.
             found[group] = label
     accepted = clear = confidence >= config.min_confidence
@@ -91,7 +86,7 @@ def _excess(logits: Tensor, found: Tensor, given: Tensor, reference: Tensor, ref
         pull, usual = _log_odds(logits, int(label)), _log_odds(reference, int(label))
         for klass in torch.unique(found[given == label]):
             same = usual[reference_class == klass]
-            same = usual if len(same) < MIN_REFERENCE else same
+            same = usual if len(same) < rules.LEAST_REFERENCE else same
             median = same.median()
             # Upper half only: the lower tail is long, and it is the upper one that a trigger enters.
             above = same[same >= median] - median

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from .. import rules
 from ..progress import Stage
 from .config import DEFAULT, RestorationConfig
 from .estimate import Estimate
@@ -14,11 +15,6 @@ from .pairs import Pairs
 from .restorer import Restorer
 from .training import train_restorer
 
-SHOWN = 0.7
-"""A restorer that inverts a pattern knows it if it sees it in this fraction of the flagged images."""
-ENOUGH = 0.25
-"""A network is taken as it is if it errs less by this fraction than filling from around the patch; below it, a short
-training pays."""
 FINE_TUNING = 1 / 4
 """Of the steps that a new restorer takes. Measured from the published networks, five patches: the error is .89 to .98
 of that after all steps from the start."""
@@ -63,7 +59,7 @@ def adapt_restorer(
     given = given.to(device)
     if estimate is None or estimate.kind == "none" or not config.use_estimate or given.estimate.kind == "none":
         return Adapted(given, "used as it is; nothing tells beforehand how well it fits")
-    if not given.estimate.replaces and (given.estimate.evidence(images[members]) > 0).mean() >= SHOWN:
+    if not given.estimate.replaces and (given.estimate.evidence(images[members]) > 0).mean() >= rules.PATTERN_KNOWN:
         return Adapted(given, "used as it is; it knows this trigger")
     if not (given.estimate.replaces and estimate.replaces):
         trained = train_restorer(images, flagged, estimate, config, device=device, seed=seed, stage=stage)
@@ -71,7 +67,7 @@ def adapt_restorer(
     restorer = Restorer(dataclasses.replace(given.architecture, kind=estimate.kind)).to(device).eval()
     restorer.load_state_dict(given.state_dict() | {f"estimate.{k}": v for k, v in estimate.state_dict().items()})
     pairs = Pairs(images, np.flatnonzero(~flagged), config, device=device, seed=seed)
-    if pairs.gain(restorer) >= ENOUGH:
+    if pairs.gain(restorer) >= rules.WARM_START_GAIN:
         return Adapted(restorer, "used as it is, with the patch that was found here")
     steps = max(1, round(FINE_TUNING * config.supervised_steps))
     pairs.train(restorer, steps, stage)

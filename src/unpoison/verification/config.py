@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Literal
 
+from .. import rules
 from ..errors import ConfigError
 from ..training.backbones import BACKBONES
 from ..training.loop import TrainingConfig
@@ -48,12 +49,12 @@ class VerificationConfig:
     """Channels of the network's first stage."""
     training: TrainingConfig = TRAINING
     """How each of them is trained."""
-    evidence: float = 4.0
+    evidence: float = rules.RESISTING_EVIDENCE
     """A class counts as poisoned when the samples that resist our trigger stand out this far, in standard
     deviations."""
     explained_classes: int = 2
     """In how many further classes a trigger is looked for in the pixels: those with the clearest minorities."""
-    causal_rate: float = 0.1
+    causal_rate: float = rules.CAUSAL_RATE
     """A trigger found there counts when stamping it turns this fraction of other images into the class."""
 
     def __post_init__(self) -> None:

@@ -5,13 +5,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .. import rules
 from ..detection.mixture import Split, calibrate, clearly_outside, fit_split, least_share
 from ..report import ClassEvidence
 from .models import Verdict
 
 MAX_LOG_ODDS = 8.0
-OUTSTANDING = 1.5
-"""A poisoned class is split this much more clearly than three quarters of the classes."""
 START = 0.1
 """Part of a class that the fit takes for poisoned at first."""
 
@@ -80,7 +79,7 @@ def by_mixture(
     found = [_split(whitened[member], features[member]) for member in members]
     separations = torch.tensor([split.separation for split, _ in found])
     # Classes with several kinds of content split clearly everywhere in some datasets: there more is asked.
-    least = max(least, OUTSTANDING * float(separations.quantile(0.75)))
+    least = max(least, rules.RESISTING_MORE * float(separations.quantile(0.75)))
     usual = torch.stack([features[member, 0].median() for member in members]).median()
     classes, clear = [], []
     for label, (member, (split, resists)) in enumerate(zip(members, found, strict=True)):

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ... import rules
 from ...progress import Stage
 from ...training.loop import EVAL_BATCH, as_input
 from .base import KINDS as KINDS
-from .base import REPLACED
 from .base import Estimate as Estimate
 from .base import Kind as Kind
 from .blend import build, find_scale, fit_shift, is_content, stamped_mean
@@ -22,18 +22,6 @@ from .periodic import find_waves, fit_waves
 from .statistics import Spectrum, centre_and_spread, content_matched, histograms
 from .warping import find_warp
 
-MIN_IMAGES = 8
-"""Fewer flagged images explain nothing."""
-MIN_SEPARATION = 4.0
-"""Distance between held-out poisoned and clean scores, in standard deviations of the clean ones."""
-MAX_VARIATION = 0.25
-"""`Estimate.variation` up to which what images share was stamped on them. Measured on sets of 1,500 images: waves have
-0 to .19, blends .01; red cars .37 to .53, signs at dusk .98. A watermark that lets more of dark images show has .45: it
-must leave a gap."""
-GAP = 2.0
-"""The weakest tenth of what varies more must lie this many times farther from clean images than those reach."""
-SIGNIFICANT = 2**0.5
-"""Standard errors of an added value from which taking it off is expected to leave a smaller error than leaving it."""
 _FOLDS = 4
 FALSE_POSITIVES = (0.2, 0.02, 0.02)
 """Expected share of false flags in each round of fitting: every round leaves out those that the one before found."""
@@ -70,11 +58,13 @@ def estimate_transform(
     values = int(np.prod(shape))
     none = Estimate("none", shape).to(device)
     flagged = np.flatnonzero(poisoned)
-    if len(flagged) < MIN_IMAGES or len(flagged) == len(images):
+    if len(flagged) < rules.LEAST_FLAGGED or len(flagged) == len(images):
         return none
     count = max(200, min(_MAX_REFERENCE, _REFERENCE_VALUES // values, _REFERENCE_PER_FLAGGED * len(flagged)))
     rng = np.random.default_rng(seed)
-    flagged = np.sort(rng.permutation(flagged)[: max(MIN_IMAGES, min(_MAX_FLAGGED, _REFERENCE_VALUES // values))])
+    flagged = np.sort(
+        rng.permutation(flagged)[: max(rules.LEAST_FLAGGED, min(_MAX_FLAGGED, _REFERENCE_VALUES // values))]
+    )
     drawn, repeats = np.unique(content_matched(clean_probabilities, poisoned, count, seed), return_counts=True)
     reference = np.repeat(images[drawn], repeats, 0)
     suspects = images[flagged]
@@ -85,7 +75,7 @@ def estimate_transform(
 
     warp = None
     for turn, false_positives in enumerate(FALSE_POSITIVES):
-        if len(suspects) < MIN_IMAGES:
+        if len(suspects) < rules.LEAST_FLAGGED:
             return none
         suspect_shares = histograms(suspects)
         patch = find_patch(suspect_shares, clean_shares, shape)
@@ -110,11 +100,11 @@ def estimate_transform(
         suspects = images[flagged[kept]]
     if (
         found.kind in ("blend", "periodic")
-        and found.variation > MAX_VARIATION
+        and found.variation > rules.LARGEST_VARIATION
         and not _apart(found, suspects, reference)
     ):
         return none
-    if found.kind == "patch" and len(suspects) >= MIN_IMAGES:
+    if found.kind == "patch" and len(suspects) >= rules.LEAST_FLAGGED:
         found = _over_pattern(found, suspects, reference, clean_shares, spectrum, seed)
     return found.to(device)
 
@@ -124,7 +114,7 @@ def _apart(found: Estimate, suspects: npt.NDArray[np.uint8], reference: npt.NDAr
     other by themselves, they do so more or less."""
     clean, shown = _scores(found, reference), _scores(found, suspects)
     centre = clean.median()
-    return bool(shown.quantile(0.1) - centre >= GAP * (clean.quantile(0.99) - centre))
+    return bool(shown.quantile(0.1) - centre >= rules.GAP * (clean.quantile(0.99) - centre))
 
 
 def _over_pattern(
@@ -142,7 +132,7 @@ def _over_pattern(
     pattern = _fit_pattern(bare, reference, histograms(bare), clean_shares, spectrum, FALSE_POSITIVES[-1], seed)
     if pattern.kind == "none":
         return patch
-    hole = patch.scale < REPLACED
+    hole = patch.scale < rules.REPLACED
     return patch.set(
         scale=torch.where(hole, patch.scale, pattern.scale), shift=torch.where(hole, patch.shift, pattern.shift)
     )
@@ -174,7 +164,7 @@ def _fit_pattern(
     if is_content(scale, estimate.shift):
         return Estimate("none", estimate.shape)
     centre, spread = centre_and_spread(_scores(estimate, reference))
-    if centre_and_spread(_scores(estimate, suspects))[0] < centre + MIN_SEPARATION * spread:
+    if centre_and_spread(_scores(estimate, suspects))[0] < centre + rules.HELD_OUT_SEPARATION * spread:
         # What the images of the fit itself do not show, held-out ones do not either.
         return Estimate("none", estimate.shape)
     held_out, partial_shifts = [], []
@@ -186,14 +176,14 @@ def _fit_pattern(
         location, scale_here = centre_and_spread(_scores(partial, reference))
         held_out.append((_scores(partial, suspects[fold == number]) - location) / scale_here)
         scores = torch.cat(held_out)
-        if 2 * (scores < MIN_SEPARATION).sum() >= len(suspects):
+        if 2 * (scores < rules.HELD_OUT_SEPARATION).sum() >= len(suspects):
             return Estimate("none", estimate.shape)
     location, width = centre_and_spread(scores)
     # The jackknife: how far b moves without a part of the images.
     error = (torch.stack(partial_shifts).var(0, correction=0) * (_FOLDS - 1)).mean().sqrt()
     if estimate.kind == "blend" and scale == 1:
         # Where no more than noise was added, nothing is taken off.
-        estimate.set(shift=torch.where(estimate.shift.abs() > SIGNIFICANT * error, estimate.shift, 0))
+        estimate.set(shift=torch.where(estimate.shift.abs() > rules.SIGNIFICANT * error, estimate.shift, 0))
     return estimate.set(
         tolerance=error,
         calibration=torch.stack([centre, spread, centre + location * spread, spread * width.clamp_min(0.5)]),

@@ -9,15 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ... import rules
 from ...training.loop import EVAL_BATCH, as_input
-from .places import MATCHED, draw, locate, place
+from .places import draw, locate, place
 from .warp import Warp
 
 Kind = Literal["patch", "moving patch", "blend", "periodic", "warp", "none"]
 KINDS: tuple[Kind, ...] = ("patch", "moving patch", "blend", "periodic", "warp", "none")
 
-REPLACED = 0.05
-"""Opacity above 1 - REPLACED leaves nothing of the pixel to invert: it is filled in from its neighbours."""
 _TAILS = 4.0
 """Degrees of freedom of the Student t distribution that describes discriminant scores: photographs have heavy
 tails."""
@@ -159,7 +158,7 @@ class Estimate(nn.Module):
 
     @property
     def _hole(self) -> Tensor:
-        return (self.scale < REPLACED).any(0, keepdim=True).float()
+        return (self.scale < rules.REPLACED).any(0, keepdim=True).float()
 
     def compare(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """How float images [B,C,H,W] look where the patch is.
@@ -170,7 +169,7 @@ class Estimate(nn.Module):
         """
         hole, shift = self.placed(images)
         shown = _mean_inside(((images - shift).abs() <= self.tolerance).float(), hole)
-        return shown >= MATCHED, _mean_inside((_fill(images, hole) - shift).abs(), hole)
+        return shown >= rules.PATCH_MATCHED, _mean_inside((_fill(images, hole) - shift).abs(), hole)
 
     def _patch_log_odds(self, images: Tensor) -> Tensor:
         # A clean image matches by chance with probability `contrast[1]` where the patch would hardly show, and

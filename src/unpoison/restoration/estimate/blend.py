@@ -14,19 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ... import rules
 from ...training.loop import EVAL_BATCH, as_input
 from .base import Estimate, Kind
 from .statistics import LEVELS, Spectrum
 
-MIN_SCALE = 0.4
-"""Stronger blends are not searched: they would leave too little of the image to restore."""
 MAX_SHIFT = 64
 """Grey levels by which b may leave the range of an opaque pattern, 0..255 (1 - a): additive patterns do."""
-MAX_EXCESS, MOSTLY = 48.0, 0.9
-"""By so many levels may most of b leave it: more is what the images show, and no trigger. Measured: a wave of amplitude
-20 has 20; signs of GTSRB against the light, all black, have 56."""
-MIN_GAIN = 0.004
-"""Log-likelihood per image and pixel that a < 1 must gain over a = 1: less is a difference in content."""
 _PIXELS, _COARSE_PIXELS = 1024, 256
 _IN_CACHE = 100_000
 _CLIPPING_STEPS = 4
@@ -83,9 +77,9 @@ def find_scale(flagged: Tensor, clean: Tensor, false_positives: float, seed: int
         likelihood, _ = shift_likelihood(flagged[:pixels], clean[:pixels], scale, false_positives)
         return float(likelihood.max(1).values.mean())
 
-    coarse = max(np.arange(1.0, MIN_SCALE - 0.01, -0.05).tolist(), key=lambda scale: fit(scale, _COARSE_PIXELS))
+    coarse = max(np.arange(1.0, rules.LEAST_SCALE - 0.01, -0.05).tolist(), key=lambda scale: fit(scale, _COARSE_PIXELS))
     fine = max([s for s in np.arange(coarse - 0.04, coarse + 0.041, 0.01).tolist() if s <= 1], key=fit)
-    return fine if fit(fine) > fit(1.0) + MIN_GAIN else 1.0
+    return fine if fit(fine) > fit(1.0) + rules.BLEND_GAIN else 1.0
 
 
 def fit_shift(
@@ -138,7 +132,7 @@ def is_content(scale: float, shift: Tensor) -> bool:
     """Whether b [C,H,W] is too strong for a pattern that was mixed in or added: the images look alike by themselves."""
     levels = 255 * shift
     excess = torch.maximum(-levels, levels - 255 * (1 - scale))
-    return float(excess.quantile(MOSTLY)) > MAX_EXCESS
+    return float(excess.quantile(rules.MOST_OF_PATTERN)) > rules.MOST_EXCESS
 
 
 def build(kind: Kind, spectrum: Spectrum, scale: float, shift: Tensor, variance: Tensor) -> Estimate:

@@ -6,13 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .patch import MIN_EXCESS, MIN_SHARE, find_patch
+from ... import rules
+from .patch import find_patch
 from .statistics import histograms
 
 WINDOW = 3
 """Side of the windows that are compared: a patch of this size or larger holds one."""
-LEVEL = 16
-"""Grey levels that count as the same."""
 REACH = 7
 """Pixels around the window in which the rest of the patch is looked for."""
 _MAX_SUSPECTS, _MAX_REFERENCE = 500, 2000
@@ -36,9 +35,11 @@ def find_moving_patch(
         return None
     rng = np.random.default_rng(seed)
     suspects, reference = _some(suspects, _MAX_SUSPECTS, rng), _some(reference, _MAX_REFERENCE, rng)
-    seen = max((_recurring(suspects, reference, start) for start in (0, LEVEL // 2)), key=lambda found: found[0])
+    seen = max(
+        (_recurring(suspects, reference, start) for start in (0, rules.MOVING_LEVEL // 2)), key=lambda found: found[0]
+    )
     excess, shown = seen
-    if excess < MIN_EXCESS or shown.any((1, 2)).mean() < MIN_SHARE:
+    if excess < rules.PATCH_EXCESS or shown.any((1, 2)).mean() < rules.PATCH_SHOWN:
         return None
     showing = np.flatnonzero(shown.any((1, 2)))
     # The first place in reading order is the same part of a patch in every image.
@@ -73,7 +74,7 @@ def _recurring(
     """
     codes = _codes(suspects, start)
     windows, share = _shares(codes)
-    if share.max() < MIN_EXCESS:
+    if share.max() < rules.PATCH_EXCESS:
         return 0.0, np.zeros(codes.shape, bool)
     known, expected = _shares(_codes(reference, start))
     place = np.searchsorted(known, windows).clip(max=len(known) - 1)
@@ -87,7 +88,7 @@ def _codes(images: npt.NDArray[np.uint8], start: int) -> npt.NDArray[np.int64]:
     rng = np.random.default_rng(0)
     down, across = (side - WINDOW + 1 for side in images.shape[1:3])
     # Sums that overflow wrap around, which serves a hash as well.
-    colours = (images.astype(np.int64) + start) // LEVEL @ rng.integers(1, 2**62, images.shape[3])
+    colours = (images.astype(np.int64) + start) // rules.MOVING_LEVEL @ rng.integers(1, 2**62, images.shape[3])
     codes = np.zeros((len(images), down, across), np.int64)
     for row in range(WINDOW):
         for column in range(WINDOW):

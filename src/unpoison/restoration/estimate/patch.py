@@ -6,27 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ... import rules
 from ...training.loop import EVAL_BATCH, as_input
 from .base import Estimate, Kind
 from .statistics import LEVELS
-
-WINDOW = 4
-"""Grey levels around the commonest value that count as the same value: lossy compression moves it."""
-MIN_SHARE = 0.5
-"""Flagged images that must show the value; the rest may be false positives."""
-MIN_EXCESS = 0.35
-"""How much commoner the value must be than in clean images of the same content."""
-MAX_AREA = 0.25
-"""A larger area is no patch: the flagged images are near-duplicates of each other."""
-MIN_DEVIATION = 6.0
-"""Standard errors by which the mean of a pixel must move to count as changed."""
-MAX_CHANGED = 0.15
-"""Changed share of the pixels outside the patch."""
-BORDER: dict[Kind, float] = {"patch": 0.12, "moving patch": 0.2}
-"""Contrast, 0..1, below which a patch hardly shows. One that moves finds a match more easily: of the clean images of
-CIFAR-10, 1 % have 3x3 white pixels somewhere that stand out by .12, and .1 % by .2."""
-MIN_GAIN = 0.2
-"""How much commoner the value must be than the commonest one of clean images, for the ground to be uneven."""
 
 
 def find_patch(flagged: Tensor, clean: Tensor, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor] | None:
@@ -42,13 +25,13 @@ def find_patch(flagged: Tensor, clean: Tensor, shape: tuple[int, int, int]) -> t
     height, width, channels = shape
     share, value = _commonest(flagged)
     expected = _in_window(clean).gather(1, value[:, None])[:, 0]
-    constant = (share >= MIN_SHARE) & (share - expected >= MIN_EXCESS)
+    constant = (share >= rules.PATCH_SHOWN) & (share - expected >= rules.PATCH_EXCESS)
     mask = constant.view(shape).float().mean(2) > 0.5
-    if not mask.any() or mask.float().mean() > MAX_AREA:
+    if not mask.any() or mask.float().mean() > rules.PATCH_AREA:
         return None
     # The commonest level inside the window; ties of an even plateau go to its middle.
     level = torch.arange(LEVELS)
-    near = (level - value[:, None]).abs() <= WINDOW
+    near = (level - value[:, None]).abs() <= rules.PATCH_WINDOW
     inside = flagged * near
     values = (inside * level).sum(1) / inside.sum(1).clamp_min(1e-9)
     return mask, (values / 255).view(height, width, channels)
@@ -63,7 +46,7 @@ def is_pattern(mask: Tensor, flagged: Tensor, clean: Tensor, count: int) -> bool
     Takes the histograms of `find_patch` and the number of flagged images.
     """
     gain = (_commonest(flagged)[0] - _commonest(clean)[0]).view(*mask.shape, -1)[mask].mean()
-    return bool(gain < MIN_GAIN) and _changes_elsewhere(mask, flagged, clean, count)
+    return bool(gain < rules.PATCH_GAIN) and _changes_elsewhere(mask, flagged, clean, count)
 
 
 def _commonest(shares: Tensor) -> tuple[Tensor, Tensor]:
@@ -74,16 +57,16 @@ def _commonest(shares: Tensor) -> tuple[Tensor, Tensor]:
 
 def _in_window(shares: Tensor) -> Tensor:
     """Share of the values around each grey level, [H*W*C,256]."""
-    return F.conv1d(shares[:, None], torch.ones(1, 1, 2 * WINDOW + 1), padding=WINDOW)[:, 0]
+    return F.conv1d(shares[:, None], torch.ones(1, 1, 2 * rules.PATCH_WINDOW + 1), padding=rules.PATCH_WINDOW)[:, 0]
 
 
 def _changes_elsewhere(mask: Tensor, flagged: Tensor, clean: Tensor, count: int) -> bool:
     level = torch.arange(LEVELS).float()
     mean, usual = flagged @ level, clean @ level
     deviation = (clean @ level.square() - usual.square()).clamp_min(0.25).sqrt() / count**0.5
-    changed = (mean - usual).abs() > MIN_DEVIATION * deviation
+    changed = (mean - usual).abs() > rules.CHANGED_DEVIATION * deviation
     outside = changed.view(*mask.shape, -1)[~mask]
-    return bool(outside.float().mean() > MAX_CHANGED)
+    return bool(outside.float().mean() > rules.CHANGED_SHARE)
 
 
 def estimate_patch(
@@ -98,12 +81,12 @@ def estimate_patch(
     estimate = Estimate(kind, shape).set(
         scale=(1 - hole).expand(shape[2], -1, -1),
         shift=values.permute(2, 0, 1) * hole,
-        tolerance=torch.tensor((WINDOW + 0.5) / 255),
+        tolerance=torch.tensor((rules.PATCH_WINDOW + 0.5) / 255),
     )
     chunks = torch.split(torch.from_numpy(reference), EVAL_BATCH)
     matched, contrast = map(torch.cat, zip(*(estimate.compare(as_input(x)) for x in chunks), strict=True))
     # Half of the clean images that match by chance would do so on even ground.
-    border = torch.tensor(BORDER[kind])
+    border = torch.tensor(rules.PATCH_CONTRAST[kind])
     flat = contrast < border
     chance = (matched & flat).sum().add(0.5) / flat.sum().add(1)
     estimate.set(contrast=torch.stack([border, chance.clamp(0.01, 0.99)]))

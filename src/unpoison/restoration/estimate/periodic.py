@@ -5,13 +5,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ... import rules
 from .statistics import Spectrum
 
 Frequency = tuple[float, float]
 
 MAX_WAVES = 3
-MIN_EXPLAINED = 0.7
-"""Share of the pattern's energy (without its expected noise) that the waves must explain."""
 _STEP, _FINE_STEP = 0.05, 0.01
 """Resolution of frequencies, in periods per image: of the search, and of the refinement around what it found."""
 _CLIPPING_STEPS, _SETTLED = 30, 2e-4
@@ -68,7 +67,7 @@ def find_waves(shift: Tensor, noise: float) -> list[Frequency]:
         basis = torch.cat([waves(frequency, *shift.shape[1:]) for frequency in found])
         # A wave along a bin of the transform may have a zero sine: the pseudo-inverse copes.
         fitted = (shift.flatten(1) @ torch.linalg.pinv(basis, rtol=1e-3) @ basis).view_as(shift)
-        if energy > 0 and float(fitted.square().sum()) >= MIN_EXPLAINED * energy:
+        if energy > 0 and float(fitted.square().sum()) >= rules.WAVES_EXPLAIN * energy:
             return found
     return []
 

@@ -4,8 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-MATCHED = 0.8
-"""Share of a patch's values that an image must show to show the patch."""
+from ... import rules
 
 
 def locate(images: Tensor, hole: Tensor, values: Tensor, tolerance: Tensor) -> tuple[Tensor, Tensor]:
@@ -30,7 +29,7 @@ def locate(images: Tensor, hole: Tensor, values: Tensor, tolerance: Tensor) -> t
     colour = values.sum((1, 2)) / hole.sum()
     difference = (images - colour[:, None, None]).abs().mean(1, keepdim=True)
     ring = _ring_mean(difference, tall, wide)[:, 0]
-    best = torch.where(matched >= MATCHED, 1 + ring, matched).flatten(1).argmax(1)
+    best = torch.where(matched >= rules.PATCH_MATCHED, 1 + ring, matched).flatten(1).argmax(1)
     return best // across, best % across
 
 

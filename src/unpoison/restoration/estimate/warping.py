@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ... import rules
 from ...training.loop import EVAL_BATCH, as_input
 from .base import Estimate
 from .detail import Detail
@@ -23,10 +24,6 @@ RATE, START = 0.1, 0.15
 at all has no slope."""
 DOUBT = 30.0
 """Scale of the scores beyond which a suspect that is not warped pulls at the fit no more."""
-SHOWN, SEPARATION = 0.5, 2.0
-"""So many suspects must show a warp, and their median must lie so many robust standard deviations above that of clean
-images, of which a few may be poison that nobody suspects. Measured after the first search and after all: the true warp
-has 2.2 and more on GTSRB, 3.8 on CIFAR-10, what fits 16 or 200 clean images of a class best at most 1.7."""
 FITTED, SCREENING = 300, 1000
 """Suspects whose detail is fitted, and clean images that are looked at for the warp."""
 
@@ -70,7 +67,7 @@ def find_warp(
         """See `Estimate`; None where the warp is none."""
         scores = detail.scores(flow(points), suspected)
         centre, spread = centre_and_spread(detail.scores(flow(points), usual))
-        if (scores > 0).float().mean() < SHOWN or scores.median() < centre + SEPARATION * spread:
+        if (scores > 0).float().mean() < rules.WARP_SHOWN or scores.median() < centre + rules.WARP_SEPARATION * spread:
             return None
         shown, width = centre_and_spread(scores[scores > 0])
         # The warp was fitted to these images, and they show it more alike than others will.
