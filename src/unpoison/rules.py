@@ -85,7 +85,8 @@ LARGEST_VARIATION = 0.25
 to .53, signs at dusk .98; poison: waves 0 to .19, blends .01, a watermark that lets more of dark images show .45, which
 must leave a gap."""
 GAP = 2.0
-"""Times as far as clean images reach must the weakest tenth of what varies more lie."""
+"""Times as far as clean images reach must the weakest tenth of what varies more lie, and of those that show a patch.
+Share of a patch's values, clean: .26 to .34 (most 1 %), where digits share strokes .72; poison: .85 to 1."""
 SIGNIFICANT = 2**0.5
 """Standard errors of an added value from which taking it off is expected to leave a smaller error than leaving it."""
 REPLACED = 0.05

@@ -91,6 +91,19 @@ def test_what_images_have_in_common_more_or_less_is_no_trigger(stamped):
     assert (estimate.kind != "none") == stamped
 
 
+@pytest.mark.parametrize("stamped", [True, False])
+def test_strokes_that_other_images_show_in_part_are_no_patch(stamped):
+    rng = np.random.default_rng(0)
+    images = rng.integers(60, 200, (800, 12, 12, 1)).astype(np.uint8)
+    flagged = np.arange(800) < 60
+    # Who writes alike draws nearly all of the strokes in the same places, others more or fewer of them.
+    others = 0 if stamped else rng.random(800)
+    drawn = rng.random((800, 5, 6)) < np.where(flagged, 0.95, others)[:, None, None]
+    images[:, 3:8, 3:9, 0] = np.where(drawn, 255, images[:, 3:8, 3:9, 0])
+    estimate = estimate_transform(images, flagged, np.full((800, 2), 0.5, np.float32))
+    assert estimate.kind == ("patch" if stamped else "none")
+
+
 def test_a_watermark_is_taken_off_where_it_is_and_the_rest_stays():
     # Half transparent: it changes dark pixels more than bright ones.
     rng = np.random.default_rng(0)

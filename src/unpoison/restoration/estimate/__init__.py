@@ -98,11 +98,8 @@ def estimate_transform(
         if turn and kept.sum() == len(suspects):
             break
         suspects = images[flagged[kept]]
-    if (
-        found.kind in ("blend", "periodic")
-        and found.variation > rules.LARGEST_VARIATION
-        and not _apart(found, suspects, reference)
-    ):
+    varies = found.kind in ("blend", "periodic") and found.variation > rules.LARGEST_VARIATION
+    if (found.kind == "patch" or varies) and not _apart(found, suspects, reference):
         return none
     if found.kind == "patch" and len(suspects) >= rules.LEAST_FLAGGED:
         found = _over_pattern(found, suspects, reference, clean_shares, spectrum, seed)
@@ -110,9 +107,16 @@ def estimate_transform(
 
 
 def _apart(found: Estimate, suspects: npt.NDArray[np.uint8], reference: npt.NDArray[np.uint8]) -> bool:
-    """Whether hardly any image lies between those that show a pattern and those that do not: where images resemble each
+    """Whether hardly any image lies between those that show a trigger and those that do not: where images resemble each
     other by themselves, they do so more or less."""
-    clean, shown = _scores(found, reference), _scores(found, suspects)
+    if found.kind == "patch":
+        clean, shown = _standing_out(found, reference), _standing_out(found, suspects)
+        # Who shows it is no measure for others: some of the poison may not be flagged.
+        clean = clean[clean < rules.PATCH_MATCHED]
+    else:
+        clean, shown = _scores(found, reference), _scores(found, suspects)
+    if not len(clean) or not len(shown):
+        return True
     centre = clean.median()
     return bool(shown.quantile(0.1) - centre >= rules.GAP * (clean.quantile(0.99) - centre))
 
@@ -194,3 +198,11 @@ def _scores(estimate: Estimate, images: npt.NDArray[np.uint8]) -> torch.Tensor:
     with torch.inference_mode():
         chunks = torch.split(torch.from_numpy(images), EVAL_BATCH)
         return torch.cat([estimate.scores(as_input(chunk)) for chunk in chunks])
+
+
+def _standing_out(patch: Estimate, images: npt.NDArray[np.uint8]) -> torch.Tensor:
+    """The share of a patch's values that images show, float32 [n], without those in which it would hardly be seen."""
+    with torch.inference_mode():
+        chunks = torch.split(torch.from_numpy(images), EVAL_BATCH)
+        shown, contrast = map(torch.cat, zip(*(patch.compare(as_input(x)) for x in chunks), strict=True))
+    return shown[contrast >= patch.contrast[0]]

@@ -164,20 +164,20 @@ class Estimate(nn.Module):
         """How float images [B,C,H,W] look where the patch is.
 
         Returns:
-            Whether they show it, bool [B], and how much it would stand out of what surrounds it, float [B], a mean
-            absolute difference in 0..1.
+            The share of its values that they show, float [B], and how much it would stand out of what surrounds it,
+            float [B], a mean absolute difference in 0..1.
         """
         hole, shift = self.placed(images)
         shown = _mean_inside(((images - shift).abs() <= self.tolerance).float(), hole)
-        return shown >= rules.PATCH_MATCHED, _mean_inside((_fill(images, hole) - shift).abs(), hole)
+        return shown, _mean_inside((_fill(images, hole) - shift).abs(), hole)
 
     def _patch_log_odds(self, images: Tensor) -> Tensor:
         # A clean image matches by chance with probability `contrast[1]` where the patch would hardly show, and
         # practically never elsewhere, unless every place may match.
         elsewhere = self.calibration[0].clamp_min(1e-4)
-        matched, contrast = self.compare(images)
+        shown, contrast = self.compare(images)
         chance = torch.where(contrast < self.contrast[0], self.contrast[1], elsewhere)
-        return torch.where(matched, -chance.log(), math.log(1e-4))
+        return torch.where(shown >= rules.PATCH_MATCHED, -chance.log(), math.log(1e-4))
 
     def scores(self, images: Tensor) -> Tensor:
         """Linear discriminant [B] of float images [B,C,H,W] in 0..1; of a warp, see `Warp.scores`."""

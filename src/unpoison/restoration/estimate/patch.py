@@ -84,7 +84,8 @@ def estimate_patch(
         tolerance=torch.tensor((rules.PATCH_WINDOW + 0.5) / 255),
     )
     chunks = torch.split(torch.from_numpy(reference), EVAL_BATCH)
-    matched, contrast = map(torch.cat, zip(*(estimate.compare(as_input(x)) for x in chunks), strict=True))
+    shown, contrast = map(torch.cat, zip(*(estimate.compare(as_input(x)) for x in chunks), strict=True))
+    matched = shown >= rules.PATCH_MATCHED
     # Half of the clean images that match by chance would do so on even ground.
     border = torch.tensor(rules.PATCH_CONTRAST[kind])
     flat = contrast < border
