@@ -13,6 +13,7 @@ from unpoison.config import PDAutoRConfig
 from unpoison.demo import load_digits
 from unpoison.detection.choice import Choice
 from unpoison.detection.detector import detect
+from unpoison.detection.patterns import PixelCluster
 from unpoison.detection.verifier import Verifier
 from unpoison.methods.explain import explain
 from unpoison.methods.fit import Group, trigger_odds
@@ -240,6 +241,20 @@ def test_second_attack_that_was_learned_is_found_in_what_is_left_of_the_class(ob
     assert flagged[second].mean() > 0.95 if obeyed else not flagged[second].any()
     assert flagged[~given.poisoned].mean() < 0.01
     assert len(found.findings) == 1 + obeyed
+
+
+@pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
+def test_either_side_of_a_class_that_its_pixels_split_evenly(monkeypatch):
+    given = PoisonedDataset(load_images("cifar10", "train", per_class=200), Blend(), rate=0.06)
+    seen = LabelledImages.of(given)
+    own = np.flatnonzero((seen.labels == 0) & ~given.poisoned)
+    half = np.isin(np.arange(len(seen)), own[: (seen.labels == 0).sum() // 2])
+    monkeypatch.setattr(
+        "unpoison.methods.explain.pixel_clusters", lambda *_: [PixelCluster(label=0, inside=half, clarity=6.0)]
+    )
+    found = explanation_of(given, seen, np.zeros(len(seen), bool), model=obedient(Blend()))
+    assert [finding.estimate.kind for finding in found.findings] == ["blend"]
+    assert ((found.score > 0) == given.poisoned).mean() > 0.99
 
 
 @pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")

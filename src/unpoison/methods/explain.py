@@ -172,14 +172,20 @@ class _Search:
 
     def _patterned(self) -> list[tuple[int, npt.NDArray[np.bool_]]]:
         """The classes whose pixels split more clearly than the others lead to expect, or else the clearest one, and the
-        parts that are set apart, bool [N]."""
+        parts that are set apart, bool [N]: where a class is split about evenly, either side of it."""
         clusters = pixel_clusters(self.images, self.labels, ~self._explained(), self.seed)
         clear = [
             cluster
             for cluster in clusters
             if cluster.clarity > outstanding([c.clarity for c in clusters if c is not cluster], rules.FALSE_ALARMS)
         ]
-        return [(cluster.label, cluster.inside) for cluster in clear or clusters[:1]]
+        parts = []
+        for cluster in clear or clusters[:1]:
+            rest = (self.labels == cluster.label) & ~self._explained() & ~cluster.inside
+            parts.append((cluster.label, cluster.inside))
+            if cluster.inside.sum() > rules.CLEAR_MINORITY * (cluster.inside | rest).sum():
+                parts.append((cluster.label, rest))
+        return parts
 
     def _patterned_part(self, label: int, suspects: npt.NDArray[np.bool_]) -> bool:
         """Takes over the trigger of a part that the pixels set apart, if it has one."""
