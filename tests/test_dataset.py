@@ -226,7 +226,7 @@ def test_other_modes_come_out_as_they_went_in(mode):
 
 def test_image_folder(tmp_path):
     images, labels = corner.make_images()
-    dirty = corner.image_folder(images, labels, tmp_path)
+    dirty = corner.image_folder(images, labels, tmp_path / "photos")
     served = SanitizedDataset(dirty, "corner")
     restored = set(np.flatnonzero(served.report.action == "restore"))
     assert len(restored) == 2
@@ -272,8 +272,8 @@ def test_small_files_are_not_decoded_again(tmp_path, cache):
 
 
 def test_files_that_say_more_than_their_pixels_are_decoded(tmp_path):
-    corner.image_folder(*corner.make_images(), tmp_path)
-    dirty = ImageFolder(tmp_path)
+    corner.image_folder(*corner.make_images(), tmp_path / "photos")
+    dirty = ImageFolder(tmp_path / "photos")
     exif = Image.Exif()
     exif[0x0112] = 3
     Image.open(dirty.samples[0][0]).convert("RGB").save(dirty.samples[0][0], exif=exif)

@@ -46,6 +46,7 @@ def test_second_fit_opens_the_first_ones_result(pairs, tmp_path):
 def test_export(pairs, tmp_path):
     report = Sanitizer("corner").export(pairs, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        ".unpoison.json",
         "README.md",
         "shard-00000.tar",
         "_info.json",

@@ -222,14 +222,14 @@ def test_plain_jpegs_are_served_to_the_pixel(quality, progressive, subsampling, 
     for number in range(9):
         size = (90 + number, 70)  # of several sizes, so that the working copy is none of them
         image = Image.fromarray(rng.integers(0, 255, (9, 9, 3), dtype=np.uint8)).resize(size, Image.Resampling.BICUBIC)
-        (tmp_path / str(number % 3)).mkdir(exist_ok=True)
-        place = tmp_path / str(number % 3) / f"{number}.jpg"
+        place = tmp_path / "photos" / str(number % 3) / f"{number}.jpg"
+        place.parent.mkdir(parents=True, exist_ok=True)
         image = image.convert("CMYK" if number == 5 else "L" if number == 7 else "RGB")
         exif = Image.Exif()
         exif[0x0112] = 3
         more = {"exif": exif} if number == 8 else {}
         image.save(place, quality=quality, progressive=progressive, subsampling=subsampling, **more)
-    folder = ImageFolder(tmp_path)
+    folder = ImageFolder(tmp_path / "photos")
     served = SanitizedDataset(folder, "twostep", on_poison="keep").prepare()
     direct = [served._cleaned.jpeg_size(n) is not None for n in range(9)]
     numbers = [int(Path(path).stem) for path, _ in folder.samples]

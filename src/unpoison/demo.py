@@ -11,9 +11,10 @@ import torch
 from .attacks import BadNets, PoisonedDataset
 from .bench.data import LabelledImages
 from .bench.evaluate import Downstream, train_and_test
-from .data.cache import telling_what_is_kept
+from .data.cache import PARTS, telling_what_is_kept
+from .data.outputs import check_folder, check_page
 from .dataset import SanitizedDataset
-from .errors import DroppedSamplesWarning
+from .errors import ConfigError, DroppedSamplesWarning
 from .sanitizer import HTML
 from .training.loop import TrainingConfig
 from .training.threads import free_cores
@@ -74,7 +75,16 @@ def load_digits() -> LabelledImages:
 
 
 def run_demo(out: Path, *, device: str | None = None, seed: int = 0, progress: bool | None = None) -> DemoResult:
-    """Poisons, trains a victim, cleans and trains again; shards and report go below `out`."""
+    """Poisons, trains a victim, cleans and trains again; shards and report go below `out`.
+
+    Raises:
+        ConfigError: `out` cannot be written, or holds something else than an earlier run left there.
+    """
+    check_folder(out)
+    check_page(out / HTML)
+    foreign = sorted({path.name for path in out.glob("*")} - {*PARTS, HTML})
+    if foreign:
+        raise ConfigError(f"{out} holds {foreign[0]}, which is not of the demo: choose a new or empty folder")
     digits = load_digits()
     order = np.random.default_rng(seed).permutation(len(digits.labels))
     cut = round(TEST_SHARE * len(order))

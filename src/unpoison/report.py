@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 import numpy as np
 import numpy.typing as npt
 
+from .data.files import publish_bytes, read_regular
+from .data.outputs import check_page
 from .errors import CacheError, ConfigError
 from .image_files import FILE as FILES
 from .image_files import ImageFiles
@@ -194,14 +196,15 @@ class Report:
         """Writes one self-contained page for a browser, with the most suspicious images; returns its path.
 
         Raises:
-            ConfigError: the file cannot be written.
+            ConfigError: the file cannot be written, or something else than such a page is there.
         """
         from .html.page import render
 
         path = Path(path)
+        check_page(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(render(self), encoding="utf-8")
+            publish_bytes(path, render(self).encode())
         except OSError as error:
             raise ConfigError(f"cannot write {path} ({error}): choose another path") from error
         return path
@@ -215,8 +218,13 @@ class Report:
 
     def save(self, folder: str | Path) -> Path:
         """Writes `report.json`, `report.npz` and, where they are known, `pictures.npz` and `files.npz` into a folder,
-        which is created; returns the folder."""
+        which is created; returns the folder.
+
+        Raises:
+            ConfigError: files of these names lie there that are no report.
+        """
         folder = Path(folder)
+        _check_place(folder)
         folder.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(folder / _ARRAYS, allow_pickle=False, **{name: getattr(self, name) for name in _FIELDS})
         facts = {
@@ -264,6 +272,22 @@ class Report:
             zipfile.BadZipFile,
         ) as error:  # fmt: skip
             raise CacheError(f"no readable report in {folder}: {error}") from error
+
+
+def _check_place(folder: Path) -> None:
+    """Makes sure that a report replaces nothing but a report.
+
+    Raises:
+        ConfigError: there is something else.
+    """
+    if not any((folder / name).exists() for name in (_JSON, _ARRAYS)):
+        return
+    try:
+        if {"format", "threshold", "classes"} <= json.loads(read_regular(folder / _JSON)).keys():
+            return
+    except (OSError, ValueError, AttributeError, RecursionError):
+        pass
+    raise ConfigError(f"{folder} holds a {_JSON} or {_ARRAYS} that is no report of unpoison: choose another folder")
 
 
 def _check(values: dict[str, npt.NDArray[Any]]) -> None:

@@ -5,13 +5,15 @@ between: rows may be missing or in another order, and columns added; numbers and
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .data.files import temporary_name
+from .data.files import check_regular, temporary_name
+from .data.outputs import is_free
 from .errors import ConfigError, DatasetError
 
 if TYPE_CHECKING:
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 
     from .report import Report
 
+COLUMNS = (
+    "position", "filepath", "label", "original_label", "score", "flagged", "kind", "action", "quality", "reason",
+    "duplicate_of",
+)  # fmt: skip
 CONTENT = b"unpoison.content"
 """Key in the table's metadata of the digest of the images and labels."""
 _ASKED = ("position", "original_label", "keep")
@@ -102,10 +108,12 @@ def write_samples(table: "pa.Table", path: str | Path) -> Path:
     In CSV an empty field is null, and a quoted one is text. The digest of the content is only kept in Parquet.
 
     Raises:
-        ConfigError: the name ends otherwise, or the file cannot be written.
+        ConfigError: the name ends otherwise, the file cannot be written, or something else is there than such a table
+            without further columns, which may be a person's review.
     """
     path = Path(path)
     suffix = _suffix(path)
+    check_table(path, table.column_names)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary_name(path) as temporary:
@@ -121,6 +129,40 @@ def write_samples(table: "pa.Table", path: str | Path) -> Path:
     except OSError as error:
         raise ConfigError(f"cannot write {path} ({error}): choose another path") from error
     return path
+
+
+def check_table(path: Path, columns: Sequence[str] = COLUMNS) -> None:
+    """Makes sure that a table replaces nothing but a table of samples, with no other columns than it has itself.
+
+    Raises:
+        ConfigError: there is something else.
+    """
+    if is_free(path):
+        return
+    found = set(_column_names(path))
+    if "position" not in found or not found <= set(columns):
+        raise ConfigError(
+            f"{path} is there, and its columns ({', '.join(sorted(found)) or 'none'}) "
+            "are not those of a table of samples: choose another path"
+        )
+
+
+def _column_names(path: Path) -> list[str]:
+    """Of a table's file; none where there is something else."""
+    import pyarrow as pa
+
+    try:
+        check_regular(path)
+        if _suffix(path) == ".parquet":
+            import pyarrow.parquet
+
+            return list(pyarrow.parquet.read_schema(path).names)
+        import pyarrow.csv
+
+        with pyarrow.csv.open_csv(path) as stream:
+            return list(stream.schema.names)
+    except (pa.ArrowException, OSError, ValueError):
+        return []
 
 
 def read_samples(source: Any) -> "pa.Table":

@@ -25,6 +25,7 @@ from .data.cache import (
     Cleaned,
     build_once,
     cache_key,
+    check_outside,
     default_root,
     is_complete,
     telling_what_is_kept,
@@ -34,8 +35,10 @@ from .data.files import publishing_folder, remove_leftovers, writing
 from .data.folders import check_classes, odd_folders
 from .data.index import Index
 from .data.items import Keys
+from .data.outputs import check_apart, check_replaceable, replacing_folder
 from .data.pixels import EightBit, Encoded, Pixels, to_eight_bit, with_channels
 from .data.rows import clean_rows
+from .data.searched import folders_read, folders_searched
 from .data.shards import ShardSample, write_shards
 from .data.store import FORMAT, MAX_SIZE, ImageStore, OnUnreadable, Survey, check_same, survey
 from .errors import (
@@ -175,6 +178,7 @@ class Sanitizer:
             UnreadableError: an image cannot be read, and is not to be skipped.
             DatasetError: the dataset cannot be cleaned as it is.
             CacheError: the cache folder cannot be written or trusted.
+            ConfigError: it lies in a folder that is read.
         """
         return self.clean(RawView(dataset, self.fields, self.cache_dir)).report
 
@@ -182,20 +186,29 @@ class Sanitizer:
         """Cleans a dataset and writes the shards, the report (`report.html` for people) and the restorer, where
         there is one, into a folder. The report there names the images' files, but not the folder that they lie in.
 
+        What an earlier call wrote into the folder goes, in one step: until then, and where anything fails, it stays.
+
         Raises:
-            ConfigError: the folder cannot be written.
+            ConfigError: the folder cannot be written, holds something that was not written there by an earlier call, or
+                lies in a folder that is read, or the other way round. This is seen before anything is read.
         """
-        folder, report = Path(folder), self.fit(dataset)
+        folder = Path(folder)
+        for place in folders_read(dataset):
+            check_apart(folder, place)
+        check_apart(folder, self.cache_dir, "where results are kept")
+        if isinstance(self.restorer, str | os.PathLike) and Path(self.restorer).exists():
+            check_apart(folder, Path(self.restorer))
+        check_replaceable(folder)
+        report = self.fit(dataset)
         try:
-            with telling_what_is_kept(self.cache_dir, self.cleaned.folder):
-                folder.mkdir(parents=True, exist_ok=True)
+            with telling_what_is_kept(self.cache_dir, self.cleaned.folder), replacing_folder(folder) as new:
                 for path in (self.cleaned.folder / "shards").iterdir():
-                    shutil.copyfile(path, folder / path.name)
+                    shutil.copyfile(path, new / path.name)
                 if (restorer := self.cleaned.folder / "outcome" / RESTORER).is_dir():
-                    shutil.copytree(restorer, folder / RESTORER, dirs_exist_ok=True)
+                    shutil.copytree(restorer, new / RESTORER)
                 shared = without_folder(report)
-                shared.to_html(shared.save(folder) / HTML)
-                (folder / "README.md").write_text(_CARD)
+                shared.to_html(shared.save(new) / HTML)
+                (new / "README.md").write_text(_CARD)
         except OSError as error:
             raise ConfigError(f"cannot write to {folder} ({error}): choose another folder") from error
         return report
@@ -240,6 +253,7 @@ class Sanitizer:
         return clean_rows(self.cleaned, self.cleaned.keys, batch, indices)
 
     def _clean(self, view: RawView) -> Cleaned:
+        check_outside(self.cache_dir, folders_searched(view.dataset))
         progress = Progress(self.progress)
         in_worker = get_worker_info() is not None or multiprocessing.current_process().daemon
         workers = 0 if in_worker else None

@@ -84,11 +84,12 @@ def test_restored_samples_stand_in_where_none_was_kept():
 
 
 def test_reopened_shards(pairs, tmp_path):
-    Sanitizer("corner", on_poison="drop").export(pairs, tmp_path)
+    folder = tmp_path / "out"
+    Sanitizer("corner", on_poison="drop").export(pairs, folder)
     with pytest.warns(DroppedSamplesWarning, match="3 samples"):
-        moved = SanitizedDataset.from_shards(tmp_path)
+        moved = SanitizedDataset.from_shards(folder)
     assert moved.positions([3, 23]).tolist() == [-1, 20]
-    served = SanitizedDataset.from_shards(tmp_path, align=True)
+    served = SanitizedDataset.from_shards(folder, align=True)
     assert len(served) == len(served.targets) == 24
     want = SanitizedDataset(pairs, "corner", on_poison="drop", align=True)
     assert served.source_index.tolist() == want.source_index.tolist()

@@ -51,8 +51,8 @@ def test_labels_that_are_something_else(pairs):
 
 
 def test_raw_data_are_not_handed_out(tmp_path, pairs):
-    corner.image_folder(*corner.make_images(), tmp_path)
-    served = SanitizedDataset(ImageFolder(tmp_path), "corner")
+    corner.image_folder(*corner.make_images(), tmp_path / "photos")
+    served = SanitizedDataset(ImageFolder(tmp_path / "photos"), "corner")
     for name in ("samples", "imgs"):
         with pytest.raises(RawDataError, match=rf"`{name}` of ImageFolder holds the data as they came.*`targets`"):
             getattr(served, name)
@@ -67,7 +67,7 @@ def test_raw_data_are_not_handed_out(tmp_path, pairs):
 
 
 def test_class_to_idx_and_transforms(tmp_path):
-    base = corner.image_folder(*corner.make_images(), tmp_path)
+    base = corner.image_folder(*corner.make_images(), tmp_path / "photos")
     served = SanitizedDataset(base, "corner")
     assert served.class_to_idx == base.class_to_idx
     assert served.transforms is base.transforms

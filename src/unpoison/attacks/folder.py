@@ -7,22 +7,14 @@ from typing import Any
 
 from ..data.access import RawView
 from ..data.files import publishing_folder
+from ..data.outputs import check_apart, check_new
 from ..data.pixels import to_eight_bit
+from ..data.searched import folders_read
 from ..errors import ConfigError
 from ..progress import Stage
 from .poisoned import PoisonedDataset
 
 RECORD = "poison.json"
-
-
-def check_new(folder: Path) -> None:
-    """Makes sure that nothing is overwritten.
-
-    Raises:
-        ConfigError: the folder holds something, or is a file.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f"{folder} is not an empty folder: choose another one")
 
 
 def write_poisoned(data: PoisonedDataset, folder: Path, settings: dict[str, Any], stage: Stage | None = None) -> Path:
@@ -37,9 +29,11 @@ def write_poisoned(data: PoisonedDataset, folder: Path, settings: dict[str, Any]
         The record's path.
 
     Raises:
-        ConfigError: the folder is not empty or cannot be written.
+        ConfigError: the folder is not empty, cannot be written or lies in one that is read.
         DatasetError: an image cannot be read.
     """
+    for read in folders_read(data):
+        check_apart(folder, read)
     check_new(folder)
     view, labels = RawView(data), data.targets
     places = _folders(data, max(*labels, *data.clean_label.tolist()) + 1)

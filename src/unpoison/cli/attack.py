@@ -43,10 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from ..attacks import ATTACKS, PoisonedDataset
-    from ..attacks.folder import check_new, write_poisoned
+    from ..attacks.folder import write_poisoned
+    from ..data.outputs import check_apart, check_new
     from ..data.sources import open_source
     from ..progress import Progress
 
+    if (path := Path(arguments.source)).exists():
+        check_apart(arguments.out, path)
     check_new(arguments.out)
     source = open_source(arguments.source, root=arguments.root, download=arguments.download)
     progress = Progress(False if arguments.quiet else None)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..bench.names import EXPERIMENT_NAMES, FALSE_ALARMS, HALF_NAMES, SCALE_NAMES, SUITE_NAMES
+from ..data.outputs import check_folder
 from ..errors import ConfigError
 from .options import Command, add_shared
 from .streams import show
@@ -75,6 +76,7 @@ def run(arguments: argparse.Namespace) -> None:
     for option in sorted({name for own in _OWN.values() for name in own} - set(_OWN[kind])):
         if getattr(arguments, option) is not None:
             raise ConfigError(f"--{option} is not for {arguments.name}: leave it out")
+    check_folder(arguments.out)
     runs = {"rows": _run_rows, "experiments": _run_experiments, FALSE_ALARMS: _run_false_alarms}
     try:
         runs[kind](arguments)

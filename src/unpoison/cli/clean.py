@@ -53,6 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    from ..data.cache import check_outside
+    from ..data.outputs import check_apart, check_replaceable
     from ..data.sources import open_source
     from ..sanitizer import HTML, Sanitizer
 
@@ -71,6 +73,10 @@ def run(arguments: argparse.Namespace) -> None:
         image=arguments.image,
         label=arguments.label,
     )
+    if (path := Path(arguments.source)).exists():
+        check_apart(arguments.out, path)
+        check_outside(sanitizer.cache_dir, [path])
+    check_replaceable(arguments.out)
     dataset = open_source(arguments.source, root=arguments.root, download=arguments.download)
     report = sanitizer.export(dataset, arguments.out)
     page = arguments.out / HTML

@@ -16,12 +16,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 
+    from ..data.outputs import check_replaceable, replacing_folder
     from ..restoration import Restorer
 
+    check_replaceable(arguments.folder)
     if arguments.quiet:
         disable_progress_bars()
     restorer = Restorer.from_pretrained(arguments.repo)
-    restorer.save_pretrained(arguments.folder)
+    with replacing_folder(arguments.folder) as new:
+        restorer.save_pretrained(new)
     facts = {"folder": str(arguments.folder), "origin": restorer.origin}
     show(arguments, f"{restorer.origin}: {arguments.folder}", facts)
 

@@ -35,20 +35,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    from ..data.outputs import check_page
     from ..errors import ConfigError
     from ..report import Report
-    from ..samples import write_samples
+    from ..samples import check_table, write_samples
 
     if arguments.images is not None and arguments.samples is None:
         raise ConfigError("--images says where the images of a table lie: ask for one with --samples FILE")
     folder: Path = arguments.folder
+    out: Path = arguments.out or folder / "report.html"
+    check_page(out)
+    if arguments.samples is not None:
+        check_table(arguments.samples)
     # In the cache the report lies with the method's outcome.
     report = Report.load(folder / "outcome" if (folder / "outcome").is_dir() else folder)
     text, facts = report.summary(), report_facts(report)
     if arguments.samples is not None:
         table = write_samples(report.samples(arguments.images), arguments.samples)
         text, facts = f"{text}\ntable of the samples: {table}", {"table": str(table), **facts}
-    path = report.to_html(arguments.out or folder / "report.html")
+    path = report.to_html(out)
     show(arguments, f"{text}\nreport to look at: {path}", {"html": str(path), **facts})
 
 

@@ -17,7 +17,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -27,15 +27,18 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock, Timeout
 
-from ..errors import CacheError
+from ..errors import CacheError, ConfigError
 from ..report import Report
 from .files import publish_bytes, writing
 from .items import Keys
+from .outputs import lies_in
 from .pixels import Levels, Pixels, decode_png
 from .shards import ShardReader, iter_paths
 from .store import ImageStore
 
 FORMAT = 1
+PARTS = ("index", "stores", "found", "outcomes", "runs", "locks")
+"""The folders in a cache folder."""
 DETECTED = "what was detected"
 _MANIFEST, _POLL_SECONDS = "manifest.json", 0.2
 
@@ -45,6 +48,20 @@ def default_root() -> Path:
     if chosen := os.environ.get("UNPOISON_CACHE"):
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "unpoison"
+
+
+def check_outside(root: Path, folders: Iterable[Path]) -> None:
+    """Makes sure that what is kept does not become part of what is read.
+
+    Raises:
+        ConfigError: the cache folder lies in one of the folders.
+    """
+    for folder in folders:
+        if lies_in(root, folder):
+            raise ConfigError(
+                f"the cache folder {root} lies in {folder}, which is read: set cache_dir= or UNPOISON_CACHE to a "
+                "folder outside of it"
+            )
 
 
 def cache_key(**parts: Any) -> str:

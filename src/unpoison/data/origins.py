@@ -71,10 +71,10 @@ def _of_table(raw: RawHuggingFace) -> Origins | None:
     except OSError:
         return None
     name = f"table {table._fingerprint} {files}"
-    return Origins(frozenset([name]), _outside(raw), [f"{table._fingerprint} {row}" for row in range(len(table))])
+    return Origins(frozenset([name]), outside_files(raw), [f"{table._fingerprint} {row}" for row in range(len(table))])
 
 
-def _outside(raw: RawHuggingFace) -> list[str]:
+def outside_files(raw: RawHuggingFace) -> list[str]:
     """The files of a table's images that are not in the table itself; "" for the others."""
     import pyarrow as pa
     import pyarrow.compute as pc

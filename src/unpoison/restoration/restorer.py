@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .. import hub
+from ..data.files import check_regular, open_regular, read_regular
 from ..errors import RestorerError
 from ..training.loop import as_input
 from ..training.precision import autocast
@@ -22,7 +23,7 @@ from .estimate import KINDS, Estimate, Kind
 from .networks import Generator
 
 FORMAT = 1
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CONFIG, WEIGHTS, _TYPE = "config.json", "model.safetensors", "unpoison-restorer"
 MIN_SIDE, MAX_SIDE = 8, 256
 PIXELS_AT_ONCE = 64 * 32 * 32
 """Of a batch: the generator keeps many maps of full resolution, and larger batches are no faster."""
@@ -176,7 +177,11 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
 
         Returns:
             The folder.
+
+        Raises:
+            RestorerError: another model lies there.
         """
+        _check_place(Path(save_directory))
         super().save_pretrained(save_directory, model_card_kwargs={"card": card})
         return Path(save_directory)
 
@@ -252,7 +257,7 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
     def _save_pretrained(self, save_directory: Path) -> None:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
         save_file(tensors, save_directory / WEIGHTS)
-        facts = {"model_type": "unpoison-restorer", "format": FORMAT, **dataclasses.asdict(self.architecture)}
+        facts = {"model_type": _TYPE, "format": FORMAT, **dataclasses.asdict(self.architecture)}
         (save_directory / CONFIG).write_text(json.dumps(facts, indent=2) + "\n")
 
     def generate_model_card(self, card: Card | None = None, **_: Any) -> ModelCard:
@@ -261,13 +266,29 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
         return (card or Card()).render(self.architecture, parameters)
 
 
+def _check_place(folder: Path) -> None:
+    """Makes sure that a restorer replaces nothing but a restorer.
+
+    Raises:
+        RestorerError: there is something else.
+    """
+    if not any((folder / name).exists() for name in (CONFIG, WEIGHTS)):
+        return
+    try:
+        if json.loads(read_regular(folder / CONFIG))["model_type"] == _TYPE:
+            return
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        pass
+    raise RestorerError(f"{folder} holds another model than a restorer: choose another folder")
+
+
 def _read_config(path: Path) -> Architecture:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             facts = json.loads(file.read(_MAX_CONFIG))
     except (OSError, ValueError, RecursionError) as error:
         raise RestorerError(f"cannot read {path}: {error}. Save the restorer again with save_pretrained") from error
-    if not isinstance(facts, dict) or facts.pop("model_type", None) != "unpoison-restorer":
+    if not isinstance(facts, dict) or facts.pop("model_type", None) != _TYPE:
         raise RestorerError(f"{path} does not describe an unpoison restorer: check the folder")
     written = facts.pop("format", None)
     if type(written) is int and written > FORMAT:
@@ -282,6 +303,7 @@ def _read_config(path: Path) -> Architecture:
 
 def _read_weights(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
     try:
+        check_regular(path)
         with safe_open(path, framework="pt") as file:
             found = set(file.keys())
             if found != set(expected):
