@@ -65,6 +65,7 @@ class Hub:
 
     def reset(self):
         self.repositories, self.blobs, self.faults, self.requests = {}, {}, [], []
+        self.lists_sizes = True
 
     def start(self):
         handler = type("BoundHandler", (Handler,), {"hub": self})
@@ -205,7 +206,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def info(self, _, kind, name, revision=None):
         repository, sha, files = self.open(kind, name, revision)
-        siblings = [self.sibling(path, data) for path, data in files.items()]
+        siblings = [
+            self.sibling(path, data) if self.hub.lists_sizes else {"rfilename": path} for path, data in files.items()
+        ]
         return 200, {}, {"id": name, "sha": sha, "private": repository.private, "siblings": siblings, "tags": []}
 
     def tree(self, _, kind, name, revision, folder=""):

@@ -248,6 +248,34 @@ def test_no_hub(pushed, hub):
     refused("cannot be reached")
 
 
+# Mirrors that say less than the Hub.
+
+
+def test_sizes_that_are_not_listed_are_asked_for(pushed, hub, pairs, tmp_path):
+    restorer, repository = pushed
+    hub.lists_sizes = False
+    images = torch.randint(0, 256, (2, 8, 8, 3), dtype=torch.uint8)
+    assert torch.equal(Restorer.from_pretrained(NAME)(images), restorer(images))
+    files = repository.commits[repository.refs["main"]]
+    hub.add(NAME, {**files, "model.safetensors": files["model.safetensors"] + bytes(3 << 20)})
+    hub.requests.clear()
+    refused(r"model.safetensors of .* has \d+ bytes where at most \d+ are expected")
+    assert "HEAD /user/restorer/resolve" in " ".join(hub.requests)
+    assert not any(request.startswith("GET") and "safetensors" in request for request in hub.requests)
+
+
+def test_without_a_listed_checksum_large_files_are_checked_by_what_the_server_says(pushed, hub):
+    hub.lists_sizes = False
+    hub.faults.append(Fault("GET /user/restorer/resolve", change=lambda data: data[:-1] + bytes([data[-1] ^ 1])))
+    refused("model.safetensors of .* damaged|cannot read")
+
+
+def test_a_server_that_says_no_size_at_all(pushed, hub):
+    hub.lists_sizes = False
+    hub.faults.append(Fault("HEAD /user/restorer/resolve", headers={"Content-Length": ""}))
+    refused("does not say how large config.json of user/restorer@.* is.*HF_ENDPOINT")
+
+
 # What is on the Hub is something else.
 
 

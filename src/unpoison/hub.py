@@ -3,7 +3,8 @@ failure.
 
 The first question to the Hub is asked once, without the client's retries, so that an answer or an error is there
 within seconds. It yields the commit, and the size and checksum of every file: nothing is fetched that is larger than
-expected, and what arrives is checked. Without a connection, files that were fetched before are used.
+expected, and what arrives is checked. Mirrors may list files without these: then each file is asked for its size before
+it is fetched. Without a connection, files that were fetched before are used.
 """
 
 import errno
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub import HfApi, get_hf_file_metadata, hf_hub_download, hf_hub_url
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -30,6 +31,8 @@ from huggingface_hub.errors import (
 # The base of the errors of whichever HTTP library the client uses: requests, httpx or another.
 from huggingface_hub.errors import HTTPError as TransportError  # type: ignore[attr-defined]
 
+from .data.files import check_regular, open_regular
+from .data.outputs import RECORD
 from .errors import HubError
 
 _logger = logging.getLogger(__name__)
@@ -70,6 +73,7 @@ def parse(id_: str, revision: str | None = None, kind: Kind = "model") -> Source
 
 class _Listed(NamedTuple):
     size: int | None
+    """In bytes; None where it was not listed."""
     blob: str | None
     """sha1 of the file with git's header, of the pointer for large files."""
     sha256: str | None
@@ -100,7 +104,9 @@ class Snapshot:
         listed = None if self._listed is None else self._listed.get(name)
         if self._listed is not None and listed is None:
             raise HubError(f"{self.source} has no file {name}: it holds something else, check the name")
-        if listed is not None and (listed.size is None or listed.size > max_bytes):
+        if listed is not None and listed.size is None:
+            listed = _asked_for(self.source, name)
+        if listed is not None and listed.size is not None and listed.size > max_bytes:
             raise HubError(
                 f"{name} of {self.source} has {listed.size} bytes where at most {max_bytes} are expected: it is not "
                 "what its other files say, use another revision"
@@ -166,13 +172,20 @@ def push_folder(
         HubError: the repository cannot be written.
     """
     source = parse(repo_id, kind=kind)
+    for path in Path(folder).rglob("*"):
+        try:
+            if not path.is_dir():
+                check_regular(path)
+        except OSError as error:
+            raise HubError(f"{path} cannot be uploaded ({error.strerror}): repair or remove it") from error
     _check_reachable(source)
     with explaining(source, "push to"):
         api = HfApi()
         api.create_repo(source.repo_id, repo_type=kind, private=private, exist_ok=True)
         info = api.upload_folder(
-            repo_id=source.repo_id, repo_type=kind, folder_path=folder, commit_message=message, revision=source.revision
-        )
+            repo_id=source.repo_id, repo_type=kind, folder_path=folder, commit_message=message,
+            revision=source.revision, ignore_patterns=[RECORD],
+        )  # fmt: skip
         return str(info.commit_url)
 
 
@@ -257,10 +270,29 @@ def _download(source: Source, name: str, *, local: bool) -> str:
     )
 
 
+def _asked_for(source: Source, name: str) -> _Listed:
+    """What the server says about a file that it listed without its size.
+
+    Raises:
+        HubError: it cannot be reached, or does not say.
+    """
+    with explaining(source, f"look up {name} of"):
+        url = hf_hub_url(source.repo_id, name, repo_type=source.kind, revision=source.revision)
+        found = get_hf_file_metadata(url, timeout=TIMEOUT)
+    if found.size is None:
+        raise HubError(
+            f"the server does not say how large {name} of {source} is, neither in its list of files nor for the file "
+            "itself: set HF_ENDPOINT to another one, or give a local folder"
+        )
+    # Mirrors name small files by checksums of their own.
+    is_sha256 = re.fullmatch(r"[0-9a-f]{64}", found.etag or "") is not None
+    return _Listed(found.size, None, found.etag if is_sha256 else None)
+
+
 def _is_intact(path: Path, listed: _Listed) -> bool:
     if path.stat().st_size != listed.size:
         return False
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         if listed.sha256 is not None:
             return hashlib.file_digest(file, "sha256").hexdigest() == listed.sha256
         digest = hashlib.sha1(b"blob %d\0" % listed.size, usedforsecurity=False)
