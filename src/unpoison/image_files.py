@@ -14,6 +14,8 @@ from typing import Self
 
 import numpy as np
 
+from .data.files import read_regular
+
 FILE = "files.npz"
 _MAX_NAME = 1 << 12
 """Bytes of a path, as file systems allow."""
@@ -70,7 +72,7 @@ class ImageFiles:
             return None
         if path.stat().st_size > limit:
             raise ValueError(f"{FILE} is too large")
-        content = io.BytesIO(path.read_bytes())
+        content = io.BytesIO(read_regular(path))
         with zipfile.ZipFile(content) as packed:
             if sum(entry.file_size for entry in packed.infolist()) > limit:
                 raise ValueError(f"{FILE} unpacks to more than {limit} bytes")

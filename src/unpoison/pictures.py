@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from .data.files import read_regular
+
 if TYPE_CHECKING:
     from .report import Report
 
@@ -109,7 +111,7 @@ class Pictures:
             return None
         if path.stat().st_size > _MAX_FILE:
             raise ValueError(f"{FILE} is too large")
-        content = io.BytesIO(path.read_bytes())
+        content = io.BytesIO(read_regular(path))
         with zipfile.ZipFile(content) as packed:
             if sum(entry.file_size for entry in packed.infolist()) > _MAX_FILE:
                 raise ValueError(f"{FILE} unpacks to more than {_MAX_FILE} bytes")

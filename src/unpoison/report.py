@@ -250,10 +250,10 @@ class Report:
         """
         folder = Path(folder)
         try:
-            facts = json.loads((folder / _JSON).read_text())
+            facts = json.loads(read_regular(folder / _JSON))
             if facts.pop("format") > FORMAT:
                 raise CacheError(f"the report in {folder} was written by a newer unpoison: upgrade the package")
-            content = io.BytesIO((folder / _ARRAYS).read_bytes())
+            content = io.BytesIO(read_regular(folder / _ARRAYS))
             with zipfile.ZipFile(content) as packed:
                 if sum(entry.file_size for entry in packed.infolist()) > _MAX_BYTES:
                     raise CacheError(f"the report in {folder} unpacks to more than {_MAX_BYTES} bytes: get it anew")

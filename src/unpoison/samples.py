@@ -272,7 +272,9 @@ def _suffix(path: Path) -> str:
 
 
 def _read(path: Path) -> "pa.Table":
-    if _suffix(path) == ".parquet":
+    suffix = _suffix(path)
+    check_regular(path)
+    if suffix == ".parquet":
         import pyarrow.parquet
 
         with pyarrow.parquet.ParquetFile(path) as file:

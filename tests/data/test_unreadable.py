@@ -2,6 +2,7 @@
 
 import gc
 import io
+import os
 from pathlib import Path
 
 import datasets
@@ -125,13 +126,12 @@ def test_errors_name_the_file(folder, cache, damage, kind, at):
 def test_files_without_permission(folder, monkeypatch):
     path = folder.samples[9][0]
 
-    class Closed(io.FileIO):
-        def __init__(self, name):
-            if name == path:
-                raise PermissionError(13, "Permission denied", name)
-            super().__init__(name)
+    def closed(name, flags, *rest, real=os.open, **options):
+        if name == path:
+            raise PermissionError(13, "Permission denied", name)
+        return real(name, flags, *rest, **options)
 
-    monkeypatch.setattr("unpoison.data.pixels.io.FileIO", Closed)
+    monkeypatch.setattr(os, "open", closed)
     with pytest.raises(UnreadableError, match=rf"item 9 \({path}\) cannot be read \(Permission denied\)"):
         SanitizedDataset(folder, "corner").prepare()
 

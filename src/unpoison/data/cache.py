@@ -29,7 +29,7 @@ from filelock import FileLock, Timeout
 
 from ..errors import CacheError, ConfigError
 from ..report import Report
-from .files import publish_bytes, writing
+from .files import check_regular, publish_bytes, read_regular, writing
 from .items import Keys
 from .outputs import lies_in
 from .pixels import Levels, Pixels, decode_png
@@ -112,13 +112,13 @@ def is_complete(folder: Path) -> bool:
         CacheError: it was written by a newer version, or its manifest is damaged.
     """
     try:
-        text = (folder / _MANIFEST).read_text()
+        content = read_regular(folder / _MANIFEST)
     except FileNotFoundError:
         return False
     except OSError as error:
         raise CacheError(f"the cache {folder} cannot be read ({error.strerror}): set cache_dir= to another") from error
     try:
-        written = json.loads(text)["format"]
+        written = json.loads(content)["format"]
     except (ValueError, KeyError, TypeError) as error:
         raise CacheError(f"the manifest in {folder} is damaged: delete the folder and clean again") from error
     if written > FORMAT:
@@ -178,7 +178,7 @@ class Cleaned:
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        facts: dict[str, Any] = json.loads((self.folder / _MANIFEST).read_text())
+        facts: dict[str, Any] = json.loads(read_regular(self.folder / _MANIFEST))
         return facts
 
     @cached_property
@@ -265,6 +265,7 @@ class Cleaned:
 
     def _load(self, name: str) -> npt.NDArray[Any]:
         try:
+            check_regular(self.folder / "outcome" / name)
             array: npt.NDArray[Any] = np.load(self.folder / "outcome" / name, allow_pickle=False)
         except (OSError, ValueError) as error:
             raise CacheError(f"{name} in {self.folder} is damaged, delete the folder: {error}") from error

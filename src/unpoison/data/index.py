@@ -19,8 +19,9 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from ..printable import printable
 from .facts import Facts, Rows, Texts
-from .files import publish_bytes
+from .files import publish_bytes, read_regular
 from .origins import Origins, stamp
 
 FORMAT = 1
@@ -74,11 +75,11 @@ class Index:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             publish_bytes(self.path, buffer.getvalue())
         except OSError as error:  # the next survey takes longer, and that is all
-            _logger.debug("no index is kept: %s", error)
+            _logger.debug("no index is kept: %s", printable(str(error)))
 
     def _load(self) -> "tuple[_Places, Facts] | None":
         try:
-            with np.load(io.BytesIO(self.path.read_bytes()), allow_pickle=False) as packed:
+            with np.load(io.BytesIO(read_regular(self.path)), allow_pickle=False) as packed:
                 arrays = {name.removeprefix("facts."): packed[name] for name in packed.files}
             if int(arrays["format"]) != FORMAT:
                 return None
@@ -93,7 +94,7 @@ class Index:
         except FileNotFoundError:
             return None
         except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-            _logger.debug("the index %s is damaged and made anew: %s", self.path, error)
+            _logger.debug("the index %s is damaged and made anew: %s", printable(str(self.path)), error)
             return None
 
 

@@ -21,6 +21,7 @@ from ..image_files import FILE as FILES
 from ..pictures import FILE as PICTURES
 from ..report import Report
 from .access import Record
+from .files import open_regular
 from .formats import reviewed
 from .items import Keys
 from .pixels import Encoded
@@ -131,7 +132,7 @@ class ShardSet:
         shard, offset, size = self._images[position].tolist()
         mode, rotate = self._decodings[position]
         try:
-            with self.shards[shard].open("rb") as file:
+            with open_regular(self.shards[shard]) as file:
                 image = Encoded(_read(file, offset, size), mode, rotate, _MAX_PIXELS, formats=reviewed())
         except OSError as error:
             raise CacheError(f"the shard {self.shards[shard]} cannot be read ({error}): {_ANEW}") from error
@@ -140,7 +141,7 @@ class ShardSet:
     def _samples(self) -> Iterator[tuple[_Member, _Facts]]:
         for number, path in enumerate(self.shards):
             try:
-                with path.open("rb") as file:
+                with open_regular(path) as file:
                     yield from self._samples_of(file, path, number)
             except (OSError, tarfile.TarError, UnicodeError) as error:
                 raise CacheError(f"the shard {path} cannot be read ({error}): {_ANEW}") from error
@@ -181,7 +182,7 @@ def _parse(label: bytes, facts: bytes) -> _Facts:
 def _read_info(folder: Path) -> dict[str, Any]:
     path = folder / INFO
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             info = json.loads(file.read(_MAX_INFO))
         if type(info["splits"]["train"]["num_samples"]) is int:
             return dict(info)

@@ -69,6 +69,7 @@ class Replacement(Dataset[Any], ABC):
 
         Raises:
             IndexError: there is no such position.
+            TypeError: it is no integer, but a slice, say.
         """
         record, image, label = self._sample(self._position(index))
         return record.finish(image, label, transform=self._transform, target_transform=self._target_transform)
@@ -86,7 +87,13 @@ class Replacement(Dataset[Any], ABC):
         return _Raw(self)
 
     def _position(self, index: int) -> int:
-        position, count = operator.index(index), len(self)
+        try:
+            position, count = operator.index(index), len(self)
+        except TypeError as error:
+            raise TypeError(
+                f"a position is an integer, got {type(index).__name__}: take several by "
+                "torch.utils.data.Subset(dataset, range(...))"
+            ) from error
         if not -count <= position < count:
             raise IndexError(f"position {position} is outside the {count} samples")
         return position % count

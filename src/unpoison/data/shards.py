@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from ..errors import CacheError
 from ..progress import Stage
-from .files import publish_bytes, temporary_name
+from .files import check_regular, only_regular, open_regular, publish_bytes, read_regular, temporary_name
 
 SAMPLES_PER_SHARD = 2048
 INFO = "_info.json"
@@ -96,6 +96,7 @@ class ShardReader:
     def __init__(self, folder: Path) -> None:
         self._shards = folder / "shards"
         try:
+            check_regular(folder / _INDEX)
             # int64 [M,3]: shard, offset and size of each image member in bytes.
             self._index: npt.NDArray[np.int64] = np.load(folder / _INDEX, allow_pickle=False)
         except (OSError, ValueError) as error:
@@ -113,7 +114,7 @@ class ShardReader:
         shard, offset, size = self._index[position].tolist()
         path = self._shards / f"shard-{shard:05}.tar"
         try:
-            file = os.open(path, os.O_RDONLY)
+            file = only_regular(str(path), os.O_RDONLY)
             try:
                 data = os.pread(file, size, offset)
             finally:
@@ -149,13 +150,13 @@ def _offsets(path: Path, extension: str) -> list[tuple[int, int]]:
 
 
 def _checksum(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return {"size": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
 def _finished(path: Path, record: Path) -> dict[str, Any] | None:
     try:
-        entry: dict[str, Any] = json.loads(record.read_text())
+        entry: dict[str, Any] = json.loads(read_regular(record))
         return entry if _checksum(path).items() <= entry.items() else None
     except (OSError, ValueError):
         return None

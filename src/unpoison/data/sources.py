@@ -1,10 +1,14 @@
 """Datasets by path or name, for the command line."""
 
+import lzma
+import os
 import tarfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 from ..errors import DatasetError
+from .files import check_regular
 from .formats import file_suffixes
 
 
@@ -18,17 +22,19 @@ def open_source(source: str, *, root: str | Path = "data", download: bool = Fals
         download: whether torchvision may fetch what is missing.
 
     Raises:
-        DatasetError: nothing is found under this path or name.
+        DatasetError: nothing is found under this path or name, or it cannot be read.
     """
     path = Path(source)
     if path.exists():
-        for suffix, builder in ((".parquet", "parquet"), (".tar", "webdataset")):
+        for suffix in (".parquet", ".tar"):
             files = [path] if path.suffix == suffix else sorted(path.glob(f"*{suffix}"))
-            if files:
-                return _load(builder, files)
+            # Class folders may be called so, too.
+            if files := [file for file in files if not file.is_dir()]:
+                return _load(suffix, files)
         if path.is_dir():
             import torchvision
 
+            _check_ends(path)
             try:
                 return torchvision.datasets.ImageFolder(path, is_valid_file=_is_image_file)
             except FileNotFoundError as error:
@@ -42,19 +48,48 @@ def _is_image_file(path: str) -> bool:
     return Path(path).suffix.lower() in file_suffixes()
 
 
-def _load(builder: str, files: list[Path]) -> Any:
+def _check_ends(root: Path) -> None:
+    """Makes sure that a folder does not hold itself, by links, which torchvision follows.
+
+    Raises:
+        DatasetError: it does.
+    """
+    waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [(str(root), frozenset())]
+    while waiting:
+        folder, above = waiting.pop()
+        try:
+            status = os.stat(folder)  # noqa: PTH116
+            with os.scandir(folder) as entries:
+                inner = [entry.path for entry in entries if entry.is_dir()]
+        except OSError:  # torchvision leaves it out
+            continue
+        place = (status.st_dev, status.st_ino)
+        if place in above:
+            raise DatasetError(f"{folder} is a link to a folder that it lies in: remove it")
+        waiting += [(path, above | {place}) for path in inner]
+
+
+def _load(suffix: str, files: list[Path]) -> Any:
     import datasets
 
+    from .tars import Tars
+
     datasets.disable_progress_bars()
+    names = [str(file) for file in files]
     try:
-        rows = datasets.load_dataset(builder, data_files=[str(file) for file in files], split="train")
-    except (datasets.exceptions.DatasetGenerationError, tarfile.TarError, OSError, ValueError) as error:
-        raise DatasetError(f"cannot read {files[0]} as {builder}: {error.__cause__ or error}") from error
-    for name, feature in rows.features.items():
-        # Of members of tars `datasets` knows some image formats by their extension, and AVIF not among them.
-        if builder == "webdataset" and f".{name.lower()}" in file_suffixes() and feature.dtype == "binary":
-            rows = rows.cast_column(name, datasets.Image())
-    return rows
+        for file in files:
+            check_regular(file)
+        if suffix == ".parquet":
+            return datasets.load_dataset("parquet", data_files=names, split="train")
+        builder = Tars(dataset_name="unpoison_tars", data_files=names)
+        builder.download_and_prepare()
+        return builder.as_dataset(split="train")
+    except (
+        datasets.exceptions.DatasetGenerationError, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError,
+        ValueError,
+    ) as error:  # fmt: skip
+        kind = suffix.removeprefix(".")
+        raise DatasetError(f"cannot read {files[0]} as {kind}: {error.__cause__ or error}") from error
 
 
 def _torchvision(name: str, root: Path, download: bool) -> Any:
