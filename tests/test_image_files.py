@@ -31,7 +31,7 @@ def test_round_trip(tmp_path):
         (["/ab/1", "/ab/1"], ["1", "1"], "/ab"),
         (["/ab/1", "/a/1"], ["ab/1", "a/1"], "/"),
         (["/a/./1", "/a/b/../2"], ["1", "2"], "/a"),
-        (["/a/1", "/a/\udcff"], ["1", "?"], "/a"),
+        (["/a\udce9/1", "/a\udce9/\udcff", "/a\ud800/2"], ["1", "\udcff", ""], "/a\udce9"),
         (["/a/1", "a/1", "//b/1", "/a/\0", "/a/" + "1" * 5000], ["1", "", "", "", ""], "/a"),
     ],
 )
@@ -62,7 +62,6 @@ def test_what_is_handed_on_does_not_name_the_home(monkeypatch):
         (b"a\0b\0c", "/data"),
         (b"a", "/data"),
         (b"\0", "/data"),
-        (b"\xff\0b", "/data"),
         (b"a\0/etc/passwd", "/data"),
         (b"/etc/passwd\0b", "/data"),
         (b"a\0../b", "/data"),

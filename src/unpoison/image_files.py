@@ -26,9 +26,9 @@ class ImageFiles:
     """A file or none for each of N samples."""
 
     packed: bytes = dataclasses.field(repr=False)
-    """Paths below a common folder in UTF-8, with "/" between folders, separated by zero bytes; empty where a sample
-    comes from no file. Processes that serve a dataset hold many of them: as strings they would take twice the memory,
-    and seconds to make."""
+    """Paths below a common folder as the file system has them, in UTF-8 where they are text, with "/" between folders,
+    separated by zero bytes; empty where a sample comes from no file. Processes that serve a dataset hold many of them:
+    as strings they would take twice the memory, and seconds to make."""
     folder: str = ""
     """The absolute path of the deepest folder that holds them all; "" where it is not told."""
 
@@ -42,11 +42,11 @@ class ImageFiles:
         # What the first and the last in order have in common, all between them have.
         folder = os.path.commonpath([os.path.dirname(min(known)), os.path.dirname(max(known))])  # noqa: PTH120
         packed = (b"\0" + b"\0".join(encoded)).replace(b"\0" + folder.rstrip(b"/") + b"/", b"\0")[1:]
-        return cls(packed, folder.decode())
+        return cls(packed, folder.decode(errors="surrogateescape"))
 
     def names(self) -> list[str]:
         """Below the folder; "" where a sample comes from no file."""
-        return self.packed.decode().split("\0")
+        return self.packed.decode(errors="surrogateescape").split("\0")
 
     def without_folder(self) -> Self | None:
         """To hand on: without the folder, whose path may tell who the user is; None where the names may, because they
@@ -56,7 +56,7 @@ class ImageFiles:
 
     def save(self, folder: Path) -> None:
         """Writes `files.npz`."""
-        arrays = {"packed": self.packed, "folder": self.folder.encode()}
+        arrays = {"packed": self.packed, "folder": self.folder.encode(errors="surrogateescape")}
         arrays_of_bytes = {name: np.frombuffer(value, np.uint8) for name, value in arrays.items()}
         np.savez_compressed(folder / FILE, allow_pickle=False, **arrays_of_bytes)
 
@@ -83,20 +83,22 @@ class ImageFiles:
         names, root = (value.tobytes() for value in values)
         if root and not root.startswith(b"/"):
             raise ValueError("the folder of the images is no absolute path")
-        text = names.decode()
+        text = names.decode(errors="surrogateescape")
         if names.count(b"\0") != samples - 1 or not names.strip(b"\0") or b"\0" in root:
             raise ValueError("the names are of other samples")
         # Nothing outside the folder: what shows the table opens what it names.
         above = b".." in names and any(".." in name.split("/") for name in text.split("\0"))
         if above or names.startswith(b"/") or b"\0/" in names:
             raise ValueError("a file lies outside the folder of the images")
-        return cls(names, root.decode())
+        return cls(names, root.decode(errors="surrogateescape"))
 
 
 def _encode(path: str) -> bytes:
-    """An absolute path in UTF-8, without detours; empty for what cannot be the path of a file."""
+    """An absolute path without detours, as the file system has it; empty for what cannot be the path of a file."""
     if not path or "\0" in path:
         return b""
-    # What is no text could not be written to a table: a question mark stands in its place.
-    encoded = os.path.normpath(path).encode("utf-8", "replace")
+    try:
+        encoded = os.path.normpath(path).encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return b""
     return encoded if encoded.startswith(b"/") and encoded[1:2] != b"/" and len(encoded) <= _MAX_NAME else b""

@@ -22,6 +22,7 @@ from .image_files import FILE as FILES
 from .image_files import ImageFiles
 from .pictures import FILE as PICTURES
 from .pictures import Pictures
+from .printable import printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -166,7 +167,7 @@ class Report:
             + ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in self.timings.items())
             + ")",
         ]
-        return "\n".join(lines + self.notes)
+        return printable("\n".join(lines + self.notes))
 
     def with_status(self, status: Status) -> list[int]:
         """The classes of this status, by their labels, in the order of `classes`."""

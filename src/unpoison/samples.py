@@ -15,6 +15,7 @@ import numpy.typing as npt
 from .data.files import check_regular, temporary_name
 from .data.outputs import is_free
 from .errors import ConfigError, DatasetError
+from .printable import printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,12 +65,13 @@ def _paths(report: "Report", images: str | Path | None) -> "pa.ChunkedArray":
             raise ConfigError("the report names no files of images: leave out the folder of the images")
         return pa.chunked_array([pa.nulls(len(report), pa.string())])
     # Arrow splits faster than Python, whose strings would also take twice the memory.
-    names = pc.split_pattern(pa.array([report.files.packed.decode()], pa.large_string()), "\0").flatten()
+    packed = report.files.packed.decode(errors="surrogateescape")
+    names = pc.split_pattern(pa.array([printable(packed)], pa.large_string()), "\0").flatten()
     if images is not None:
-        first = names.filter(pc.not_equal(names, ""))[0].as_py()
+        first = packed.strip("\0").partition("\0")[0]
         if not Path(images, first).exists():
             raise ConfigError(f"{first} is not in {images}: name the folder in which the images are so called")
-    folder = report.files.folder if images is None else Path(images).absolute().as_posix()
+    folder = printable(report.files.folder if images is None else Path(images).absolute().as_posix())
     start, missing = folder if folder in ("", "/") else f"{folder}/", pa.scalar(None, pa.string())
     # In parts, because one array of strings holds two gigabytes.
     parts = (names.slice(begin, _PART).cast(pa.string()) for begin in range(0, len(names), _PART))
@@ -84,7 +86,9 @@ def _classes(labels: npt.NDArray[np.int64], names: list[str] | None) -> "pa.Dict
     import pyarrow as pa
 
     found, codes = np.unique(labels, return_inverse=True)
-    texts = pa.array([None if label < 0 else class_text(label, names) for label in found.tolist()], pa.string())
+    texts = pa.array(
+        [None if label < 0 else printable(class_text(label, names)) for label in found.tolist()], pa.string()
+    )
     return texts.take(pa.array(codes)).dictionary_encode()
 
 
@@ -239,7 +243,7 @@ def check_samples(
     spellings = [_spelling(text) for text in found.dictionary.to_pylist()]
     codes = found.indices.fill_null(-1).to_numpy().astype(np.int64)
     expected, places = np.unique(labels[position], return_inverse=True)
-    wanted = [_spelling(class_text(label, names)) for label in expected.tolist()]
+    wanted = [_spelling(printable(class_text(label, names))) for label in expected.tolist()]
     pairs, rows = np.unique(codes * len(expected) + places, return_index=True)
     for pair, row in zip(pairs.tolist(), rows.tolist(), strict=True):
         code, place = divmod(pair, len(expected))

@@ -54,6 +54,7 @@ from .methods.copies import OnDuplicates
 from .methods.kept import RESTORER, Task, decide, detected_in
 from .methods.spared import checked_share
 from .pictures import Pictures
+from .printable import printable
 from .progress import Progress
 from .report import THIN, Report, Unreadable
 from .review import Review
@@ -291,7 +292,7 @@ class Sanitizer:
         folder = self.cache_dir / "runs" / key
         parts = {"the working copy of the images": self._store_folder(found)}
         if is_complete(folder):
-            _logger.info("this was cleaned before: %s", folder)
+            _logger.info("this was cleaned before: %s", printable(str(folder)))
 
         def build() -> None:
             if in_worker:
@@ -318,7 +319,7 @@ class Sanitizer:
                 parts[DETECTED] = detected_in(self.cache_dir, task, store)
                 self._run(folder, view, store, found, task, progress)
             self._publish(folder, view, store, found, progress)
-            _logger.info("the result lies in %s", folder)
+            _logger.info("the result lies in %s", printable(str(folder)))
 
         with telling_what_is_kept(self.cache_dir, folder, parts):
             build_once(self.cache_dir, key, lambda: is_complete(folder), build)
@@ -527,7 +528,7 @@ def _log_decisions(report: Report) -> None:
 
 def _names_of(store: ImageStore, found: Survey) -> list[str]:
     """Names of the classes by the numbers without gaps that methods see."""
-    return [class_text(label, found.names) for label in store.class_ids.tolist()]
+    return [printable(class_text(label, found.names)) for label in store.class_ids.tolist()]
 
 
 def _with_own_labels(outcome: Outcome, class_ids: npt.NDArray[np.int64]) -> Report:

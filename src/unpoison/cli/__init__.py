@@ -11,6 +11,7 @@ import argcomplete
 
 from .. import __version__
 from ..errors import ConfigError, UnpoisonError
+from ..printable import printable
 from . import attack, bench, clean, demo, pull, push, report, verify
 from .options import add_shared
 from .streams import logging_to_stderr, quiet_when_unread
@@ -53,4 +54,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _complain(message: str) -> None:
-    print(f"unpoison: {message}", file=sys.stderr)
+    print(f"unpoison: {printable(message)}", file=sys.stderr)

@@ -9,11 +9,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ..printable import printable
+
 
 def show(arguments: argparse.Namespace, text: str, facts: Any) -> None:
     """Prints the result at once: `facts` with --json, else `text`."""
     with quiet_when_unread():
-        print(json.dumps(facts, indent=1) if arguments.json else text)
+        print(json.dumps(facts, indent=1) if arguments.json else _shown(text))
+
+
+def _shown(text: str) -> str:
+    """With escapes for what the terminal's encoding lacks, and for names that are no text."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 @contextmanager
@@ -52,4 +60,4 @@ class _ToStderr(logging.Handler):
     """Writes to what `sys.stderr` is at that moment: while bars are shown, something that writes above them."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr, flush=True)
+        print(printable(self.format(record)), file=sys.stderr, flush=True)

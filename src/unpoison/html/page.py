@@ -11,6 +11,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from ..printable import printable
 from ..report import THIN, Report
 from . import charts, images, words
 
@@ -39,7 +40,7 @@ def render(report: Report, max_bytes: int = MAX_BYTES) -> str:
     )
     script = _own("paging.js")
     gates, findings = charts.gates(report.config), _findings(report)
-    return environment.get_template(
+    page = environment.get_template(
         "report.html.jinja"
     ).render(
         report=report,
@@ -67,6 +68,7 @@ def render(report: Report, max_bytes: int = MAX_BYTES) -> str:
         unreadable=[(entry.position, entry.file, entry.reason) for entry in report.unreadable[:UNREADABLE]],
         **_gallery(report, max_bytes),
     )
+    return printable(page)
 
 
 def _own(name: str) -> str:

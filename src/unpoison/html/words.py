@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..pictures import Footprint
+from ..printable import printable
 from ..report import Report
 
 REASONS = {
@@ -45,7 +46,7 @@ def class_name(report: Report, label: int) -> str:
     names = report.class_names
     if names is None or not 0 <= label < len(names) or names[label] == str(label):
         return str(label)
-    return f"{names[label]} ({label})"
+    return printable(f"{names[label]} ({label})")
 
 
 def listed(names: Sequence[str]) -> str:
