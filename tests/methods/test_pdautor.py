@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from unpoison import PDAutoRConfig
+from unpoison import PDAutoRConfig, SanitizedDataset
 from unpoison.attacks import BadNets, Composite, PoisonedDataset
 from unpoison.bench.data import LabelledImages, load_images
 from unpoison.bench.evaluate import train_and_test
@@ -191,6 +191,25 @@ def test_given_restorer_is_the_start_and_stays_as_it_is(digits, outcome):
     assert all(torch.equal(value, before[name]) for name, value in outcome.restorer.state_dict().items())
     assert any("the given restorer is" in note for note in again.report.notes)
     assert len(again.restored_index) > 0
+
+
+def test_what_is_done_with_flagged_samples_changes_without_training(digits, tmp_path):
+    given = LabelledImages(digits.images, digits.labels)
+
+    def report(**options):
+        cleaned = SanitizedDataset(given, config="fast", cache_dir=tmp_path, device=CPU, progress=False, **options)
+        return cleaned.prepare().report
+
+    first = report()
+    spared = np.flatnonzero(first.flagged)[:3].tolist()
+    dropped, kept = report(on_poison="drop"), report(keep=spared)
+    for again in (dropped, kept):
+        assert not {"train on suspect data", "verify", "explain"} & again.timings.keys()
+        np.testing.assert_array_equal(again.score, first.score)
+    np.testing.assert_array_equal(dropped.flagged, first.flagged)
+    assert (dropped.action[first.flagged] == "drop").all()
+    assert not kept.flagged[spared].any()
+    assert kept.flagged.sum() == first.flagged.sum() - 3
 
 
 @pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
