@@ -9,7 +9,7 @@ said.
 
 FALSE_ALARMS = 0.01
 """How often, at most, a dataset without poison is to have a class, or a group that shares a pattern, that sticks out of
-the rest of it."""
+the rest of it; and how often one that mirroring does not harm is trained without."""
 
 # Detection: which part of a class is suspicious.
 CLUSTER_EVIDENCE = 3.2
@@ -34,9 +34,6 @@ SEAM_SEPARATION = 6.0
 12."""
 LEAST_PATTERNED = 8
 """Images: fewer that their pixels set apart explain no trigger."""
-SAME_WHEN_MIRRORED = 0.85
-"""Share of its accuracy that a network, which never saw mirrored images, keeps on them where mirroring is harmless.
-CIFAR-10: .91 to .95; signs and digits: less than .5."""
 
 # Verification by our own backdoor (BaB).
 RESISTING_EVIDENCE = 4.0

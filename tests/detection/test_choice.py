@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from unpoison import rules
 from unpoison.bench.data import LabelledImages
 from unpoison.demo import load_digits
-from unpoison.detection.choice import choose, mirror_ratio
+from unpoison.detection.choice import choose, mirror_chance
 from unpoison.detection.config import DetectionConfig
 from unpoison.training.loop import TrainingConfig
 
@@ -34,9 +33,16 @@ def test_mirroring_is_off_for_digits(digits):
     assert "mirroring off" in " ".join(choice.notes)
 
 
-def test_mirroring_is_on_where_mirror_images_are_the_same(symmetric):
-    ratio = mirror_ratio(*symmetric, 10, TrainingConfig(batch_size=32), CPU, 0)
-    assert ratio > rules.SAME_WHEN_MIRRORED + 0.05
+def test_mirroring_is_on_where_mirror_images_are_the_same(symmetric, digits):
+    settings = 10, TrainingConfig(batch_size=32), CPU, 0
+    assert mirror_chance(*symmetric, *settings) > 1e-3
+    assert mirror_chance(digits.images, digits.labels, *settings) < 1e-9
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_images_that_are_their_own_mirror_images_speak_for_nothing(count):
+    flat = np.full((count, 8, 8, 3), 100, np.uint8)
+    assert mirror_chance(flat, np.arange(count) % 2, 2, TrainingConfig(batch_size=32), CPU, 0) >= 0.5
 
 
 def test_given_settings_are_kept(digits):
@@ -57,7 +63,7 @@ def test_size_fits_the_device(digits):
 
 
 def test_larger_data_gets_fewer_epochs(monkeypatch):
-    monkeypatch.setattr("unpoison.detection.choice.mirror_ratio", lambda *arguments: 1.0)
+    monkeypatch.setattr("unpoison.detection.choice.mirror_chance", lambda *arguments: 1.0)
     epochs = []
     for n in (100, 15_000, 50_000):
         images = np.zeros((n, 1, 1, 1), np.uint8)
