@@ -1,5 +1,7 @@
 """Every exception and warning that the package raises. Each message names the fix."""
 
+from pathlib import Path
+
 
 class UnpoisonError(Exception):
     """Base class: catch this to catch everything the package raises on purpose."""
@@ -32,6 +34,25 @@ class ConfigError(UnpoisonError, ValueError):
 
 class CacheError(UnpoisonError, RuntimeError):
     """The cache folder cannot be written, read or trusted."""
+
+
+class DamagedError(CacheError):
+    """A file is missing, is not what was written, or says what cannot be: the message names it.
+
+    Attributes:
+        file: its path.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, file: Path, reason: str) -> None:
+        super().__init__(file, reason)
+        self.file, self.reason = file, reason
+
+    def __str__(self) -> str:
+        return (
+            f"{self.file} is missing, damaged or not of unpoison ({self.reason}): delete its folder and clean again, "
+            "or get it anew"
+        )
 
 
 class RestorerError(UnpoisonError, ValueError):

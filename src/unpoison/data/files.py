@@ -86,10 +86,21 @@ def temporary_name(final: Path) -> Iterator[Path]:
 
 
 def publish_bytes(path: Path, data: bytes) -> None:
-    """Writes a file in one step."""
+    """Writes a file in one step; it is on disk afterwards."""
     with temporary_name(path) as temporary:
         temporary.write_bytes(data)
+        flush(temporary)
         temporary.replace(path)
+    flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Waits until a file, or the list of names in a folder, is on disk."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 @contextmanager
@@ -104,6 +115,7 @@ def publishing_folder(final: Path) -> Iterator[Path]:
         except OSError:
             if not final.is_dir():
                 raise
+    flush(final.parent)
 
 
 def remove_leftovers(folder: Path, name: str | None = None) -> None:

@@ -1,0 +1,139 @@
+"""Small files, read within limits and by a schema: they may be damaged, or come from strangers.
+
+JSON is checked against a type, arrays against their kind and number of dimensions. Archives of arrays are not
+compressed, so that nothing takes more memory than the file has bytes.
+"""
+
+import io
+import json
+import math
+import stat
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DamagedError, UnpoisonError
+
+T = TypeVar("T")
+Schema = Mapping[str, tuple[str, int]]
+"""For each array by name its `dtype.kind` and number of dimensions."""
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+@contextmanager
+def opening(path: Path, limit: int) -> Iterator[io.BufferedReader]:
+    """A regular file of at most so many bytes, opened for reading.
+
+    Raises:
+        DamagedError: it is missing, larger or something else, or cannot be read.
+    """
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise DamagedError(path, "it is no file")
+        if found.st_size > limit:
+            raise DamagedError(path, f"it has {found.st_size} bytes where at most {limit} are expected")
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise DamagedError(path, error.strerror or str(error)) from error
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """The content of a file; raises as `opening` does."""
+    with opening(path, limit) as file:
+        return file.read()
+
+
+@contextmanager
+def parsing(path: Path) -> Iterator[None]:
+    """Turns the errors of what parses a file's content into one that names the file.
+
+    Raises:
+        DamagedError: in place of a ValueError, or what else nonsense in a file raises.
+    """
+    try:
+        yield
+    except UnpoisonError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RuntimeError) as error:
+        raise DamagedError(path, repr(error) if isinstance(error, KeyError) else str(error)) from error
+
+
+def parse_json(data: bytes, schema: type[T]) -> T:
+    """A JSON text as a value of a type, such as a dataclass or a `msgspec.Struct`.
+
+    Raises:
+        ValueError: it is no JSON, or says something else.
+    """
+    try:
+        return msgspec.convert(json.loads(data, parse_int=_int64), schema)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from error
+
+
+def parse_array(data: bytes, kind: str, dimensions: int) -> npt.NDArray[Any]:
+    """What `np.save` wrote, without pickle.
+
+    Raises:
+        ValueError: it is something else, or not of this `dtype.kind` and number of dimensions.
+    """
+    stream = io.BytesIO(data)
+    version = np.lib.format.read_magic(stream)
+    if version not in _HEADERS:
+        raise ValueError(f"arrays of version {version} are not read")
+    shape, _, dtype = _HEADERS[version](stream)
+    if dtype.kind != kind or len(shape) != dimensions:
+        raise ValueError(f"an array has kind {dtype.kind!r} and {len(shape)} dimensions, not {kind!r} and {dimensions}")
+    # NumPy would first make room for whatever the header says.
+    if math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
+        raise ValueError(f"an array of shape {shape} has another number of bytes")
+    array: npt.NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
+    if kind == "U" and array.size:
+        codes = np.frombuffer(array.astype(dtype.newbyteorder("=")).tobytes(), np.uint32)
+        if codes.max(initial=0) > 0x10FFFF or ((codes >= 0xD800) & (codes <= 0xDFFF)).any():
+            raise ValueError("a text holds what is no character")
+    return array
+
+
+def parse_arrays(data: bytes, schema: Schema, optional: Schema | None = None) -> dict[str, npt.NDArray[Any]]:
+    """Those of the arrays that `np.savez` wrote which the schema names; of the optional ones, those that are there.
+
+    Raises:
+        ValueError: it is something else, is compressed, or lacks an array.
+    """
+    optional = optional or {}
+    arrays = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as packed:
+            entries = {entry.filename.removesuffix(".npy"): entry for entry in packed.infolist()}
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries.values()):
+                raise ValueError("it is compressed")
+            if sum(entry.file_size for entry in packed.infolist()) > len(data):
+                raise ValueError("it unpacks to more than it holds")
+            if missing := sorted(set(schema) - set(entries)):
+                raise ValueError(f"it lacks {', '.join(missing)}")
+            for name, (kind, dimensions) in {**optional, **schema}.items():
+                if name in entries:
+                    try:
+                        arrays[name] = parse_array(packed.read(entries[name]), kind, dimensions)
+                    except ValueError as error:
+                        raise ValueError(f"{name}: {error}") from error
+    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError, MemoryError) as error:
+        raise ValueError(str(error) or type(error).__name__) from error
+    return arrays
+
+
+def _int64(text: str) -> int:
+    value = int(text)
+    if not -(1 << 63) <= value < 1 << 63:
+        raise ValueError(f"the number {text[:20]}... is too large")
+    return value
