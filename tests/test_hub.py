@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save
 
 import hub_server
 from hub_server import Fault
+from listed import relisted
 from restorers import make_restorer
 from unpoison import Restorer, SanitizedDataset
 from unpoison import hub as package_hub
@@ -58,7 +59,7 @@ def test_push_then_pull_gives_bit_equal_outputs(hub):
     assert not pulled.training
     assert pulled.origin == f"{NAME}@{address.rsplit('/', 1)[1]}"
     assert set(hub.repository(NAME).commits[hub.repository(NAME).refs["main"]]) == {
-        ".gitattributes", "README.md", "config.json", "model.safetensors",
+        ".gitattributes", "README.md", "SHA256SUMS", "config.json", "model.safetensors",
     }  # fmt: skip
 
 
@@ -267,7 +268,7 @@ def test_sizes_that_are_not_listed_are_asked_for(pushed, hub, pairs, tmp_path):
 def test_without_a_listed_checksum_large_files_are_checked_by_what_the_server_says(pushed, hub):
     hub.lists_sizes = False
     hub.faults.append(Fault("GET /user/restorer/resolve", change=lambda data: data[:-1] + bytes([data[-1] ^ 1])))
-    refused("model.safetensors of .* damaged|cannot read")
+    refused("model.safetensors of .* damaged|not the one that SHA256SUMS lists")
 
 
 def test_a_server_that_says_no_size_at_all(pushed, hub):
@@ -286,13 +287,13 @@ def tampered(files, **changes):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda f: tampered(f, model_type="bert"), "does not describe an unpoison restorer"),
+        (lambda f: tampered(f, model_type="bert"), r"\$.model_type"),
         (lambda f: tampered(f, format=99), "newer unpoison: upgrade"),
-        (lambda f: tampered(f, format="1"), "another format"),
+        (lambda f: tampered(f, format="1"), r"\$.format"),
         (lambda f: tampered(f, generator_width=200, transformer_depth=24, height=256, width=256), "instead of|fit"),
         (lambda f: tampered(f, generator_width=10**9), "1..256"),
-        (lambda f: tampered(f, auto_map={"AutoModel": "evil.Model"}), "missing or unknown"),
-        (lambda f: {**f, "config.json": b"[" * 60000}, "cannot read"),
+        (lambda f: tampered(f, auto_map={"AutoModel": "evil.Model"}), "unknown entries"),
+        (lambda f: {**f, "config.json": b"[" * 60000}, "nested too deeply"),
         (lambda f: {k: v for k, v in f.items() if k != "config.json"}, "has no file config.json"),
         (lambda f: {k: v for k, v in f.items() if k != "model.safetensors"}, "has no file model.safetensors"),
         (lambda f: {**f, "model.safetensors": f["model.safetensors"] + bytes(3 << 20)}, "has .* bytes where at most"),
@@ -300,16 +301,16 @@ def tampered(files, **changes):
     ],
 )
 def test_wrong_repositories(hub, tmp_path, change, message):
-    hub.add(NAME, change(files_of(make_restorer(), tmp_path / "r")))
+    hub.add(NAME, relisted(change(files_of(make_restorer(), tmp_path / "r"))))
     refused(message)
 
 
 def test_nothing_large_is_downloaded_or_built_for_a_wrong_repository(pushed, hub, tmp_path):
     files = files_of(make_restorer(), tmp_path / "r")
-    hub.add("user/bert", {**tampered(files, model_type="bert"), "model.safetensors": bytes(1 << 22)})
-    refused("does not describe", "user/bert")
+    hub.add("user/bert", relisted({**tampered(files, model_type="bert"), "model.safetensors": bytes(1 << 22)}))
+    refused(r"\$.model_type", "user/bert")
     hub.add("user/pickle", {"config.json": files["config.json"], "pytorch_model.bin": b"\x80\x04 code"})
-    refused("no file model.safetensors", "user/pickle")
+    refused("no file SHA256SUMS", "user/pickle")
     hub.add("user/large", {**files, "config.json": b" " * 10**6})
     refused("config.json .* has 1000000 bytes where at most", "user/large")
     assert not any("large/resolve" in request for request in hub.requests)
@@ -320,10 +321,10 @@ def test_nothing_large_is_downloaded_or_built_for_a_wrong_repository(pushed, hub
 def test_weights_must_fit(hub, tmp_path):
     files = files_of(make_restorer(), tmp_path / "r")
     tensors = load_file(tmp_path / "r" / "model.safetensors")
-    hub.add(NAME, {**files, "model.safetensors": save({**tensors, "extra": torch.zeros(1)})})
+    hub.add(NAME, relisted({**files, "model.safetensors": save({**tensors, "extra": torch.zeros(1)})}))
     refused("does not fit")
     tensors.pop("strength")
-    hub.add(NAME, {**files, "model.safetensors": save(tensors)})
+    hub.add(NAME, relisted({**files, "model.safetensors": save(tensors)}))
     refused("does not fit")
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from unpoison.data.checksums import Checked, write_sums
+from unpoison.errors import DamagedError
 from unpoison.image_files import ImageFiles
 
 PATHS = ["/data/photos/cat/ä, 1.png", "", "/data/photos/cats/2.png", "/data/photos/3\n.png"]
@@ -13,7 +15,12 @@ PATHS = ["/data/photos/cat/ä, 1.png", "", "/data/photos/cats/2.png", "/data/pho
 def written(folder, packed, root="/data"):
     arrays = {"packed": packed, "folder": root.encode()}
     np.savez(folder / "files.npz", **{name: np.frombuffer(value, np.uint8) for name, value in arrays.items()})
-    return folder
+    return listed(folder)
+
+
+def listed(folder):
+    write_sums(folder, ["files.npz"])
+    return Checked(folder)
 
 
 def test_round_trip(tmp_path):
@@ -21,7 +28,7 @@ def test_round_trip(tmp_path):
     assert files.names() == ["cat/ä, 1.png", "", "cats/2.png", "3\n.png"]
     assert files.folder == "/data/photos"
     files.save(tmp_path)
-    assert ImageFiles.load(tmp_path, 4) == files
+    assert ImageFiles.load(listed(tmp_path), 4) == files
 
 
 @pytest.mark.parametrize(
@@ -39,12 +46,12 @@ def test_common_folder(paths, names, folder, tmp_path):
     files = ImageFiles.of(paths)
     assert (files.names(), files.folder) == (names, folder)
     files.save(tmp_path)
-    assert ImageFiles.load(tmp_path, len(paths)) == files
+    assert ImageFiles.load(listed(tmp_path), len(paths)) == files
 
 
 def test_no_files(tmp_path):
     assert ImageFiles.of(["", ""]) is None
-    assert ImageFiles.load(tmp_path, 2) is None
+    assert ImageFiles.load(listed(tmp_path), 2) is None
 
 
 def test_what_is_handed_on_does_not_name_the_home(monkeypatch):
@@ -72,7 +79,7 @@ def test_what_is_handed_on_does_not_name_the_home(monkeypatch):
     ],
 )
 def test_files_of_strangers(tmp_path, packed, root):
-    with pytest.raises(ValueError, match=r".+"):
+    with pytest.raises(DamagedError, match=r"files\.npz"):
         ImageFiles.load(written(tmp_path, packed, root), 2)
 
 
@@ -83,5 +90,5 @@ def test_dots_in_names(tmp_path):
 def test_arrays_of_another_kind(tmp_path):
     for packed in (np.zeros(3), np.zeros((1, 3), np.uint8), np.array(["a", "b"])):
         np.savez(tmp_path / "files.npz", packed=packed, folder=np.zeros(0, np.uint8))
-        with pytest.raises(ValueError, match="no text"):
-            ImageFiles.load(tmp_path, 2)
+        with pytest.raises(DamagedError, match=r"packed: an array has|no text"):
+            ImageFiles.load(listed(tmp_path), 2)

@@ -7,6 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from listed import relist
 from unpoison import Report
 from unpoison.errors import CacheError
 from unpoison.image_files import ImageFiles
@@ -57,7 +58,9 @@ def test_save_takes_the_place_of_an_older_report(report, tmp_path):
 
 def test_no_pickle(report, tmp_path):
     report.save(tmp_path)
-    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {"report.json", "report.npz", "files.npz"}
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {
+        "SHA256SUMS", "report.json", "report.npz", "files.npz",
+    }  # fmt: skip
     with np.load(tmp_path / "report.npz", allow_pickle=False) as arrays:
         assert {name: arrays[name].dtype.hasobject for name in arrays} == dict.fromkeys(arrays, False)
         np.testing.assert_array_equal(arrays["action"], report.action)
@@ -70,12 +73,12 @@ def test_pickled_arrays_are_refused(report, tmp_path):
         values = {name: arrays[name] for name in arrays}
     values["kind"] = np.array(["", "backdoor", "mislabelled", ""], dtype=object)
     np.savez(tmp_path / "report.npz", **values)
-    with pytest.raises(CacheError, match="no readable report"):
-        Report.load(tmp_path)
+    with pytest.raises(CacheError, match="kind: an array has kind 'O'"):
+        Report.load(relist(tmp_path))
 
 
 def test_missing(tmp_path):
-    with pytest.raises(CacheError, match="no readable report"):
+    with pytest.raises(CacheError, match="is missing, damaged or not of unpoison"):
         Report.load(tmp_path / "nowhere")
 
 
@@ -85,7 +88,7 @@ def test_cut_off(report, tmp_path, name, keep):
     report.save(tmp_path)
     path = tmp_path / name
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(CacheError, match="no readable report"):
+    with pytest.raises(CacheError, match="is missing, damaged or not of unpoison"):
         Report.load(tmp_path)
 
 
@@ -93,8 +96,8 @@ def test_cut_off(report, tmp_path, name, keep):
 def test_wrong_json(report, tmp_path, text):
     report.save(tmp_path)
     (tmp_path / "report.json").write_text(text)
-    with pytest.raises(CacheError, match="no readable report"):
-        Report.load(tmp_path)
+    with pytest.raises(CacheError, match=r"Expected `(object|int)`|missing required field"):
+        Report.load(relist(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +117,7 @@ def test_wrong_json(report, tmp_path, text):
 )
 def test_arrays_of_another_kind(report, tmp_path, changes):
     dataclasses.replace(report, **changes).save(tmp_path)
-    with pytest.raises(CacheError, match="right type and length"):
+    with pytest.raises(CacheError, match=next(iter(changes))):
         Report.load(tmp_path)
 
 
@@ -132,28 +135,13 @@ def test_arrays_that_claim_to_be_huge(report, tmp_path, monkeypatch):
         with zipfile.ZipFile(tmp_path / "report.npz", "w", zipfile.ZIP_DEFLATED) as packed:
             for name, content in {**members, "score.npy": score}.items():
                 packed.writestr(name, content)
-        with pytest.raises(CacheError):
-            Report.load(tmp_path)
-
-
-def test_reports_of_the_first_format(report, tmp_path):
-    """They have no reasons, names, pictures or files."""
-    dataclasses.replace(report, files=None).save(tmp_path)
-    facts = json.loads((tmp_path / "report.json").read_text())
-    facts = {name: value for name, value in facts.items() if name not in ("class_names", "content")}
-    for entry in facts["classes"]:
-        del entry["status"]
-    (tmp_path / "report.json").write_text(json.dumps({**facts, "format": 1}))
-    with np.load(tmp_path / "report.npz") as arrays:
-        np.savez(
-            tmp_path / "report.npz", **{name: arrays[name] for name in arrays if name not in ("reason", "duplicate_of")}
-        )
-    again = Report.load(tmp_path)
-    assert len(again.duplicate_of) == 0
-    assert (len(again.reason), again.class_names, again.pictures, again.files) == (0, None, None, None)
-    assert [entry.status for entry in again.classes] == ["poisoned", "clean"]
-    assert again.samples()["reason"].null_count == again.samples()["filepath"].null_count == 4
-    assert again.to_html(tmp_path / "report.html").is_file()
+        with pytest.raises(CacheError, match="it is compressed"):
+            Report.load(relist(tmp_path))
+        with zipfile.ZipFile(tmp_path / "report.npz", "w") as packed:
+            for name, content in {**members, "score.npy": score}.items():
+                packed.writestr(name, content)
+        with pytest.raises(CacheError, match=r"bytes|magic"):
+            Report.load(relist(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -171,8 +159,8 @@ def test_facts_of_another_kind(report, tmp_path, changes):
     report.save(tmp_path)
     facts = json.loads((tmp_path / "report.json").read_text())
     (tmp_path / "report.json").write_text(json.dumps({**facts, **changes}))
-    with pytest.raises(CacheError, match="no readable report"):
-        Report.load(tmp_path)
+    with pytest.raises(CacheError, match=rf"\$\.{next(iter(changes))}"):
+        Report.load(relist(tmp_path))
 
 
 def test_newer_format(report, tmp_path):
@@ -180,7 +168,7 @@ def test_newer_format(report, tmp_path):
     facts = json.loads((tmp_path / "report.json").read_text())
     (tmp_path / "report.json").write_text(json.dumps({**facts, "format": 99}))
     with pytest.raises(CacheError, match="newer unpoison: upgrade"):
-        Report.load(tmp_path)
+        Report.load(relist(tmp_path))
 
 
 @pytest.mark.parametrize("text", ['"fine"', "null", "[]", "3"])
@@ -188,8 +176,8 @@ def test_status_of_another_kind(report, tmp_path, text):
     report.save(tmp_path)
     path = tmp_path / "report.json"
     path.write_text(path.read_text().replace('"status": "poisoned"', f'"status": {text}'))
-    with pytest.raises(CacheError, match="status of a class"):
-        Report.load(tmp_path)
+    with pytest.raises(CacheError, match=r"\.status"):
+        Report.load(relist(tmp_path))
 
 
 def test_status_follows_from_the_gate_unless_it_says_more():

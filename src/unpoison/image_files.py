@@ -5,16 +5,15 @@ before anything is used.
 """
 
 import dataclasses
-import io
 import os
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from .data.files import read_regular
+from .data.checksums import Checked
+from .data.reading import parsing
 
 FILE = "files.npz"
 _MAX_NAME = 1 << 12
@@ -58,29 +57,24 @@ class ImageFiles:
         """Writes `files.npz`."""
         arrays = {"packed": self.packed, "folder": self.folder.encode(errors="surrogateescape")}
         arrays_of_bytes = {name: np.frombuffer(value, np.uint8) for name, value in arrays.items()}
-        np.savez_compressed(folder / FILE, allow_pickle=False, **arrays_of_bytes)
+        np.savez(folder / FILE, allow_pickle=False, **arrays_of_bytes)
 
     @classmethod
-    def load(cls, folder: Path, samples: int) -> Self | None:
+    def load(cls, files: Checked, samples: int) -> Self | None:
         """Reads what `save` wrote beside a report on so many samples; None where there is no such file.
 
         Raises:
-            OSError, ValueError and the like: it is damaged, or not what `save` writes.
+            DamagedError: it is damaged, or not what `save` writes.
         """
-        path, limit = folder / FILE, (samples + 2) * _MAX_NAME
-        if not path.is_file():
+        if not files.has(FILE):
             return None
-        if path.stat().st_size > limit:
-            raise ValueError(f"{FILE} is too large")
-        content = io.BytesIO(read_regular(path))
-        with zipfile.ZipFile(content) as packed:
-            if sum(entry.file_size for entry in packed.infolist()) > limit:
-                raise ValueError(f"{FILE} unpacks to more than {limit} bytes")
-        with np.load(content, allow_pickle=False) as arrays:
-            values = [arrays[name] for name in ("packed", "folder")]
-        if not all(value.dtype == np.uint8 and value.ndim == 1 for value in values):
-            raise ValueError("the names of the files are no text")
-        names, root = (value.tobytes() for value in values)
+        found = files.arrays(FILE, {"packed": ("u", 1), "folder": ("u", 1)}, limit=(samples + 2) * _MAX_NAME)
+        with parsing(files.folder / FILE):
+            return cls._of_bytes(found["packed"].tobytes(), found["folder"].tobytes(), samples)
+
+    @classmethod
+    def _of_bytes(cls, names: bytes, root: bytes, samples: int) -> Self:
+        """From what `save` wrote; raises ValueError for anything else."""
         if root and not root.startswith(b"/"):
             raise ValueError("the folder of the images is no absolute path")
         text = names.decode(errors="surrogateescape")

@@ -5,9 +5,7 @@ checked before anything is used.
 """
 
 import dataclasses
-import io
 import math
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -15,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from .data.files import read_regular
+from .data.checksums import Checked
+from .data.reading import parsing
 
 if TYPE_CHECKING:
     from .report import Report
@@ -25,6 +24,10 @@ MAX_IMAGES, MAX_CLASSES = 500, 24
 MAX_BYTES = 1 << 23
 """Of the images before and after; a page that shows them all stays below 10 MB."""
 _MAX_FILE, _MAX_SIDE, _MAX_NAME = 1 << 25, 256, 120
+_SCHEMA = {
+    "index": ("i", 1), "before": ("u", 4), "after": ("u", 4), "files": ("U", 1), "kinds": ("U", 1), "images": ("i", 1),
+    "classes": ("i", 1), "changes": ("f", 3),
+}  # fmt: skip
 
 
 class Footprint(NamedTuple):
@@ -38,6 +41,11 @@ class Footprint(NamedTuple):
     """Restored images whose change is averaged; 0 where the explanation was stamped on other images."""
     change: npt.NDArray[np.float32]
     """float32 [H,W]; mean absolute change in grey levels, 0..255."""
+
+
+def stacked(footprints: Sequence[Footprint]) -> npt.NDArray[np.float32]:
+    """float32 [M,H,W]; the changes of several."""
+    return np.array([footprint.change for footprint in footprints] or np.empty((0, 0, 0)), np.float32)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -95,29 +103,22 @@ class Pictures:
             "kinds": np.array([footprint.kind for footprint in self.footprints], np.str_),
             "images": np.array([footprint.images for footprint in self.footprints], np.int64),
             "classes": np.concatenate([[0, 0], *([n, c] for n, f in enumerate(self.footprints) for c in f.classes)]),
-            "changes": np.array([footprint.change for footprint in self.footprints], np.float32),
+            "changes": stacked(self.footprints),
         }
-        np.savez_compressed(folder / FILE, allow_pickle=False, **arrays)
+        np.savez(folder / FILE, allow_pickle=False, **arrays)
 
     @classmethod
-    def load(cls, folder: Path, samples: int) -> Self | None:
+    def load(cls, files: Checked, samples: int) -> Self | None:
         """Reads what `save` wrote beside a report on so many samples; None where there is no such file.
 
         Raises:
-            OSError, ValueError and the like: it is damaged, or not what `save` writes.
+            DamagedError: it is damaged, or not what `save` writes.
         """
-        path = folder / FILE
-        if not path.is_file():
+        if not files.has(FILE):
             return None
-        if path.stat().st_size > _MAX_FILE:
-            raise ValueError(f"{FILE} is too large")
-        content = io.BytesIO(read_regular(path))
-        with zipfile.ZipFile(content) as packed:
-            if sum(entry.file_size for entry in packed.infolist()) > _MAX_FILE:
-                raise ValueError(f"{FILE} unpacks to more than {_MAX_FILE} bytes")
-        with np.load(content, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
-        _check(found, samples)
+        found = files.arrays(FILE, _SCHEMA, limit=_MAX_FILE)
+        with parsing(files.folder / FILE):
+            _check(found, samples)
         pairs = found["classes"].reshape(-1, 2)[1:].tolist()
         footprints = [
             Footprint([label for place, label in pairs if place == number], str(kind), int(count), change)
@@ -155,18 +156,11 @@ def _footprints(
 
 
 def _check(found: dict[str, npt.NDArray[Any]], samples: int) -> None:
-    """Arrays from a file may be of any shape and type.
+    """Arrays from a file may be of any length and size.
 
     Raises:
-        ValueError, KeyError: these are not the ones of pictures.
+        ValueError: these are not the ones of pictures.
     """
-    types = {
-        "index": ("i", 1), "before": ("u", 4), "after": ("u", 4), "files": ("U", 1), "kinds": ("U", 1),
-        "images": ("i", 1), "classes": ("i", 1),
-    }  # fmt: skip
-    for name, (kind, dimensions) in types.items():
-        if found[name].dtype.kind != kind or found[name].ndim != dimensions:
-            raise ValueError(f"{name} of the pictures is not an array of the right type")
     index, before, changes = found["index"], found["before"], found["changes"]
     if before.dtype != np.uint8 or found["after"].dtype != np.uint8 or found["after"].shape != before.shape:
         raise ValueError("the images before and after are not of one size")

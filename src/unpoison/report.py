@@ -3,21 +3,22 @@
 import dataclasses
 import html
 import importlib.metadata
-import io
 import json
-import math
 import platform
-import zipfile
-import zlib
+import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from .data.files import publish_bytes, read_regular
+from .data.checksums import MAX_JSON, Checked, write_sums
+from .data.files import publish_bytes
 from .data.outputs import check_page
-from .errors import CacheError, ConfigError
+from .data.reading import parse_json, parsing, read_bytes
+from .errors import ConfigError, DamagedError
 from .image_files import FILE as FILES
 from .image_files import ImageFiles
 from .pictures import FILE as PICTURES
@@ -29,16 +30,18 @@ if TYPE_CHECKING:
 
 THIN = 50
 """Samples of a class, below which the evidence is thin."""
-FORMAT = 4
+FORMAT = 5
 """2 added the reasons, the names of the classes, the digest of the content and the pictures; 3 the unreadable items; 4
-the status of the classes and the duplicates."""
+the status of the classes and the duplicates; 5 the checksums, without which none is read."""
 Status = Literal["clean", "poisoned", "needs a look", "not assessable"]
 _JSON, _ARRAYS = "report.json", "report.npz"
 _MAX_BYTES = 1 << 32
-"""Of the unpacked arrays: those of ten million samples are smaller."""
-_ADDED = ("reason", "duplicate_of")
-"""Arrays that reports of older formats lack."""
-_FIELDS = ("score", "flagged", "kind", "action", "label", "original_label", "quality", "votes", *_ADDED)
+"""Of the arrays: those of ten million samples are smaller."""
+_SCHEMA = {
+    "score": ("f", 1), "flagged": ("b", 1), "kind": ("U", 1), "action": ("U", 1), "label": ("i", 1),
+    "original_label": ("i", 1), "quality": ("f", 1), "votes": ("b", 2), "reason": ("U", 1), "duplicate_of": ("i", 1),
+}  # fmt: skip
+_MAY_BE_EMPTY = ("votes", "reason", "duplicate_of")
 _SHOWN = 5
 """Unreadable items in the summary."""
 _NOTEBOOK_BYTES = 1 << 20
@@ -219,7 +222,7 @@ class Report:
 
     def save(self, folder: str | Path) -> Path:
         """Writes `report.json`, `report.npz` and, where they are known, `pictures.npz` and `files.npz` into a folder,
-        which is created; returns the folder.
+        which is created, and their checksums into `SHA256SUMS`; returns the folder.
 
         Raises:
             ConfigError: files of these names lie there that are no report.
@@ -227,19 +230,16 @@ class Report:
         folder = Path(folder)
         _check_place(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(folder / _ARRAYS, allow_pickle=False, **{name: getattr(self, name) for name in _FIELDS})
-        facts = {
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(self)
-            if field.name not in (*_FIELDS, "pictures", "files")
-        }
-        for name in ("classes", "unreadable"):
-            facts[name] = [dataclasses.asdict(entry) for entry in facts[name]]
-        (folder / _JSON).write_text(json.dumps({"format": FORMAT, **facts}, indent=1))
+        np.savez(folder / _ARRAYS, allow_pickle=False, **{name: getattr(self, name) for name in _SCHEMA})
+        facts = _Facts(format=FORMAT, **{name: getattr(self, name) for name in _Facts.__struct_fields__[1:]})
+        (folder / _JSON).write_text(json.dumps(msgspec.to_builtins(facts), indent=1))
+        written = [_JSON, _ARRAYS]
         for name, part in ((PICTURES, self.pictures), (FILES, self.files)):
             (folder / name).unlink(missing_ok=True)
             if part is not None:
                 part.save(folder)
+                written.append(name)
+        write_sums(folder, written)
         return folder
 
     @classmethod
@@ -249,30 +249,17 @@ class Report:
         Raises:
             CacheError: the folder holds no report, a damaged one or one of a newer format.
         """
-        folder = Path(folder)
-        try:
-            facts = json.loads(read_regular(folder / _JSON))
-            if facts.pop("format") > FORMAT:
-                raise CacheError(f"the report in {folder} was written by a newer unpoison: upgrade the package")
-            content = io.BytesIO(read_regular(folder / _ARRAYS))
-            with zipfile.ZipFile(content) as packed:
-                if sum(entry.file_size for entry in packed.infolist()) > _MAX_BYTES:
-                    raise CacheError(f"the report in {folder} unpacks to more than {_MAX_BYTES} bytes: get it anew")
-            with np.load(content, allow_pickle=False) as arrays:
-                values = {name: arrays[name] for name in _FIELDS if name in arrays or name not in _ADDED}
-            _check(values)
-            facts["classes"] = [ClassEvidence(**entry) for entry in facts["classes"]]
-            facts["unreadable"] = [Unreadable(**entry) for entry in facts.get("unreadable", [])]
-            count = len(values["score"])
-            pictures, files = Pictures.load(folder, count), ImageFiles.load(folder, count)
-            report = cls(**values, **facts, pictures=pictures, files=files)
-            _check_facts(report)
-            return report
-        except (
-            OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, RecursionError, MemoryError, zlib.error,
-            zipfile.BadZipFile,
-        ) as error:  # fmt: skip
-            raise CacheError(f"no readable report in {folder}: {error}") from error
+        files = Checked(Path(folder))
+        facts = msgspec.structs.asdict(files.json(_JSON, _Facts, newest=FORMAT))
+        values: dict[str, Any] = files.arrays(_ARRAYS, _SCHEMA, limit=_MAX_BYTES)
+        count = len(values["score"])
+        with parsing(files.folder / _ARRAYS):
+            _check(values, count)
+        with parsing(files.folder / _JSON):
+            if any(not 0 <= entry.position < count for entry in facts["unreadable"]):
+                raise ValueError("an unreadable item has no position in the dataset")
+        del facts["format"]
+        return cls(**values, **facts, pictures=Pictures.load(files, count), files=ImageFiles.load(files, count))
 
 
 def _check_place(folder: Path) -> None:
@@ -283,57 +270,48 @@ def _check_place(folder: Path) -> None:
     """
     if not any((folder / name).exists() for name in (_JSON, _ARRAYS)):
         return
-    try:
-        if {"format", "threshold", "classes"} <= json.loads(read_regular(folder / _JSON)).keys():
+    path = folder / _JSON
+    with suppress(DamagedError), parsing(path):
+        if {"format", "threshold", "classes"} <= parse_json(read_bytes(path, MAX_JSON), dict[str, Any]).keys():
             return
-    except (OSError, ValueError, AttributeError, RecursionError):
-        pass
     raise ConfigError(f"{folder} holds a {_JSON} or {_ARRAYS} that is no report of unpoison: choose another folder")
 
 
-def _check(values: dict[str, npt.NDArray[Any]]) -> None:
-    """Arrays from a file may be of any shape and type.
+class _Facts(msgspec.Struct, kw_only=True):
+    """What `report.json` holds: `Report` but for what has files of its own."""
+
+    format: int
+    threshold: Annotated[float, msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
+    classes: list[ClassEvidence]
+    timings: dict[str, float]
+    config: dict[str, Any]
+    notes: list[str]
+    versions: dict[str, str]
+    class_names: list[str] | None
+    content: str
+    unreadable: list[Unreadable]
+
+
+def _check(values: dict[str, npt.NDArray[Any]], count: int) -> None:
+    """Arrays from a file may be of any length, and hold anything.
 
     Raises:
-        ValueError: these are not the ones of a report.
+        ValueError: these are not the ones of a report on so many samples.
     """
-    kinds = {
-        "score": "f", "flagged": "b", "kind": "U", "action": "U", "label": "i", "original_label": "i", "quality": "f"
-    }  # fmt: skip
-    length = values["score"].shape
-    for name, kind in kinds.items():
-        if values[name].dtype.kind != kind or values[name].shape != length or len(length) != 1:
-            raise ValueError(f"{name} is not an array of the right type and length")
-    reason, votes = values.get("reason", np.zeros(0, np.str_)), values["votes"]
-    if reason.dtype.kind != "U" or reason.shape not in ((0,), length):
-        raise ValueError("reason is not an array of the right type and length")
-    copies = values.get("duplicate_of", np.zeros(0, np.int64))
-    if copies.dtype.kind != "i" or copies.shape not in ((0,), length) or not ((copies >= -1) & (copies < length)).all():
-        raise ValueError("duplicate_of is not an array of the right type and length")
-    if votes.dtype != np.bool_ or votes.ndim != 2 or len(votes) not in (0, *length):
-        raise ValueError("votes is not an array of the right type and length")
-
-
-def _check_facts(report: Report) -> None:
-    """What a file says may be of any type.
-
-    Raises:
-        ValueError: it is not what a report says.
-    """
-    numbers, names = [*report.timings.values(), report.threshold], [*report.notes, *report.versions.values()]
-    for entry in report.classes:
-        numbers += [entry.label, entry.size, entry.evidence, *entry.details.values()]
-        if entry.status not in get_args(Status):
-            raise ValueError("the status of a class is missing")
-    names += report.class_names or []
-    for item in report.unreadable:
-        if type(item.position) is not int or not 0 <= item.position < len(report):
-            raise ValueError("the position of an unreadable item is missing")
-        names += [item.file, item.reason]
-    if not all(isinstance(number, int | float) for number in numbers) or not math.isfinite(report.threshold):
-        raise ValueError("a number is missing")
-    if not all(isinstance(name, str) for name in [*names, report.content]) or not isinstance(report.config, dict):
-        raise ValueError("a name is missing")
+    for name, array in values.items():
+        if len(array) != count and not (name in _MAY_BE_EMPTY and not len(array)):
+            raise ValueError(f"{name} has {len(array)} rows, and score {count}")
+    for name in ("score", "quality"):
+        if np.isnan(values[name]).any():
+            raise ValueError(f"{name} holds what is no number")
+    if not np.isin(values["action"], ("keep", "restore", "drop")).all():
+        raise ValueError("action holds something else than keep, restore and drop")
+    if any((values[name] < -1).any() for name in ("label", "original_label")):
+        raise ValueError("a class has a negative number")
+    if ((values["action"] == "drop") != (values["label"] < 0)).any():
+        raise ValueError("samples without a class are not the ones that are dropped")
+    if not ((values["duplicate_of"] >= -1) & (values["duplicate_of"] < count)).all():
+        raise ValueError("duplicate_of names what is no position in the dataset")
 
 
 def versions() -> dict[str, str]:

@@ -23,15 +23,18 @@ from .data.access import RawView, preserved_rng
 from .data.cache import (
     DETECTED,
     Cleaned,
+    Manifest,
     build_once,
     cache_key,
     check_outside,
     default_root,
     is_complete,
+    start_again,
     telling_what_is_kept,
     write_manifest,
 )
-from .data.files import publishing_folder, remove_leftovers, writing
+from .data.checksums import Checked, is_whole, publishing_checked
+from .data.files import remove_leftovers, writing
 from .data.folders import check_classes, odd_folders
 from .data.index import Index
 from .data.items import Keys
@@ -203,8 +206,7 @@ class Sanitizer:
         report = self.fit(dataset)
         try:
             with telling_what_is_kept(self.cache_dir, self.cleaned.folder), replacing_folder(folder) as new:
-                for path in (self.cleaned.folder / "shards").iterdir():
-                    shutil.copyfile(path, new / path.name)
+                Checked(self.cleaned.folder / "shards").copy_to(new)
                 if (restorer := self.cleaned.folder / "outcome" / RESTORER).is_dir():
                     shutil.copytree(restorer, new / RESTORER)
                 shared = without_folder(report)
@@ -291,8 +293,6 @@ class Sanitizer:
             key = self._key(found, restorer, device)
         folder = self.cache_dir / "runs" / key
         parts = {"the working copy of the images": self._store_folder(found)}
-        if is_complete(folder):
-            _logger.info("this was cleaned before: %s", printable(str(folder)))
 
         def build() -> None:
             if in_worker:
@@ -305,11 +305,12 @@ class Sanitizer:
             with writing(self.cache_dir):
                 for place in (self.cache_dir / "stores", folder, folder / "shards", folder / "records"):
                     remove_leftovers(place)
+            start_again(folder)
             store = self._store(view, found, workers, progress)
             if store.unreadable:
                 self._check_skipped(store.unreadable)
                 check_classes(view, found, store.positions)
-            if not (folder / "outcome").is_dir():
+            if not is_whole(folder / "outcome"):
                 task = Task(
                     method=get_method(self.method), config=self.config, on_poison=self.on_poison, restorer=restorer,
                     restorer_digest=_restorer_digest(restorer), keep=keep[store.positions],
@@ -321,10 +322,13 @@ class Sanitizer:
             self._publish(folder, view, store, found, progress)
             _logger.info("the result lies in %s", printable(str(folder)))
 
-        with telling_what_is_kept(self.cache_dir, folder, parts):
-            build_once(self.cache_dir, key, lambda: is_complete(folder), build)
+        if is_complete(folder):
+            _logger.info("this was cleaned before: %s", printable(str(folder)))
+        else:
+            with telling_what_is_kept(self.cache_dir, folder, parts):
+                build_once(self.cache_dir, key, lambda: is_complete(folder), build)
         cleaned = Cleaned(folder)
-        if cleaned.manifest.get("unreadable"):
+        if cleaned.manifest.unreadable:
             self._check_skipped(cleaned.report.unreadable)
         return cleaned
 
@@ -368,13 +372,13 @@ class Sanitizer:
             with (
                 progress.stage("store") as stage,
                 writing(self.cache_dir),
-                publishing_folder(folder) as temporary,
+                publishing_checked(folder) as temporary,
             ):
                 ImageStore.build(
                     view, found, temporary, on_unreadable=self.on_unreadable, num_workers=workers, stage=stage
                 )
 
-        build_once(self.cache_dir, f"store-{folder.name}", folder.is_dir, build)
+        build_once(self.cache_dir, f"store-{folder.name}", lambda: is_whole(folder), build)
         return ImageStore.open(folder)
 
     def _run(
@@ -416,7 +420,7 @@ class Sanitizer:
             report.config["preset"] = self._preset
         if task.restorer is not None and task.restorer.origin is not None:
             report.config["restorer"] = task.restorer.origin
-        with writing(self.cache_dir), publishing_folder(folder / "outcome") as temporary:
+        with writing(self.cache_dir), publishing_checked(folder / "outcome") as temporary:
             report.save(temporary)
             np.save(temporary / "digests.npy", found.digests, allow_pickle=False)
             sizes = np.where(found.plain_jpegs[:, None], found.sizes, 0).astype(np.int32)
@@ -428,30 +432,26 @@ class Sanitizer:
 
     def _publish(self, folder: Path, view: RawView, store: ImageStore, found: Survey, progress: Progress) -> None:
         """Shards, then the manifest."""
-        report = Report.load(folder / "outcome")
-        restored_index, restored_images = (
-            np.load(folder / "outcome" / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            for name in ("restored_index", "restored_images")
-        )
+        report, files = Report.load(folder / "outcome"), Checked(folder / "outcome")
+        restored_index = files.array("restored_index.npy", "i", 1)
+        restored_images = np.load(files.check("restored_images.npy"), mmap_mode="r", allow_pickle=False)
         served = np.flatnonzero(report.action != "drop")
         samples = _Samples(view, store, found, report, served, restored_index, restored_images)
         with progress.stage("shards") as stage, writing(self.cache_dir):
             names = {"names": found.names, "text_labels": found.text_labels}
             shards = write_shards(folder, len(served), samples, found.extension, facts=names, stage=stage)
         with writing(self.cache_dir):
-            write_manifest(
-                folder,
-                {
-                    "shards": shards,
-                    "levels": list(found.levels),
-                    "names": found.names,
-                    "text_labels": found.text_labels,
-                    "keys": list(view.read(int(store.positions[0])).keys),
-                    "unreadable": len(report.unreadable),
-                    "store": store.folder.name if found.exact else None,
-                    "timings": {"shards": progress.timings["shards"]},
-                },
+            manifest = Manifest(
+                shards=shards,
+                levels=found.levels,
+                names=found.names,
+                text_labels=found.text_labels,
+                keys=view.read(int(store.positions[0])).keys,
+                unreadable=len(report.unreadable),
+                store=store.folder.name if found.exact else None,
+                timings={"shards": progress.timings["shards"]},
             )
+            write_manifest(folder, manifest)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from unpoison.data.cache import Cleaned, build_once, cache_key, default_root, is_complete, write_manifest
+from unpoison.data.cache import Cleaned, Manifest, build_once, cache_key, default_root, is_complete, write_manifest
+from unpoison.data.checksums import write_sums
 from unpoison.data.files import publish_bytes, publishing_folder, remove_leftovers
 from unpoison.errors import CacheError
 
@@ -78,7 +79,11 @@ def test_a_run_without_manifest_is_not_served(tmp_path):
     assert not is_complete(tmp_path)
     with pytest.raises(CacheError, match="no complete result"):
         Cleaned(tmp_path)
-    write_manifest(tmp_path, {"shards": []})
+    for part in ("outcome", "shards"):
+        (tmp_path / part).mkdir()
+        write_sums(tmp_path / part, [])
+    facts = {"levels": (1, 255), "names": None, "text_labels": False, "keys": (0, 1), "store": None, "timings": {}}
+    write_manifest(tmp_path, Manifest(shards=[], unreadable=0, **facts))
     assert is_complete(tmp_path)
 
 

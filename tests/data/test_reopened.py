@@ -21,6 +21,8 @@ import corner
 from hub_server import Fault
 from unpoison import SanitizedDataset, Sanitizer
 from unpoison.data.access import _same
+from unpoison.data.checksums import SUMS, write_sums
+from unpoison.data.shards import ROW, index_of
 from unpoison.errors import CacheError, DatasetError, HubError, UnpoisonError
 from unpoison.hub import push_folder
 
@@ -188,6 +190,17 @@ def hostile(folder, members, info=None, about=None, **header):
     write_tar(folder / "shard-00000.tar", members, **header)
     split = {"num_samples": 1, "filenames": ["shard-00000.tar"], **(info or {})}
     (folder / "_info.json").write_text(json.dumps({"splits": {"train": split}, "unpoison": about}))
+    return list_files(folder)
+
+
+def list_files(folder):
+    """Makes the index and the checksums fit what there is."""
+    try:
+        index = index_of(folder / "shard-00000.tar", 0)
+    except (ValueError, KeyError, AttributeError, OSError):
+        index = np.zeros(1, ROW)
+    np.save(folder / "index.npy", index)
+    write_sums(folder, [path.name for path in folder.iterdir() if path.name != SUMS])
     return folder
 
 
@@ -196,7 +209,7 @@ def test_a_good_set_as_a_measure_of_the_hostile_ones(tmp_path):
     assert again[0][1] == 1
     with pytest.raises(AttributeError, match="did not name"):
         _ = again.classes
-    with pytest.raises(CacheError, match="no readable report"):
+    with pytest.raises(CacheError, match=r"report\.json is missing"):
         _ = again.report
 
 
@@ -248,6 +261,7 @@ def test_hostile_sizes(tmp_path):
     path.write_bytes(path.read_bytes().rstrip(b"\0") + bytes(-len(path.read_bytes().rstrip(b"\0")) % 512))
     with path.open("ab") as file:
         file.write(header.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    list_files(folder)
     with pytest.raises(CacheError, match="bytes, which cannot be"):
         SanitizedDataset.from_shards(folder)
 
@@ -255,15 +269,13 @@ def test_hostile_sizes(tmp_path):
 @pytest.mark.parametrize(
     "image",
     [
-        png((9000, 9000))[:200], png((40000, 40000))[:200], b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b"",
+        png((12000, 12000))[:200], png((40000, 40000))[:200], b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b"",
         b"nothing",
     ],
 )  # fmt: skip
 def test_hostile_images(tmp_path, image):
     again = SanitizedDataset.from_shards(hostile(tmp_path / "x", {**GOOD, "00000000.png": image}))
-    with pytest.raises(
-        DatasetError, match=r"item 0( cannot be read.*|: the image has 9000 x 9000.*): (repair or )?remove it"
-    ):
+    with pytest.raises(DatasetError, match=r"item 0 cannot be read .*: repair or remove it"):
         again[0]
 
 

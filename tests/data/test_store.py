@@ -13,6 +13,7 @@ from torch.utils.data import Subset
 
 import corner
 from unpoison.data.access import RawView
+from unpoison.data.checksums import write_sums
 from unpoison.data.store import ImageStore, resize, survey
 from unpoison.errors import CacheError, DatasetError
 
@@ -20,7 +21,9 @@ from unpoison.errors import CacheError, DatasetError
 def build(dataset, folder, **options):
     view = RawView(dataset)
     folder.mkdir()
-    return ImageStore.build(view, survey(view), folder, **options)
+    ImageStore.build(view, survey(view), folder, **options)
+    write_sums(folder, [path.name for path in folder.iterdir()])
+    return ImageStore.open(folder)
 
 
 def test_native_size_is_exact(pairs, images_and_labels, tmp_path):
@@ -134,11 +137,12 @@ def test_memory_stays_small(tmp_path):
 
 
 def test_unreadable_stores(pairs, tmp_path):
-    with pytest.raises(CacheError, match="no readable image store"):
+    with pytest.raises(CacheError, match="there are no checksums"):
         ImageStore.open(tmp_path)
     build(pairs, tmp_path / "store")
     meta = tmp_path / "store" / "meta.json"
     meta.write_text(json.dumps({**json.loads(meta.read_text()), "format": 99}))
+    write_sums(meta.parent, [meta.name])
     with pytest.raises(CacheError, match="newer unpoison"):
         ImageStore.open(tmp_path / "store")
 

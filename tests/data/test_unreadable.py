@@ -61,7 +61,7 @@ DAMAGES = {
     empty: "the file is empty",
     broken_link: "the link leads to no file",
     missing: "No such file or directory",
-    directory: "Is a directory",
+    directory: "it is no file, but a folder",
     drawing: "EPS files are not decoded",
 }
 

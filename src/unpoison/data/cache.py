@@ -5,9 +5,12 @@
     <cache>/found/, <cache>/outcomes/    what methods worked out, shared by all runs on the same pixels: see
                              `unpoison.methods.kept`
     <cache>/runs/<key>/      outcome/  the decision on this dataset and the restored pixels, published in one step
-                             shards/   tars; records/ and index.npy say what is in them
-                             manifest.json  written last: a run without it is not served
+                             shards/   tars, and the index of what is in them; records/ says which are finished
+                             manifest.json, SHA256SUMS  written last: a run without them is not served
     <cache>/locks/<key>.lock
+
+In each of these folders `SHA256SUMS` says what its files hold, see `unpoison.data.checksums`: they are compared with it
+when they are opened, and large ones image by image when those are read. What is damaged is made again.
 
 The lock saves work; correctness rests on unique temporary names and renames, since locks do nothing on some
 network file systems. Whatever is published is either immutable or the same bytes whoever writes it.
@@ -16,31 +19,40 @@ network file systems. Whatever is published is either immutable or the same byte
 import dataclasses
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from filelock import FileLock, Timeout
 
-from ..errors import CacheError, ConfigError
+from ..errors import CacheError, ConfigError, DamagedError
+from ..printable import printable
 from ..report import Report
-from .files import check_regular, publish_bytes, read_regular, writing
+from .checksums import SUMS, Checked, write_sums
+from .files import publish_bytes, writing
 from .items import Keys
 from .outputs import lies_in
 from .pixels import Levels, Pixels, decode_png
-from .shards import ShardReader, iter_paths
+from .reading import parsing
+from .shards import Shard, ShardReader, paths_of
 from .store import ImageStore
 
-FORMAT = 1
+FORMAT = 2
+"""Of a run; 2 added the checksums."""
 PARTS = ("index", "stores", "found", "outcomes", "runs", "locks")
 """The folders in a cache folder."""
 DETECTED = "what was detected"
 _MANIFEST, _POLL_SECONDS = "manifest.json", 0.2
+_NOT_SERVED = ("restored_images.npy", "restorer/", "shard-")
+"""Begin the names of what is too large to be read before a run is served, or is not needed for that."""
+_logger = logging.getLogger(__name__)
 
 
 def default_root() -> Path:
@@ -100,30 +112,57 @@ def build_once(root: Path, key: str, complete: Callable[[], bool], build: Callab
             lock.release()
 
 
-def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
-    """Declares a run complete."""
-    publish_bytes(folder / _MANIFEST, json.dumps({"format": FORMAT, **facts}, indent=1).encode())
+class Manifest(msgspec.Struct, kw_only=True):
+    """What `manifest.json` says of a run."""
+
+    format: int = FORMAT
+    shards: list[Shard]
+    levels: tuple[float, float]
+    """See `Levels`."""
+    names: list[str] | None
+    """Of the classes by number, where they are known."""
+    text_labels: bool
+    """Whether labels are these names."""
+    keys: tuple[str | int, str | int]
+    """Where image and label lie in the items of the dataset."""
+    unreadable: int
+    """How many items were left out because they cannot be read."""
+    store: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")] | None
+    """Name of the folder of the working copy, where that holds what the images decode to."""
+    timings: dict[str, float]
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Declares a run complete, whose outcome and shards are on disk."""
+    publish_bytes(folder / _MANIFEST, json.dumps(msgspec.to_builtins(manifest), indent=1).encode())
+    write_sums(folder, (_MANIFEST, f"outcome/{SUMS}", f"shards/{SUMS}"))
+
+
+def start_again(folder: Path) -> None:
+    """Declares a run incomplete; what is damaged of it is noted in the log."""
+    if (folder / SUMS).exists() and (damage := _damage(folder)) is not None:
+        _logger.warning("made again: %s", printable(str(damage)))
+        (folder / SUMS).unlink()
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether a run can be served.
+    """Whether a run can be served: it is finished, and what is read before its samples is not damaged.
 
     Raises:
-        CacheError: it was written by a newer version, or its manifest is damaged.
+        CacheError: it was written by a newer version.
     """
+    return (folder / SUMS).exists() and _damage(folder) is None
+
+
+def _damage(folder: Path) -> DamagedError | None:
     try:
-        content = read_regular(folder / _MANIFEST)
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise CacheError(f"the cache {folder} cannot be read ({error.strerror}): set cache_dir= to another") from error
-    try:
-        written = json.loads(content)["format"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise CacheError(f"the manifest in {folder} is damaged: delete the folder and clean again") from error
-    if written > FORMAT:
-        raise CacheError(f"{folder} was written by a newer unpoison: upgrade the package or set another cache_dir=")
-    return True
+        Checked(folder).check_all()
+        for part in ("outcome", "shards"):
+            Checked(folder / part).check_all(leaving=_NOT_SERVED)
+        Cleaned(folder)
+    except DamagedError as error:
+        return error
+    return None
 
 
 @contextmanager
@@ -141,13 +180,13 @@ def telling_what_is_kept(
         yield
     except KeyboardInterrupt as interrupt:
         kept = [what for what, folder in (parts or {}).items() if folder.is_dir()]
-        if run is not None and is_complete(run):
+        if run is not None and (run / SUMS).exists():
             kept = ["the whole result"]
         elif run is not None:
             if (run / "outcome").is_dir():
                 kept = [what for what in kept if what != DETECTED]
                 kept.append("what was detected and restored")
-            if shards := len(list((run / "records").glob("*.json"))):
+            if shards := len(list((run / "records").glob("*.sha256"))):
                 kept.append(f"{shards} finished shard{'s' * (shards > 1)}")
         interrupt.add_note(
             f"the cache folder {root} keeps {', '.join(kept)}: run the same again to go on from there"
@@ -168,23 +207,22 @@ class Cleaned:
     """
 
     def __init__(self, folder: Path) -> None:
-        if not is_complete(folder):
+        if not (folder / SUMS).exists():
             raise CacheError(f"{folder} holds no complete result, call prepare() again")
         self.folder = folder
-        self.shards = list(iter_paths(folder, self.manifest["shards"]))
+        self.shards = paths_of(folder, self.manifest.shards)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"folder": self.folder, "shards": self.shards}
 
     @cached_property
-    def manifest(self) -> dict[str, Any]:
-        facts: dict[str, Any] = json.loads(read_regular(self.folder / _MANIFEST))
-        return facts
+    def manifest(self) -> Manifest:
+        return Checked(self.folder).json(_MANIFEST, Manifest, newest=FORMAT)
 
     @cached_property
     def report(self) -> Report:
         report = Report.load(self.folder / "outcome")
-        return dataclasses.replace(report, timings={**report.timings, **self.manifest["timings"]})
+        return dataclasses.replace(report, timings={**report.timings, **self.manifest.timings})
 
     @cached_property
     def source_index(self) -> npt.NDArray[np.int64]:
@@ -194,21 +232,20 @@ class Cleaned:
     @property
     def names(self) -> list[str] | None:
         """Names of the classes by number, where they are known."""
-        names: list[str] | None = self.manifest["names"]
-        return names
+        return self.manifest.names
 
     @property
     def keys(self) -> Keys:
         """Where image and label lie in the items of the dataset."""
-        return Keys(*self.manifest["keys"])
+        return Keys(*self.manifest.keys)
 
     @property
     def text_labels(self) -> bool:
-        return bool(self.manifest["text_labels"])
+        return self.manifest.text_labels
 
     @property
     def levels(self) -> Levels:
-        return Levels(*self.manifest["levels"])
+        return Levels(*self.manifest.levels)
 
     def digest(self, source: int) -> bytes:
         """sha256 of the wrapped dataset's item when it was cleaned."""
@@ -226,7 +263,15 @@ class Cleaned:
 
     def decoded(self, source: int) -> Pixels | None:
         """uint8 [H,W,3]; what the file of the wrapped dataset's item decodes to, where the working copy holds it."""
-        return None if self._store is None else np.asarray(self._store.images[self._store.rows(source)])
+        if self._store is None:
+            return None
+        try:
+            return self._store.checked(self._store.rows(source))
+        except DamagedError as error:
+            # The file says the same, and is compared with what was cleaned.
+            _logger.warning("images are decoded from their files: %s", printable(str(error)))
+            self._store = None
+            return None
 
     def jpeg_size(self, source: int) -> tuple[int, int] | None:
         """Height and width of the wrapped dataset's item, where its file is a plain JPEG."""
@@ -244,29 +289,32 @@ class Cleaned:
 
     @cached_property
     def _store(self) -> ImageStore | None:
-        name = self.manifest.get("store")
+        name = self.manifest.store
         folder = self.folder.parents[1] / "stores" / str(name)
         # Other runs may have removed the working copy: then files are decoded.
-        return ImageStore.open(folder) if name is not None and folder.is_dir() else None
+        if name is None or not folder.is_dir():
+            return None
+        try:
+            return ImageStore.open(folder)
+        except DamagedError as error:
+            _logger.warning("images are decoded from their files: %s", printable(str(error)))
+            return None
 
     @cached_property
     def _digests(self) -> npt.NDArray[np.uint8]:
-        return self._load("digests.npy")
+        return self._outcome.array("digests.npy", "u", 2)
 
     @cached_property
     def _jpeg_sizes(self) -> npt.NDArray[np.int32]:
-        return self._load("jpeg_sizes.npy")
+        return self._outcome.array("jpeg_sizes.npy", "i", 2)
 
     @cached_property
     def _restored(self) -> npt.NDArray[np.bool_]:
-        restored = np.zeros(len(self.report), bool)
-        restored[self._load("restored_index.npy")] = True
+        restored, index = np.zeros(len(self.report), bool), self._outcome.array("restored_index.npy", "i", 1)
+        with parsing(self.folder / "outcome" / "restored_index.npy"):
+            restored[index] = True
         return restored
 
-    def _load(self, name: str) -> npt.NDArray[Any]:
-        try:
-            check_regular(self.folder / "outcome" / name)
-            array: npt.NDArray[Any] = np.load(self.folder / "outcome" / name, allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise CacheError(f"{name} in {self.folder} is damaged, delete the folder: {error}") from error
-        return array
+    @property
+    def _outcome(self) -> Checked:
+        return Checked(self.folder / "outcome")

@@ -5,6 +5,7 @@ Files that people change, such as README.md, and pages are not listed.
 """
 
 import hashlib
+import json
 import logging
 import re
 import shutil
@@ -17,7 +18,8 @@ import msgspec
 import numpy.typing as npt
 
 from ..errors import CacheError, DamagedError
-from .files import flush, publish_bytes, publishing_folder, temporary_name
+from ..printable import printable
+from .files import flush, open_regular, publish_bytes, publishing_folder, temporary_name
 from .reading import Schema, T, opening, parse_array, parse_arrays, parse_json, parsing, read_bytes
 
 SUMS = "SHA256SUMS"
@@ -109,8 +111,8 @@ class Checked:
             if newest is not None and parse_json(data, _Format).format > newest:
                 raise CacheError(f"{path} was written by a newer unpoison: upgrade the package")
             value = parse_json(data, schema)
-            # Text may hold what cannot be written anywhere again.
-            msgspec.json.encode(msgspec.to_builtins(value))
+            # Text may hold what is neither text nor the name of a file, and cannot be written anywhere again.
+            json.dumps(msgspec.to_builtins(value), ensure_ascii=False).encode(errors="surrogateescape")
             return value
 
     def array(self, name: str, kind: str, dimensions: int) -> npt.NDArray[Any]:
@@ -138,6 +140,7 @@ class Checked:
             copy = folder / name
             shutil.copyfile(self.folder / name, copy)
             self._compare(name, sha256_of(copy))
+            flush(copy)
         _write(folder, self._sums)
 
     def _compare(self, name: str, found: str) -> None:
@@ -147,7 +150,7 @@ class Checked:
 
 def sha256_of(path: Path) -> str:
     """Of a file's content, in hexadecimal."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -179,7 +182,7 @@ def publishing_checked(final: Path) -> Iterator[Path]:
     """An empty folder that becomes `final` at the end of the block, with all that lies in it listed and on disk. A
     damaged one that is there already is removed."""
     if final.exists() and (damage := _damage(final)) is not None:
-        _logger.warning("made again: %s", damage)
+        _logger.warning("made again: %s", printable(str(damage)))
         with temporary_name(final) as aside, suppress(FileNotFoundError):
             final.rename(aside)
     with publishing_folder(final) as temporary:

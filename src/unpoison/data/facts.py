@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DatasetError, UnreadableError
+from .reading import Schema
 
 Rows = npt.NDArray[np.int64]
 
@@ -92,6 +93,15 @@ _WORDS, _TEXTS = ("kind", "extension", "hidden", "form"), ("file",)
 _ARRAYS = {
     "size": "i", "channels": "i", "peak": "f", "digest": "u", "only_pixels": "b", "plain_jpeg": "b"
 }  # fmt: skip
+_CODED = {"codes": ("i", 1), "words": ("u", 1)}
+SCHEMA: Schema = {
+    **{name: (kind, 2 if name in ("size", "digest") else 1) for name, kind in _ARRAYS.items()},
+    **{f"{name}.{part}": array for name in _WORDS for part, array in _CODED.items()},
+    **dict.fromkeys(_TEXTS, ("u", 1)),
+}
+"""Of what `Facts.arrays` gives."""
+LABELS: Schema = {"label": ("i", 1), **{f"label.{part}": array for part, array in _CODED.items()}}
+"""Of which there is the first, or the others."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,10 +190,10 @@ class Facts:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
-        """What `arrays` gave.
+        """What `arrays` gave, of the right kinds.
 
         Raises:
-            KeyError, ValueError: something else.
+            KeyError, ValueError: it does not fit together.
         """
         columns: dict[str, Column] = {name: arrays[name] for name in _ARRAYS}
         for name in (*_WORDS, *(["label"] if "label.codes" in arrays else [])):
@@ -197,9 +207,8 @@ class Facts:
             columns[name] = Texts(arrays[name].tobytes())
         found = cls(columns)
         count = len(found)
-        for name, kind in {**_ARRAYS, **({} if found.text_labels else {"label": "i"})}.items():
-            if found.array(name).dtype.kind != kind or len(found.array(name)) != count:
-                raise ValueError(f"{name} is damaged")
+        if any(len(column) != count for column in columns.values() if isinstance(column, np.ndarray)):
+            raise ValueError("a column has another length")
         if any(len(column.codes) != count for column in columns.values() if isinstance(column, Words)):
             raise ValueError("a column has another length")
         if any(column.packed.count(b"\0") != count - 1 for column in columns.values() if isinstance(column, Texts)):

@@ -68,7 +68,7 @@ def _opened(path: str | Path, flags: int) -> tuple[int, int]:
         return descriptor, status.st_size
     os.close(descriptor)
     if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        raise IsADirectoryError(errno.EISDIR, "it is no file, but a folder", str(path))
     raise OSError(errno.EINVAL, "it is no file, but a pipe or a device", str(path))
 
 

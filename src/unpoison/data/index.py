@@ -1,6 +1,7 @@
 """What was read of a dataset before, so that an unchanged one opens without its images being read.
 
-    <cache>/index/<key>.npz    facts on the items of some folders or tables, each with what decides its content
+    <cache>/index/<key>.npz    facts on the items of some folders or tables, each with what decides its content; and the
+                               sha256 of it all
 
 An item is known where its file has the same path, size and time of change, and its label is the same. A file that
 changed shortly before it was looked at may change again within the same tick of the clock, and is read again.
@@ -11,23 +12,32 @@ import io
 import logging
 import os
 import time
-import zipfile
-import zlib
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import DamagedError
 from ..printable import printable
-from .facts import Facts, Rows, Texts
-from .files import publish_bytes, read_regular
+from .checksums import MAX_FILE
+from .facts import LABELS, SCHEMA, Facts, Rows, Texts
+from .files import publish_bytes
 from .origins import Origins, stamp
+from .reading import parse_arrays, parsing, read_bytes
 
 FORMAT = 1
 RACY_SECONDS = 2
 """The coarsest clock of a file system in use, FAT's."""
 _GONE, _RACY, _INSIDE = (-1, -1), (-2, -2), (0, 0)
+_DIGEST = hashlib.sha256().digest_size
+_PLACES = {"paths": ("u", 1), "marks": ("u", 1), "stamps": ("i", 2)}
+_ALL = {
+    "format": ("i", 0),
+    **{f"places.{name}": array for name, array in _PLACES.items()},
+    **{f"facts.{name}": array for name, array in SCHEMA.items()},
+}
+_LABELS = {f"facts.{name}": array for name, array in LABELS.items()}
 _logger = logging.getLogger(__name__)
 
 
@@ -73,28 +83,33 @@ class Index:
         np.savez(buffer, allow_pickle=False, format=np.int64(FORMAT), **places.arrays(), **columns)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            publish_bytes(self.path, buffer.getvalue())
+            data = buffer.getvalue()
+            publish_bytes(self.path, data + hashlib.sha256(data).digest())
         except OSError as error:  # the next survey takes longer, and that is all
             _logger.debug("no index is kept: %s", printable(str(error)))
 
     def _load(self) -> "tuple[_Places, Facts] | None":
-        try:
-            with np.load(io.BytesIO(read_regular(self.path)), allow_pickle=False) as packed:
-                arrays = {name.removeprefix("facts."): packed[name] for name in packed.files}
-            if int(arrays["format"]) != FORMAT:
-                return None
-            facts = Facts.from_arrays(arrays)
-            paths, marks = (Texts(arrays[f"places.{name}"].tobytes()) for name in ("paths", "marks"))
-            places = _Places(paths, marks, arrays["places.stamps"])
-            if any(text.packed.count(b"\0") != len(facts) - 1 for text in (paths, marks)):
-                raise ValueError("the paths are of other items")
-            if places.stamps.shape != (len(facts), 2) or places.stamps.dtype != np.int64:
-                raise ValueError("the stamps are of other items")
-            return places, facts
-        except FileNotFoundError:
+        if not self.path.exists():
             return None
-        except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-            _logger.debug("the index %s is damaged and made anew: %s", printable(str(self.path)), error)
+        try:
+            content = read_bytes(self.path, MAX_FILE)
+            with parsing(self.path):
+                data, digest = content[:-_DIGEST], content[-_DIGEST:]
+                if hashlib.sha256(data).digest() != digest:
+                    raise ValueError("its content is not the one that was written")
+                arrays = parse_arrays(data, _ALL, _LABELS)
+                if int(arrays["format"]) != FORMAT:
+                    return None
+                facts = Facts.from_arrays({name.removeprefix("facts."): array for name, array in arrays.items()})
+                paths, marks = (Texts(arrays[f"places.{name}"].tobytes()) for name in ("paths", "marks"))
+                places = _Places(paths, marks, arrays["places.stamps"])
+                if any(text.packed.count(b"\0") != len(facts) - 1 for text in (paths, marks)):
+                    raise ValueError("the paths are of other items")
+                if places.stamps.shape != (len(facts), 2):
+                    raise ValueError("the stamps are of other items")
+            return places, facts
+        except DamagedError as error:
+            _logger.info("made again: %s", printable(str(error)))
             return None
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from ..errors import DatasetError, UnreadableError
+from ..errors import ConfigError, DatasetError, UnreadableError
 from .files import read_regular
 from .formats import extension_of, is_reviewed, readable, refusal
 
@@ -30,6 +30,9 @@ _GREY_MODES = ("1", "L", "LA", *_NUMERIC_MODES)
 _COLOUR_MODES = ("RGB", "RGBA", "P", "CMYK", "YCbCr", "HSV")
 UNREADABLE = hashlib.sha256(b"unreadable").digest()
 """Takes the place of the fingerprint of what cannot be read at all."""
+MAX_PIXELS = 1 << 27
+"""Of an image, unless the environment variable `UNPOISON_MAX_PIXELS` says otherwise: photographs of 100 megapixels
+pass."""
 _FIX = "convert the images to uint8 or 0..1 floats with 1 (grey) or 3 (RGB) channels"
 
 
@@ -40,7 +43,6 @@ class Encoded:
         data: the file's content.
         mode: PIL mode to convert to after decoding; the file's own when None.
         rotate: whether to apply the EXIF orientation.
-        max_pixels: larger images are not decoded.
         formats: names of the Pillow formats that are decoded; all that are `readable` when None.
         path: where the file lies, for people; only a name where it is no file of its own, "" where nothing is known.
         fault: why there is no content; "" where there is.
@@ -55,13 +57,12 @@ class Encoded:
         data: bytes,
         mode: str | None = None,
         rotate: bool = False,
-        max_pixels: int | None = None,
         *,
         formats: tuple[str, ...] | None = None,
         path: str = "",
         fault: str = "",
     ) -> None:
-        self.data, self._mode, self.rotate, self._max_pixels = data, mode, rotate, max_pixels
+        self.data, self._mode, self.rotate = data, mode, rotate
         self._formats, self.path, self.fault = formats, path, fault
         self.pixels: Pixels | None = None
         self.jpeg_size: tuple[int, int] | None = None
@@ -126,8 +127,6 @@ class Encoded:
             # A third less time than with the header, which is read in Python, and a copy for the conversion.
             return Image.frombytes("RGB", self.jpeg_size[::-1], self.data, "jpeg", "RGB", "")
         image = self._open()
-        if self._max_pixels is not None and image.width * image.height > self._max_pixels:
-            raise UnreadableError(f"the image has {image.width} x {image.height} pixels, which is too large")
         try:
             image.load()
             if self.rotate and image.getexif().get(ExifTags.Base.Orientation) is not None:
@@ -142,7 +141,11 @@ class Encoded:
         if not self.data:
             raise UnreadableError("the file is empty")
         try:
-            return Image.open(io.BytesIO(self.data), formats=readable() if self._formats is None else self._formats)
+            image = Image.open(io.BytesIO(self.data), formats=readable() if self._formats is None else self._formats)
+            check_pixels(image)
+            return image
+        except UnreadableError:
+            raise
         except UnidentifiedImageError as error:
             raise UnreadableError(refusal(self.data)) from error
         except Exception as error:
@@ -158,6 +161,35 @@ class Encoded:
             fault = describe(error)
         absolute = os.path.abspath(path)  # noqa: PTH100 (Path.absolute takes as long as reading the file)
         return cls(data, mode, rotate, path=absolute, fault=fault)
+
+
+def max_pixels() -> int:
+    """Pixels of the largest image that is decoded.
+
+    Raises:
+        ConfigError: the environment variable is no number.
+    """
+    chosen = os.environ.get("UNPOISON_MAX_PIXELS")
+    if chosen is None:
+        return MAX_PIXELS
+    if not chosen.isascii() or not chosen.isdigit():
+        raise ConfigError(
+            f"UNPOISON_MAX_PIXELS is {chosen!r}: set it to the pixels of the largest image, as in 200000000"
+        )
+    return int(chosen)
+
+
+def check_pixels(image: Image.Image) -> None:
+    """Looks at the size that a file's header says, before anything is decoded.
+
+    Raises:
+        UnreadableError: there are too many pixels.
+    """
+    limit = max_pixels()
+    if image.width * image.height > limit:
+        raise UnreadableError(
+            f"it has {image.width} x {image.height} pixels, more than {limit}, which UNPOISON_MAX_PIXELS can change"
+        )
 
 
 def file_of(image: Any) -> str:
@@ -222,6 +254,7 @@ def image_size(image: Any) -> tuple[int, int]:
     if isinstance(image, Encoded):
         return image.size
     if isinstance(image, Image.Image):
+        check_pixels(image)
         return image.height, image.width
     height, width = _planes(image)[0].shape[:2]
     return height, width

@@ -7,7 +7,7 @@ compressed, so that nothing takes more memory than the file has bytes.
 import io
 import json
 import math
-import stat
+import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DamagedError, UnpoisonError
+from .files import open_regular
 
 T = TypeVar("T")
 Schema = Mapping[str, tuple[str, int]]
@@ -26,20 +27,27 @@ Schema = Mapping[str, tuple[str, int]]
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
+def _int64(text: str) -> int:
+    value = int(text)
+    if not -(1 << 63) <= value < 1 << 63:
+        raise ValueError(f"the number {text[:20]}... is too large")
+    return value
+
+
+_DECODER = json.JSONDecoder(parse_int=_int64)
+
+
 @contextmanager
 def opening(path: Path, limit: int) -> Iterator[io.BufferedReader]:
-    """A regular file of at most so many bytes, opened for reading.
+    """A plain file of at most so many bytes, opened for reading.
 
     Raises:
         DamagedError: it is missing, larger or something else, or cannot be read.
     """
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise DamagedError(path, "it is no file")
-        if found.st_size > limit:
-            raise DamagedError(path, f"it has {found.st_size} bytes where at most {limit} are expected")
-        with path.open("rb") as file:
+        with open_regular(path) as file:
+            if (size := os.fstat(file.fileno()).st_size) > limit:
+                raise DamagedError(path, f"it has {size} bytes where at most {limit} are expected")
             yield file
     except OSError as error:
         raise DamagedError(path, error.strerror or str(error)) from error
@@ -73,7 +81,7 @@ def parse_json(data: bytes, schema: type[T]) -> T:
         ValueError: it is no JSON, or says something else.
     """
     try:
-        return msgspec.convert(json.loads(data, parse_int=_int64), schema)
+        return msgspec.convert(_DECODER.decode(data.decode()), schema)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     except msgspec.ValidationError as error:
@@ -130,10 +138,3 @@ def parse_arrays(data: bytes, schema: Schema, optional: Schema | None = None) ->
     except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError, MemoryError) as error:
         raise ValueError(str(error) or type(error).__name__) from error
     return arrays
-
-
-def _int64(text: str) -> int:
-    value = int(text)
-    if not -(1 << 63) <= value < 1 << 63:
-        raise ValueError(f"the number {text[:20]}... is too large")
-    return value

@@ -4,39 +4,40 @@ Nothing in them is trusted: headers are read one by one and only plain files wit
 are accepted, so nothing is extracted, unpickled or run, and the sizes of all that is read are bounded.
 """
 
-import json
+import hashlib
 import os
 import re
 import tarfile
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Annotated, BinaryIO, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 
 from .. import hub
-from ..errors import CacheError
+from ..errors import CacheError, DamagedError
 from ..image_files import FILE as FILES
 from ..pictures import FILE as PICTURES
 from ..report import Report
 from .access import Record
+from .checksums import MAX_SUMS, SUMS, Checked
 from .files import open_regular
 from .formats import reviewed
 from .items import Keys
 from .pixels import Encoded
-from .shards import INFO
+from .reading import parse_json, parsing
+from .shards import INDEX, INFO, check_image, read_index
 
 _BLOCK = 512
-_MAX_INFO, _MAX_REPORT, _MAX_SHARD = 1 << 24, 1 << 30, 1 << 36
-_MAX_IMAGE, _MAX_TEXT = 1 << 26, 1 << 16
+_MAX_INFO, _MAX_REPORT, _MAX_SHARD = 1 << 24, 1 << 32, 1 << 36
+_MAX_IMAGE, _MAX_TEXT = 1 << 30, 1 << 16
 """Bytes."""
-_MAX_PIXELS = 1 << 26
 _MEMBER = re.compile(r"(\d{8})\.([a-z0-9]{1,8})")
-_SHARD = re.compile(r"shard-\d{5}\.tar")
-_MODES = ("1", "L", "LA", "I", "F", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV")
+_Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 48)]
+_Mode = Literal["1", "L", "LA", "I", "F", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV"]
 """Of PIL, to convert an image to."""
-_MAX_NUMBER = 1 << 48
 _ANEW = "it was not written by unpoison, or damaged; get it anew"
 
 
@@ -53,10 +54,35 @@ class _Decoding(NamedTuple):
     rotate: bool
 
 
-class _Facts(NamedTuple):
-    label: int
-    source_index: int
-    decoding: _Decoding
+class _Facts(msgspec.Struct):
+    """What is read of the member `.json`."""
+
+    source_index: _Number
+    mode: _Mode | None = None
+    rotate: bool = False
+
+
+class _Split(msgspec.Struct):
+    num_samples: _Number
+    filenames: list[Annotated[str, msgspec.Meta(pattern=r"^shard-\d{5}\.tar$")]]
+
+
+class _Splits(msgspec.Struct):
+    train: _Split
+
+
+class _About(msgspec.Struct):
+    names: list[str] | None = None
+    """Of the classes by number, where they are known."""
+    text_labels: bool = False
+    """Whether labels are these names."""
+
+
+class _Info(msgspec.Struct):
+    """What is read of `_info.json`."""
+
+    splits: _Splits
+    unpoison: _About | None = None
 
 
 class ShardSet:
@@ -71,20 +97,23 @@ class ShardSet:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        info = _read_info(self.folder)
-        self.shards = [self.folder / name for name in _names(info, self.folder)]
-        self._names, self.text_labels = _classes(info, self.folder)
-        rows: list[tuple[int, int, int, int, int]] = []
+        info, files = _read_info(self.folder), Checked(self.folder)
+        self._index = read_index(files)
+        self.shards = [self.folder / name for name in info.splits.train.filenames]
+        about = info.unpoison or _About()
+        self._names, self.text_labels = about.names, about.text_labels
+        rows: list[tuple[int, int]] = []
         # Few ways of decoding occur, and each is kept once.
         self._decodings: list[_Decoding] = []
         known: dict[_Decoding, _Decoding] = {}
-        for image, facts in self._samples():
-            rows.append((image.shard, image.offset, image.size, facts.label, facts.source_index))
-            self._decodings.append(known.setdefault(facts.decoding, facts.decoding))
-        if len(rows) != info["splits"]["train"]["num_samples"]:
+        for label, facts in self._samples():
+            rows.append((label, facts.source_index))
+            decoding = _Decoding(facts.mode, facts.rotate)
+            self._decodings.append(known.setdefault(decoding, decoding))
+        if not len(rows) == info.splits.train.num_samples == len(self._index):
             raise CacheError(f"the shards in {folder} hold {len(rows)} samples, not what {INFO} says: copy them again")
-        table = np.array(rows, np.int64).reshape(-1, 5)
-        self._images, self._labels, self.source_index = table[:, :3], table[:, 3], table[:, 4]
+        table = np.array(rows, np.int64).reshape(-1, 2)
+        self._labels, self.source_index = table[:, 0], table[:, 1]
 
     @classmethod
     def open(cls, source: str | Path, revision: str | None = None) -> "ShardSet":
@@ -100,8 +129,10 @@ class ShardSet:
             return cls(source)
         snapshot = hub.open_snapshot(hub.parse(source, revision, "dataset"), INFO, _MAX_INFO)
         folder = snapshot.fetch(INFO, _MAX_INFO).parent
-        for name in _names(_read_info(folder), folder):
+        snapshot.fetch(SUMS, MAX_SUMS)
+        for name in _read_info(folder).splits.train.filenames:
             snapshot.fetch(name, _MAX_SHARD)
+        snapshot.fetch(INDEX, _MAX_REPORT)
         for name in {"report.json", "report.npz", PICTURES, FILES} & set(snapshot.files or ()):
             snapshot.fetch(name, _MAX_REPORT)
         return cls(folder)
@@ -127,26 +158,33 @@ class ShardSet:
         """The sample at a position; its image is decoded when it is asked for.
 
         Raises:
-            CacheError: the shard is gone or cut off.
+            CacheError: the shard is gone, or the image in it is not the one that was written.
         """
-        shard, offset, size = self._images[position].tolist()
-        mode, rotate = self._decodings[position]
+        row = self._index[position]
+        path = self.shards[row["shard"]]
         try:
-            with open_regular(self.shards[shard]) as file:
-                image = Encoded(_read(file, offset, size), mode, rotate, _MAX_PIXELS, formats=reviewed())
+            with open_regular(path) as file:
+                data = _read(file, int(row["offset"]), int(row["size"]))
         except OSError as error:
-            raise CacheError(f"the shard {self.shards[shard]} cannot be read ({error}): {_ANEW}") from error
+            raise CacheError(f"the shard {path} cannot be read ({error}): {_ANEW}") from error
+        check_image(data, row["image"], path, position)
+        mode, rotate = self._decodings[position]
+        image = Encoded(data, mode, rotate, formats=reviewed())
         return Record(position, (image, self.label(position)), Keys(0, 1), [])
 
-    def _samples(self) -> Iterator[tuple[_Member, _Facts]]:
+    def _samples(self) -> Iterator[tuple[int, _Facts]]:
+        """The class and the facts of each sample; its place is compared with the index."""
+        rows = iter(self._index)
         for number, path in enumerate(self.shards):
             try:
                 with open_regular(path) as file:
-                    yield from self._samples_of(file, path, number)
+                    yield from self._samples_of(file, path, number, rows)
             except (OSError, tarfile.TarError, UnicodeError) as error:
                 raise CacheError(f"the shard {path} cannot be read ({error}): {_ANEW}") from error
 
-    def _samples_of(self, file: BinaryIO, path: Path, number: int) -> Iterator[tuple[_Member, _Facts]]:
+    def _samples_of(
+        self, file: BinaryIO, path: Path, number: int, rows: Iterator[np.void]
+    ) -> Iterator[tuple[int, _Facts]]:
         found: dict[str, dict[str, _Member]] = {}
         for member in _members(file, path, number):
             found.setdefault(member.key, {})[member.suffix] = member
@@ -154,60 +192,36 @@ class ShardSet:
             images = [part for suffix, part in parts.items() if suffix not in ("cls", "json")]
             if len(images) != 1 or len(parts) != 3:
                 raise CacheError(f"sample {key} of {path} is not image, cls and json: {_ANEW}")
-            try:
-                facts = _parse(*(_read(file, parts[suffix].offset, parts[suffix].size) for suffix in ("cls", "json")))
-                if self.text_labels and self._names is not None and facts.label >= len(self._names):
-                    raise ValueError("its class has no name")
-            except (ValueError, KeyError, TypeError, RecursionError) as error:
-                raise CacheError(f"sample {key} of {path} is damaged ({error}): {_ANEW}") from error
-            yield images[0], facts
+            texts = [_read(file, parts[suffix].offset, parts[suffix].size) for suffix in ("cls", "json")]
+            with parsing(path):
+                try:
+                    label, facts = parse_json(texts[0], _Number), parse_json(texts[1], _Facts)
+                    if self.text_labels and self._names is not None and label >= len(self._names):
+                        raise ValueError("its class has no name")
+                    row, (image,) = next(rows), images
+                    if (row["shard"], row["offset"], row["size"]) != (number, image.offset, image.size):
+                        raise ValueError(f"{INDEX} has another place for it")
+                    if hashlib.sha256(b"".join(texts)).digest() != row["facts"].tobytes():
+                        raise ValueError("its label and facts are not the ones that were written")
+                except (ValueError, StopIteration) as error:
+                    raise ValueError(f"sample {key}: {error}") from error
+            yield label, facts
 
 
-def _parse(label: bytes, facts: bytes) -> _Facts:
-    """What the members `.cls` and `.json` say.
+def _read_info(folder: Path) -> _Info:
+    """What `_info.json` says, where the files that it names are listed.
 
     Raises:
-        ValueError, KeyError, TypeError, RecursionError: something else.
+        CacheError: it is missing, damaged or says something else.
     """
-    values = json.loads(facts)
-    numbers = int(label), values["source_index"]
-    if not all(type(number) is int and 0 <= number < _MAX_NUMBER for number in numbers):
-        raise ValueError("a number is missing or out of range")
-    mode = values.get("mode")
-    if mode is not None and mode not in _MODES:
-        raise ValueError("the mode of the image is unknown")
-    return _Facts(*numbers, _Decoding(mode, bool(values.get("rotate"))))
-
-
-def _read_info(folder: Path) -> dict[str, Any]:
-    path = folder / INFO
-    try:
-        with open_regular(path) as file:
-            info = json.loads(file.read(_MAX_INFO))
-        if type(info["splits"]["train"]["num_samples"]) is int:
-            return dict(info)
-    except FileNotFoundError as error:
-        raise CacheError(f"{folder} holds no shards that unpoison wrote: {INFO} is missing") from error
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CacheError(f"{path} cannot be read ({error}): {_ANEW}") from error
-    raise CacheError(f"{path} is damaged: {_ANEW}")
-
-
-def _names(info: dict[str, Any], folder: Path) -> list[str]:
-    names = info["splits"]["train"].get("filenames")
-    if not isinstance(names, list) or not all(isinstance(name, str) and _SHARD.fullmatch(name) for name in names):
-        raise CacheError(f"{folder / INFO} names other files than shard-00000.tar and so on: {_ANEW}")
-    return names
-
-
-def _classes(info: dict[str, Any], folder: Path) -> tuple[list[str] | None, bool]:
-    """The names of the classes, where they are known, and whether labels are these names."""
-    facts = info.get("unpoison")
-    if not isinstance(facts, dict) or (names := facts.get("names")) is None:
-        return None, False
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise CacheError(f"{folder / INFO} names the classes by something else than text: {_ANEW}")
-    return names, bool(facts.get("text_labels"))
+    if not (folder / INFO).exists():
+        raise CacheError(f"{folder} holds no shards that unpoison wrote: {INFO} is missing")
+    files = Checked(folder)
+    info = files.json(INFO, _Info)
+    names = info.splits.train.filenames
+    if len(set(names)) != len(names) or not set(names) <= set(files.sums):
+        raise DamagedError(folder / INFO, f"it names a shard twice, or one that is not in {SUMS}")
+    return info
 
 
 def _members(file: BinaryIO, path: Path, shard: int) -> Iterator[_Member]:

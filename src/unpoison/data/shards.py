@@ -10,23 +10,30 @@ pixels only, so that samples with more precision than a PNG can hold stay exactl
 """
 
 import hashlib
+import io
 import json
 import os
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import CacheError
+from ..errors import DamagedError
 from ..progress import Stage
-from .files import check_regular, only_regular, open_regular, publish_bytes, read_regular, temporary_name
+from .checksums import Checked, sha256_of, write_sums
+from .files import flush, only_regular, publish_bytes, read_regular, temporary_name
+from .reading import parsing
 
 SAMPLES_PER_SHARD = 2048
-INFO = "_info.json"
-_INDEX = "index.npy"
+INFO, INDEX = "_info.json", "index.npy"
+ROW = np.dtype(
+    [("shard", "<i8"), ("offset", "<i8"), ("size", "<i8"), ("image", "u1", 32), ("facts", "u1", 32)]
+)  # fmt: skip
+"""Of the index: where each image lies, in bytes, its sha256, and that of the members `.cls` and `.json`, joined."""
 
 
 class ShardSample(NamedTuple):
@@ -39,6 +46,15 @@ class ShardSample(NamedTuple):
     """Content of the `.json` member; the same keys for every sample."""
 
 
+class Shard(msgspec.Struct):
+    """A tar that was written."""
+
+    name: str
+    samples: int
+    size: int
+    """In bytes."""
+
+
 def write_shards(
     folder: Path,
     count: int,
@@ -48,43 +64,48 @@ def write_shards(
     facts: dict[str, Any] | None = None,
     per_shard: int = SAMPLES_PER_SHARD,
     stage: Stage | None = None,
-) -> list[dict[str, Any]]:
-    """Writes samples 0..count-1 to `folder/shards/shard-00000.tar` and so on, their index and timm's `_info.json`.
+) -> list[Shard]:
+    """Writes samples 0..count-1 to `folder/shards/shard-00000.tar` and so on, their index, timm's `_info.json` and the
+    list of their checksums.
 
     The bytes depend on the samples only. Shards that an earlier, interrupted call finished are checked and kept.
     `facts` about the set as a whole are added to `_info.json`.
-
-    Returns:
-        For each shard: name, size in bytes, sha256, number of samples.
     """
     shards, records = folder / "shards", folder / "records"
     shards.mkdir(parents=True, exist_ok=True)
     records.mkdir(exist_ok=True)
-    entries, offsets = [], []
+    entries, sums, rows = [], {}, [np.empty(0, ROW)]
     for number, start in enumerate(range(0, count, per_shard)):
-        path, record = shards / f"shard-{number:05}.tar", records / f"shard-{number:05}.json"
+        path, record = shards / f"shard-{number:05}.tar", records / f"shard-{number:05}.sha256"
         stop = min(count, start + per_shard)
-        entry = _finished(path, record)
-        if entry is None:
+        sums[path.name] = _finished(path, record)
+        if not sums[path.name]:
             _write_tar(path, range(start, stop), sample_at, extension)
-            entry = {
-                "name": path.name,
-                "samples": stop - start,
-                **_checksum(path),
-                "offsets": _offsets(path, extension),
-            }
-            publish_bytes(record, json.dumps(entry).encode())
-        offsets.append([(number, *pair) for pair in entry.pop("offsets")])
-        entries.append(entry)
+            sums[path.name] = sha256_of(path)
+            publish_bytes(record, sums[path.name].encode())
+        rows.append(index_of(path, number))
+        entries.append(Shard(path.name, stop - start, path.stat().st_size))
         if stage is not None:
             stage.update(stop / count)
-    index = np.array([row for rows in offsets for row in rows], np.int64).reshape(-1, 3)
-    with temporary_name(folder / _INDEX) as temporary:
-        with temporary.open("wb") as file:
-            np.save(file, index, allow_pickle=False)
-        temporary.replace(folder / _INDEX)
+    buffer = io.BytesIO()
+    np.save(buffer, np.concatenate(rows), allow_pickle=False)
+    publish_bytes(shards / INDEX, buffer.getvalue())
     publish_bytes(shards / INFO, json.dumps({**_timm_info(entries), "unpoison": facts or {}}, indent=1).encode())
+    write_sums(shards, (INDEX, INFO), sums)
     return entries
+
+
+def read_index(files: Checked) -> npt.NDArray[Any]:
+    """The index of a folder of shards, `ROW` [M].
+
+    Raises:
+        DamagedError: it is missing or damaged.
+    """
+    index = files.array(INDEX, "V", 1)
+    with parsing(files.folder / INDEX):
+        if index.dtype != ROW:
+            raise ValueError("it is of another kind")
+    return index
 
 
 class ShardReader:
@@ -95,12 +116,7 @@ class ShardReader:
 
     def __init__(self, folder: Path) -> None:
         self._shards = folder / "shards"
-        try:
-            check_regular(folder / _INDEX)
-            # int64 [M,3]: shard, offset and size of each image member in bytes.
-            self._index: npt.NDArray[np.int64] = np.load(folder / _INDEX, allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise CacheError(f"the index of the shards in {folder} is damaged, delete the folder: {error}") from error
+        self._index = read_index(Checked(self._shards))
 
     def __len__(self) -> int:
         return len(self._index)
@@ -109,21 +125,45 @@ class ShardReader:
         """The image file of the sample at a position.
 
         Raises:
-            CacheError: the shard is gone or cut off.
+            DamagedError: the shard is gone, or the image there is not the one that was written.
         """
-        shard, offset, size = self._index[position].tolist()
-        path = self._shards / f"shard-{shard:05}.tar"
+        row = self._index[position]
+        path = self._shards / f"shard-{row['shard']:05}.tar"
         try:
             file = only_regular(str(path), os.O_RDONLY)
             try:
-                data = os.pread(file, size, offset)
+                data = os.pread(file, row["size"], row["offset"])
             finally:
                 os.close(file)
         except OSError as error:
-            raise CacheError(f"the shard {path} cannot be read, clean again: {error}") from error
-        if len(data) != size:
-            raise CacheError(f"the shard {path} is cut off: delete its folder and clean again")
+            raise DamagedError(path, error.strerror or str(error)) from error
+        check_image(data, row["image"], path, position)
         return data
+
+
+def check_image(data: bytes, expected: npt.NDArray[np.uint8], path: Path, position: int) -> None:
+    """Compares the image file of a sample with its sha256, uint8 [32].
+
+    Raises:
+        DamagedError: it is another one.
+    """
+    if hashlib.sha256(data).digest() != expected.tobytes():
+        raise DamagedError(path, f"the image of sample {position} is not the one that was written")
+
+
+def index_of(path: Path, number: int) -> npt.NDArray[Any]:
+    """The part of the index, `ROW` [M], that belongs to the shard of this number."""
+    rows = []
+    with tarfile.open(path, "r:") as tar:
+        members = iter(tar)
+        for parts in zip(members, members, members, strict=True):
+            found = {part.name.split(".")[1]: part for part in parts}
+            label, facts = found.pop("cls"), found.pop("json")
+            (image,) = found.values()
+            texts = _content(tar, label) + _content(tar, facts)
+            digests = (hashlib.sha256(data).digest() for data in (_content(tar, image), texts))
+            rows.append((number, image.offset_data, image.size, *(np.frombuffer(d, np.uint8) for d in digests)))
+    return np.array(rows, ROW)
 
 
 def _write_tar(path: Path, positions: range, sample_at: Callable[[int], ShardSample], extension: str) -> None:
@@ -141,45 +181,44 @@ def _write_tar(path: Path, positions: range, sample_at: Callable[[int], ShardSam
                         "json": json.dumps(sample.facts, sort_keys=True).encode(),
                     }
                 )
+        flush(temporary)
         temporary.replace(path)
+    flush(path.parent)
 
 
-def _offsets(path: Path, extension: str) -> list[tuple[int, int]]:
-    with tarfile.open(path, "r:") as tar:
-        return [(member.offset_data, member.size) for member in tar if member.name.endswith(f".{extension}")]
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    assert file is not None
+    return file.read()
 
 
-def _checksum(path: Path) -> dict[str, Any]:
-    with open_regular(path) as file:
-        return {"size": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
-def _finished(path: Path, record: Path) -> dict[str, Any] | None:
+def _finished(path: Path, record: Path) -> str:
+    """The sha256 of a shard that an earlier call finished, in hexadecimal; "" where there is none."""
     try:
-        entry: dict[str, Any] = json.loads(read_regular(record))
-        return entry if _checksum(path).items() <= entry.items() else None
-    except (OSError, ValueError):
-        return None
+        found = sha256_of(path)
+        return found if read_regular(record) == found.encode() else ""
+    except OSError:
+        return ""
 
 
-def _timm_info(entries: list[dict[str, Any]]) -> dict[str, Any]:
+def _timm_info(entries: list[Shard]) -> dict[str, Any]:
     split = {
         "name": "train",
-        "num_samples": sum(entry["samples"] for entry in entries),
-        "filenames": [entry["name"] for entry in entries],
-        "shard_lengths": [entry["samples"] for entry in entries],
+        "num_samples": sum(entry.samples for entry in entries),
+        "filenames": [entry.name for entry in entries],
+        "shard_lengths": [entry.samples for entry in entries],
     }
     return {"splits": {"train": split}}
 
 
-def iter_paths(folder: Path, entries: list[dict[str, Any]]) -> Iterator[Path]:
+def paths_of(folder: Path, entries: list[Shard]) -> list[Path]:
     """The shards of a finished folder.
 
     Raises:
-        CacheError: one is missing or has another size than recorded.
+        DamagedError: one is missing or has another size than recorded.
     """
-    for entry in entries:
-        path = folder / "shards" / entry["name"]
-        if not path.is_file() or path.stat().st_size != entry["size"]:
-            raise CacheError(f"the shard {path} is missing or damaged: delete {folder} and clean again")
-        yield path
+    paths = [folder / "shards" / entry.name for entry in entries]
+    for path, entry in zip(paths, entries, strict=True):
+        if not path.is_file() or path.stat().st_size != entry.size:
+            raise DamagedError(path, f"it has not {entry.size} bytes")
+    return paths

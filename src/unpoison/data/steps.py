@@ -18,7 +18,7 @@ from PIL import Image
 
 from ..errors import DatasetError, UnreadableError
 from .items import Keys, with_parts
-from .pixels import Encoded, file_of
+from .pixels import Encoded, check_pixels, file_of
 
 _ARRAYS = (Encoded, Image.Image, np.ndarray, torch.Tensor)
 _DEPTH = 3
@@ -246,6 +246,7 @@ def _alias(value: Any, depth: int) -> Any:
     if isinstance(value, Encoded):
         return _shared(value)
     if isinstance(value, Image.Image):
+        check_pixels(value)
         try:
             value.load()
         except Exception as error:

@@ -18,17 +18,19 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Self
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from ..errors import CacheError, DatasetError, UnpoisonError, UnreadableError
+from ..errors import DamagedError, DatasetError, UnpoisonError, UnreadableError
 from ..image_files import ImageFiles
 from ..progress import Stage
 from ..report import Unreadable
 from .access import RawView, Record, naming_item
+from .checksums import MAX_FILE, Checked
 from .facts import Fact, Facts, Texts, Words
 from .folders import check_classes, hidden_folder, hidden_folders
 from .formats import member_extension
@@ -46,12 +48,15 @@ from .pixels import (
     to_eight_bit,
     white_levels,
 )
+from .reading import opening, parsing
 
 OnUnreadable = Literal["raise", "skip"]
-FORMAT = 3
-"""2 added the positions of the items and those that cannot be decoded, 3 the digest of the pixels."""
+FORMAT = 4
+"""2 added the positions of the items and those that cannot be decoded, 3 the digest of the pixels, 4 that of each
+image."""
 MAX_SIZE, MIN_SIZE = 64, 8
 _IMAGES, _LABELS, _POSITIONS, _META = "images.npy", "labels.npy", "positions.npy", "meta.json"
+_CHECKSUMS = "checksums.npy"
 _BATCH, _SMALL = 64, 2000
 
 
@@ -302,8 +307,17 @@ def _number(label: int | str | None, names: list[str] | None) -> int:
     return -1 if label is None else label
 
 
+class _Meta(msgspec.Struct):
+    """What `meta.json` holds."""
+
+    format: int
+    digest: str
+    pixels: str
+    unreadable: list[Unreadable]
+
+
 class ImageStore:
-    """A dataset at working resolution, in a plain folder.
+    """A dataset at working resolution, in a folder of checked files.
 
     Attributes:
         images: uint8 [M,H,W,C], memory-mapped copy-on-write: changes never reach the file.
@@ -326,7 +340,9 @@ class ImageStore:
         unreadable: list[Unreadable],
         digest: str,
         pixels: str,
+        checksums: npt.NDArray[np.uint8],
     ) -> None:
+        self._checksums = checksums
         self.folder, self.images, self.labels, self.class_ids = folder, images, labels, class_ids
         self.positions, self.unreadable, self.digest, self.pixels = positions, unreadable, digest, pixels
 
@@ -338,27 +354,39 @@ class ImageStore:
         """int64, of the shape of `positions`; where the items at these positions of the dataset are in `images`."""
         return np.searchsorted(self.positions, positions)
 
+    def checked(self, row: int) -> Pixels:
+        """uint8 [H,W,C]; one of the images, compared with what was written.
+
+        Raises:
+            DamagedError: it is not what was written.
+        """
+        image: Pixels = np.asarray(self.images[row])
+        if hashlib.sha256(image.data).digest() != self._checksums[row].tobytes():
+            raise DamagedError(self.folder / _IMAGES, f"image {row} is not the one that was written")
+        return image
+
     @classmethod
     def open(cls, folder: str | Path) -> Self:
-        """Opens what `build` wrote.
+        """Opens what `build` wrote, after its files were listed by `write_sums`. Its images are too many to be checked
+        now: see `checked`.
 
         Raises:
             CacheError: the folder holds no store, a damaged one or one of a newer format.
         """
         folder = Path(folder)
-        try:
-            meta = json.loads((folder / _META).read_text())
-            if meta["format"] > FORMAT:
-                raise CacheError(f"the image store in {folder} was written by a newer unpoison: upgrade the package")
+        files = Checked(folder)
+        meta = files.json(_META, _Meta, newest=FORMAT)
+        labels, positions = files.array(_LABELS, "i", 1), files.array(_POSITIONS, "i", 1)
+        checksums = files.array(_CHECKSUMS, "u", 2)
+        with parsing(folder / _IMAGES), opening(folder / _IMAGES, MAX_FILE):
             images = np.load(folder / _IMAGES, mmap_mode="c", allow_pickle=False)
-            labels = np.load(folder / _LABELS, allow_pickle=False)
-            positions = np.load(folder / _POSITIONS, allow_pickle=False)
-            unreadable = [Unreadable(**entry) for entry in meta["unreadable"]]
-            digests = str(meta["digest"]), str(meta["pixels"])
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise CacheError(f"no readable image store in {folder}, delete it: {error}") from error
+            if images.shape[:1] != checksums.shape[:1] or images.dtype != np.uint8 or images.ndim != 4:
+                raise ValueError("it holds other images")
         class_ids, numbered = np.unique(labels, return_inverse=True)
-        return cls(folder, images, numbered.astype(np.int64), class_ids, positions, unreadable, *digests)
+        return cls(
+            folder, images, numbered.astype(np.int64), class_ids, positions, meta.unreadable, meta.digest, meta.pixels,
+            checksums,
+        )  # fmt: skip
 
     @classmethod
     def build(
@@ -371,7 +399,7 @@ class ImageStore:
         on_unreadable: OnUnreadable = "raise",
         num_workers: int | None = None,
         stage: Stage | None = None,
-    ) -> Self:
+    ) -> None:
         """Decodes every image once and writes the store into an existing folder.
 
         Args:
@@ -389,7 +417,7 @@ class ImageStore:
         height, width = found.working_size(max_size)
         decode = _Decode(found.levels, found.channels, height, width, found.digests)
         seen = hashlib.sha256(repr((height, width, found.channels)).encode())
-        left, unreadable = [], []
+        left, unreadable, checksums = [], [], bytearray()
         with (folder / _IMAGES).open("wb") as file:
             _write_header(file, (len(found.readable), height, width, found.channels))
             # Written in sequence, not through a map: a full disk is then an error and not a bus error.
@@ -399,6 +427,7 @@ class ImageStore:
                     data = result.tobytes()
                     file.write(data)
                     seen.update(data)
+                    checksums += hashlib.sha256(data).digest()
                     left.append(position)
                 elif on_unreadable == "raise":
                     raise result
@@ -412,10 +441,9 @@ class ImageStore:
         seen.update(np.unique(labels, return_inverse=True)[1].astype("<i8").tobytes())
         np.save(folder / _LABELS, labels, allow_pickle=False)
         np.save(folder / _POSITIONS, positions, allow_pickle=False)
-        digests = {"digest": found.digest, "pixels": seen.hexdigest()}
-        facts = {**digests, "unreadable": [dataclasses.asdict(entry) for entry in unreadable]}
-        (folder / _META).write_text(json.dumps({"format": FORMAT, **facts}))
-        return cls.open(folder)
+        np.save(folder / _CHECKSUMS, np.frombuffer(checksums, np.uint8).reshape(-1, 32), allow_pickle=False)
+        meta = _Meta(format=FORMAT, digest=found.digest, pixels=seen.hexdigest(), unreadable=unreadable)
+        (folder / _META).write_text(json.dumps(msgspec.to_builtins(meta)))
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:

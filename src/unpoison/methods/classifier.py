@@ -5,21 +5,22 @@ import json
 from pathlib import Path
 from typing import NamedTuple, Self
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from .. import rules
-from ..data.files import publishing_folder, writing
+from ..data.checksums import Checked, is_whole, publishing_checked
+from ..data.files import writing
 from ..detection.choice import Choice, choose
 from ..detection.config import DEFAULT
 from ..detection.verifier import Verifier, go_on
-from ..errors import CacheError
 from ..progress import Progress, Stage
 from ..training.backbones import Backbone, create_backbone
 from ..training.loop import on_device, train
 from ..training.weights import load_backbone, save_backbone
-from .found import DAMAGE, Found, choice_facts, choice_of
+from .found import ChoiceFacts, Found
 
 EPOCHS = 0.6
 """Of M's, for a C that goes on from a verifier. Measured, 10,000 images of CIFAR-10: after .3 of 10 epochs it is right
@@ -57,10 +58,10 @@ class Classifier(NamedTuple):
             folder: where the classifiers that belong to `found` are kept, by their flags; None to keep none.
 
         Raises:
-            CacheError: a file of the folder is damaged.
+            CacheError: the folder cannot be written.
         """
         place = None if folder is None else folder / hashlib.sha256(np.packbits(flagged).tobytes()).hexdigest()[:32]
-        if place is not None and place.is_dir():
+        if place is not None and is_whole(place):
             return cls.load(place, device)
         choice = found.choice
         if choice is None:
@@ -73,9 +74,9 @@ class Classifier(NamedTuple):
                 x, y = _chosen(images, labels, ~flagged, device)
                 model = go_on(found.verifier.model, x, y, choice, EPOCHS, seed + 2, stage)
         if place is not None:
-            with writing(place), publishing_folder(place) as temporary:
+            with writing(place), publishing_checked(place) as temporary:
                 save_backbone(model, temporary / _MODEL)
-                (temporary / _CHOICE).write_text(json.dumps(choice_facts(choice)))
+                (temporary / _CHOICE).write_text(json.dumps(msgspec.to_builtins(ChoiceFacts.of(choice))))
         return cls(model, choice)
 
     @classmethod
@@ -83,15 +84,11 @@ class Classifier(NamedTuple):
         """Reads a classifier that was kept.
 
         Raises:
-            CacheError: a file is damaged.
+            DamagedError: a file is damaged.
         """
-        try:
-            choice = choice_of(json.loads((place / _CHOICE).read_text()))
-            return cls(load_backbone(place / _MODEL, device), choice, reused=True)
-        except DAMAGE as error:
-            raise CacheError(
-                f"the classifier in {place} cannot be read ({error}): delete the folder and clean again"
-            ) from error
+        files = Checked(place)
+        choice = files.json(_CHOICE, ChoiceFacts).choice()
+        return cls(load_backbone(files.check(_MODEL), device), choice, reused=True)
 
 
 def _has_learned(verifier: Verifier, flagged: npt.NDArray[np.bool_]) -> bool:

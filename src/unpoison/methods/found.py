@@ -5,39 +5,73 @@ nothing of it, so that they can change without training again.
 """
 
 import dataclasses
-import io
 import json
-import zipfile
-import zlib
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
+from ..data.checksums import Checked, write_sums
+from ..data.reading import parsing
 from ..detection.choice import Choice
 from ..detection.verifier import Verifier
-from ..errors import CacheError
 from ..report import ClassEvidence
 from ..restoration import Estimate
+from ..restoration.estimate import Kind
 from ..training.backbones import Backbone
 from ..training.loop import TrainingConfig
-from ..training.weights import load_backbone, save_backbone
+from ..training.weights import load_backbone, read_tensors, save_backbone
 from .verdict import Explanation, Finding
 
 FORMAT = 2
 """Of the files, and of how their contents were found; part of the keys under which they lie."""
 _FACTS, _ARRAYS, _ESTIMATES = "found.json", "found.npz", "estimates.safetensors"
 _MODEL, _VERIFIER = "model.safetensors", "verifier.safetensors"
+_REQUIRED = {"score": ("f", 1), "kind": ("U", 1), "members": ("b", 2)}
+_OPTIONAL = {"votes": ("b", 2), "learned": ("b", 1)}
 REUSED = "reused from an earlier run"
 """Begins the notes of a report that say so."""
-DAMAGE = (
-    OSError, EOFError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError, zipfile.BadZipFile, zlib.error
-)  # fmt: skip
-"""What reading a damaged file raises."""
+
+
+class ChoiceFacts(msgspec.Struct):
+    """A `Choice` in a file."""
+
+    backbone: str
+    width: int
+    training: TrainingConfig
+    notes: list[str]
+
+    @classmethod
+    def of(cls, choice: Choice) -> Self:
+        return cls(*choice)
+
+    def choice(self) -> Choice:
+        return Choice(*msgspec.structs.astuple(self))
+
+
+class _EstimateFacts(msgspec.Struct):
+    kind: Kind
+    shape: tuple[int, int, int]
+
+
+class _FindingFacts(msgspec.Struct):
+    classes: list[int]
+    estimate: _EstimateFacts | None
+
+
+class _Facts(msgspec.Struct):
+    """What `found.json` holds."""
+
+    threshold: float
+    classes: list[ClassEvidence]
+    choice: ChoiceFacts | None
+    findings: list[_FindingFacts]
+    notes: list[str]
+    timings: dict[str, float]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,13 +99,13 @@ class Found:
         return self.explanation.score > self.threshold
 
     def save(self, folder: Path) -> None:
-        """Writes it into an existing folder."""
+        """Writes it into an existing folder, with checksums."""
         findings = self.explanation.findings
         estimates = [finding.estimate for finding in findings]
         arrays = {
             "score": self.explanation.score,
             "kind": self.explanation.kind,
-            "members": np.array([finding.members for finding in findings], np.bool_),
+            "members": np.array([f.members for f in findings], np.bool_).reshape(-1, len(self.explanation.score)),
             **({} if self.votes is None else {"votes": self.votes}),
             **({} if self.verifier is None else {"learned": self.verifier.learned.cpu().numpy()}),
         }
@@ -86,77 +120,65 @@ class Found:
         save_backbone(self.model, folder / _MODEL)
         if self.verifier is not None:
             save_backbone(self.verifier.model, folder / _VERIFIER)
-        facts = {
-            "threshold": self.threshold,
-            "classes": [dataclasses.asdict(entry) for entry in self.classes],
-            "choice": None if self.choice is None else choice_facts(self.choice),
-            "findings": [
-                {"classes": finding.classes, "estimate": estimate and {"kind": estimate.kind, "shape": estimate.shape}}
+        facts = _Facts(
+            threshold=self.threshold,
+            classes=self.classes,
+            choice=None if self.choice is None else ChoiceFacts.of(self.choice),
+            findings=[
+                _FindingFacts(
+                    finding.classes, None if estimate is None else _EstimateFacts(estimate.kind, estimate.shape)
+                )
                 for finding, estimate in zip(findings, estimates, strict=True)
             ],
-            "notes": self.notes,
-            "timings": self.timings,
-        }
-        (folder / _FACTS).write_text(json.dumps(facts, indent=1))
+            notes=self.notes,
+            timings=self.timings,
+        )
+        (folder / _FACTS).write_text(json.dumps(msgspec.to_builtins(facts), indent=1))
+        written = [_FACTS, _ARRAYS, _ESTIMATES, _MODEL, *([] if self.verifier is None else [_VERIFIER])]
+        write_sums(folder, written)
 
     @classmethod
     def load(cls, folder: Path, device: torch.device) -> Self:
         """Reads what `save` wrote; networks and estimates are put on the device.
 
         Raises:
-            CacheError: a file is damaged.
+            DamagedError: a file is damaged.
         """
-        try:
-            facts = json.loads((folder / _FACTS).read_text())
-            with np.load(io.BytesIO((folder / _ARRAYS).read_bytes()), allow_pickle=False) as arrays:
-                members, votes = arrays["members"], arrays.get("votes")
-                score, kind, learned = arrays["score"], arrays["kind"], arrays.get("learned")
-            tensors = load_file(folder / _ESTIMATES)
+        files = Checked(folder)
+        facts = files.json(_FACTS, _Facts)
+        arrays = files.arrays(_ARRAYS, _REQUIRED, _OPTIONAL)
+        _, tensors = read_tensors(files.check(_ESTIMATES))
+        with parsing(folder / _ESTIMATES):
             findings = [
                 Finding(
-                    classes=entry["classes"], members=inside, estimate=_estimate(entry["estimate"], number, tensors)
+                    classes=entry.classes, members=inside, estimate=_estimate(entry.estimate, number, tensors, device)
                 )
-                for number, (entry, inside) in enumerate(zip(facts["findings"], members, strict=True))
+                for number, (entry, inside) in enumerate(zip(facts.findings, arrays["members"], strict=True))
             ]
-            for finding in findings:
-                if finding.estimate is not None:
-                    finding.estimate.to(device)
-            verifier = None
-            if learned is not None:
-                verifier = Verifier(load_backbone(folder / _VERIFIER, device), torch.from_numpy(learned).to(device))
-            return cls(
-                explanation=Explanation(score=score, kind=kind, findings=findings),
-                threshold=facts["threshold"],
-                classes=[ClassEvidence(**entry) for entry in facts["classes"]],
-                model=load_backbone(folder / _MODEL, device),
-                choice=None if facts["choice"] is None else choice_of(facts["choice"]),
-                verifier=verifier,
-                votes=votes,
-                notes=facts["notes"],
-                timings=facts["timings"],
-            )
-        except DAMAGE as error:
-            raise CacheError(
-                f"what was detected, in {folder}, cannot be read ({error}): delete the folder and clean again"
-            ) from error
+        verifier = None
+        if "learned" in arrays:
+            learned = torch.from_numpy(arrays["learned"]).to(device)
+            verifier = Verifier(load_backbone(files.check(_VERIFIER), device), learned)
+        return cls(
+            explanation=Explanation(score=arrays["score"], kind=arrays["kind"], findings=findings),
+            threshold=facts.threshold,
+            classes=facts.classes,
+            model=load_backbone(files.check(_MODEL), device),
+            choice=None if facts.choice is None else facts.choice.choice(),
+            verifier=verifier,
+            votes=arrays.get("votes"),
+            notes=facts.notes,
+            timings=facts.timings,
+        )
 
 
-def choice_facts(choice: Choice) -> dict[str, Any]:
-    """A choice as JSON values."""
-    return {**choice._asdict(), "training": dataclasses.asdict(choice.training)}
-
-
-def choice_of(facts: dict[str, Any]) -> Choice:
-    """The choice that `choice_facts` describes."""
-    return Choice(**{**facts, "training": TrainingConfig(**facts["training"])})
-
-
-def _estimate(facts: dict[str, Any] | None, number: int, tensors: dict[str, torch.Tensor]) -> Estimate | None:
+def _estimate(
+    facts: _EstimateFacts | None, number: int, tensors: dict[str, torch.Tensor], device: torch.device
+) -> Estimate | None:
     if facts is None:
         return None
-    height, width, channels = facts["shape"]
-    estimate = Estimate(facts["kind"], (height, width, channels))
+    estimate = Estimate(facts.kind, facts.shape)
     prefix = f"{number}."
     own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     estimate.load_state_dict(own, strict=True)
-    return estimate
+    return estimate.to(device)

@@ -10,7 +10,6 @@ in another format, under other names or in other columns shares all of it.
 
 import dataclasses
 import importlib.metadata
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -21,17 +20,18 @@ import numpy.typing as npt
 import torch
 
 from ..data.cache import build_once, cache_key
+from ..data.checksums import Checked, is_whole, publishing_checked
 from ..data.duplicates import find_duplicates
-from ..data.files import publishing_folder, remove_leftovers, writing
+from ..data.files import remove_leftovers, writing
+from ..data.reading import parse_json, parsing
 from ..data.store import ImageStore
-from ..errors import CacheError
-from ..pictures import Footprint
+from ..pictures import Footprint, stacked
 from ..progress import Progress
 from ..report import Report
 from ..training.precision import precision_of
 from .base import MethodInfo, OnPoison, Outcome
 from .copies import OnDuplicates, mere_copies, with_duplicates
-from .found import DAMAGE, FORMAT, REUSED, Found
+from .found import FORMAT, REUSED, Found
 from .spared import Spared, without
 
 if TYPE_CHECKING:
@@ -156,10 +156,10 @@ def _find_once(root: Path, task: Task, store: ImageStore, progress: Progress) ->
         )  # fmt: skip
         took = {stage: seconds - before.get(stage, 0) for stage, seconds in progress.timings.items()}
         found = dataclasses.replace(found, timings={stage: seconds for stage, seconds in took.items() if seconds > 0})
-        with writing(root), publishing_folder(folder) as temporary:
+        with writing(root), publishing_checked(folder) as temporary:
             found.save(temporary)
 
-    build_once(root, f"found-{folder.parent.name}", folder.is_dir, build)
+    build_once(root, f"found-{folder.parent.name}", lambda: is_whole(folder), build)
     found = Found.load(folder, task.device)
     if not built:
         took = f"{sum(found.timings.values()):.0f} s: {', '.join(found.timings)}"
@@ -174,11 +174,12 @@ def _once(root: Path, key: str, work: Callable[[], Outcome]) -> Decision:
     def build() -> None:
         nonlocal built
         built, outcome = True, work()
-        with writing(root), publishing_folder(folder) as temporary:
+        with writing(root), publishing_checked(folder) as temporary:
             _save(outcome, temporary)
 
-    build_once(root, f"outcome-{key}", folder.is_dir, build)
-    outcome, report = _load(folder), Report.load(folder)
+    build_once(root, f"outcome-{key}", lambda: is_whole(folder), build)
+    outcome = _load(folder)
+    report = outcome.report
     timings = report.timings if built else {}
     if not built:
         took = f"{sum(report.timings.values()):.0f} s: {', '.join(report.timings)}"
@@ -197,26 +198,17 @@ def _save(outcome: Outcome, folder: Path) -> None:
     facts = [footprint[:-1] for footprint in outcome.footprints]
     np.savez(
         folder / _FOOTPRINTS, allow_pickle=False, facts=json.dumps(facts),
-        changes=np.array([footprint.change for footprint in outcome.footprints], np.float32),
+        changes=stacked(outcome.footprints),
     )  # fmt: skip
     if outcome.restorer is not None:
         outcome.restorer.save_pretrained(folder / RESTORER)
 
 
 def _load(folder: Path) -> Outcome:
-    report = Report.load(folder)
-    try:
-        # Not by their paths: NumPy leaves damaged files open.
-        with np.load(io.BytesIO((folder / _ARRAYS).read_bytes()), allow_pickle=False) as arrays:
-            index, images = arrays["restored_index"], arrays["restored_images"]
-        with np.load(io.BytesIO((folder / _FOOTPRINTS).read_bytes()), allow_pickle=False) as arrays:
-            facts, changes = json.loads(str(arrays["facts"])), arrays["changes"]
-        footprints = [
-            Footprint(classes, kind, count, change)
-            for (classes, kind, count), change in zip(facts, changes, strict=True)
-        ]
-    except DAMAGE as error:
-        raise CacheError(
-            f"what was restored, in {folder}, cannot be read ({error}): delete the folder and clean again"
-        ) from error
-    return Outcome(report=report, restored_index=index, restored_images=images, footprints=footprints)
+    files = Checked(folder)
+    restored: dict[str, Any] = files.arrays(_ARRAYS, {"restored_index": ("i", 1), "restored_images": ("u", 4)})
+    changes = files.arrays(_FOOTPRINTS, {"facts": ("U", 0), "changes": ("f", 3)})
+    with parsing(folder / _FOOTPRINTS):
+        facts = parse_json(str(changes["facts"]).encode(), list[tuple[list[int], str, int]])
+        footprints = [Footprint(*fact, change) for fact, change in zip(facts, changes["changes"], strict=True)]
+    return Outcome(report=Report.load(folder), **restored, footprints=footprints)

@@ -3,10 +3,12 @@
 import dataclasses
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
+import msgspec
 import torch
 from huggingface_hub import ModelCard, PyTorchModelHubMixin
 from safetensors import SafetensorError, safe_open
@@ -14,8 +16,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .. import hub
-from ..data.files import check_regular, open_regular, read_regular
-from ..errors import RestorerError
+from ..data.checksums import MAX_SUMS, SUMS, Checked, write_sums
+from ..data.reading import parse_json, parsing, read_bytes
+from ..errors import CacheError, DamagedError, RestorerError
 from ..training.loop import as_input
 from ..training.precision import autocast
 from .card import Card
@@ -23,7 +26,7 @@ from .estimate import KINDS, Estimate, Kind
 from .networks import Generator
 
 FORMAT = 1
-CONFIG, WEIGHTS, _TYPE = "config.json", "model.safetensors", "unpoison-restorer"
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
 MIN_SIDE, MAX_SIDE = 8, 256
 PIXELS_AT_ONCE = 64 * 32 * 32
 """Of a batch: the generator keeps many maps of full resolution, and larger batches are no faster."""
@@ -67,6 +70,13 @@ class Architecture:
                 raise RestorerError(f"a restorer needs {name} to be true or false, got {getattr(self, name)!r}")
         if self.kind not in KINDS:
             raise RestorerError(f"unknown estimate {self.kind!r}: choose one of {', '.join(KINDS)}")
+
+
+class _Described(msgspec.Struct):
+    """What else `config.json` holds."""
+
+    model_type: Literal["unpoison-restorer"]
+    format: int
 
 
 class Restorer(nn.Module, PyTorchModelHubMixin):
@@ -169,7 +179,8 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
     def save_pretrained(  # type: ignore[override]
         self, save_directory: str | Path, *, card: Card | None = None
     ) -> Path:
-        """Writes `config.json`, `model.safetensors` and, unless there is one, the model card `README.md`.
+        """Writes `config.json`, `model.safetensors`, their checksums in `SHA256SUMS` and, unless there is one, the
+        model card `README.md`.
 
         Args:
             save_directory: the folder, which is created.
@@ -230,13 +241,16 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
         if folder.is_dir():
             if revision is not None:
                 raise RestorerError(f"{folder} is a folder, which has no revision: leave revision out")
-            return cls._read(folder / CONFIG, folder / WEIGHTS)
+            return cls._read(folder)
         if isinstance(id_or_path, Path):
             raise RestorerError(f"{folder} is not a folder: give the one that save_pretrained wrote")
         snapshot = hub.open_snapshot(hub.parse(id_or_path, revision), CONFIG, _MAX_CONFIG)
-        config = snapshot.fetch(CONFIG, _MAX_CONFIG)
-        expected = sum(4 * tensor.numel() for tensor in cls._outline(_read_config(config)).values())
-        restorer = cls._read(config, snapshot.fetch(WEIGHTS, expected + _MAX_HEADER))
+        snapshot.fetch(CONFIG, _MAX_CONFIG)
+        folder = snapshot.fetch(SUMS, MAX_SUMS).parent
+        with _explaining():
+            largest = _max_weights(cls._outline(_read_config(Checked(folder))))
+        snapshot.fetch(WEIGHTS, largest)
+        restorer = cls._read(folder)
         restorer.origin = str(snapshot.source)
         return restorer
 
@@ -247,9 +261,12 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
             return cls(architecture).state_dict()
 
     @classmethod
-    def _read(cls, config: Path, weights: Path) -> Self:
-        architecture = _read_config(config)
-        tensors = _read_weights(weights, cls._outline(architecture))
+    def _read(cls, folder: Path) -> Self:
+        with _explaining():
+            files = Checked(folder)
+            architecture = _read_config(files)
+            outline = cls._outline(architecture)
+            tensors = _read_weights(files.check(WEIGHTS, _max_weights(outline)), outline)
         restorer = cls(architecture)
         restorer.load_state_dict(tensors, strict=True)
         return restorer.eval()
@@ -257,8 +274,9 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
     def _save_pretrained(self, save_directory: Path) -> None:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
         save_file(tensors, save_directory / WEIGHTS)
-        facts = {"model_type": _TYPE, "format": FORMAT, **dataclasses.asdict(self.architecture)}
+        facts = {"model_type": "unpoison-restorer", "format": FORMAT, **dataclasses.asdict(self.architecture)}
         (save_directory / CONFIG).write_text(json.dumps(facts, indent=2) + "\n")
+        write_sums(save_directory, (CONFIG, WEIGHTS))
 
     def generate_model_card(self, card: Card | None = None, **_: Any) -> ModelCard:
         """The model card, from what the architecture tells and what the author says."""
@@ -274,36 +292,40 @@ def _check_place(folder: Path) -> None:
     """
     if not any((folder / name).exists() for name in (CONFIG, WEIGHTS)):
         return
-    try:
-        if json.loads(read_regular(folder / CONFIG))["model_type"] == _TYPE:
-            return
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        pass
+    path = folder / CONFIG
+    with suppress(DamagedError), parsing(path):
+        parse_json(read_bytes(path, _MAX_CONFIG), _Described)
+        return
     raise RestorerError(f"{folder} holds another model than a restorer: choose another folder")
 
 
-def _read_config(path: Path) -> Architecture:
+@contextmanager
+def _explaining() -> Iterator[None]:
     try:
-        with open_regular(path) as file:
-            facts = json.loads(file.read(_MAX_CONFIG))
-    except (OSError, ValueError, RecursionError) as error:
-        raise RestorerError(f"cannot read {path}: {error}. Save the restorer again with save_pretrained") from error
-    if not isinstance(facts, dict) or facts.pop("model_type", None) != _TYPE:
-        raise RestorerError(f"{path} does not describe an unpoison restorer: check the folder")
-    written = facts.pop("format", None)
-    if type(written) is int and written > FORMAT:
-        raise RestorerError(f"{path} was written by a newer unpoison: upgrade the package, or use an older revision")
-    if written != FORMAT:
-        raise RestorerError(f"{path} has another format than {FORMAT}: save the restorer again with save_pretrained")
-    try:
-        return Architecture(**facts)
-    except TypeError as error:
-        raise RestorerError(f"{path} has missing or unknown entries: {error}") from error
+        yield
+    except CacheError as error:
+        raise RestorerError(str(error)) from error
+
+
+def _max_weights(outline: dict[str, Tensor]) -> int:
+    """Bytes of a file with these tensors."""
+    return sum(4 * tensor.numel() for tensor in outline.values()) + _MAX_HEADER
+
+
+def _read_config(files: Checked) -> Architecture:
+    described = files.json(CONFIG, _Described, newest=FORMAT)
+    if described.format != FORMAT:
+        raise RestorerError(
+            f"{files.folder / CONFIG} has another format than {FORMAT}: save the restorer again with save_pretrained"
+        )
+    known = {*_Described.__struct_fields__, *(field.name for field in dataclasses.fields(Architecture))}
+    if unknown := sorted(set(files.json(CONFIG, dict[str, Any])) - known):
+        raise RestorerError(f"{files.folder / CONFIG} has unknown entries ({', '.join(unknown)[:80]}): get it anew")
+    return files.json(CONFIG, Architecture)
 
 
 def _read_weights(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
     try:
-        check_regular(path)
         with safe_open(path, framework="pt") as file:
             found = set(file.keys())
             if found != set(expected):
