@@ -253,7 +253,7 @@ def test_small_files_are_not_decoded_again(tmp_path, cache):
         features=datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=dirty.classes)}),
     )
     rows = SanitizedDataset(table, "corner").prepare()
-    assert rows._cleaned.manifest["store"] == served._cleaned.manifest["store"]
+    assert rows._cleaned.manifest.store == served._cleaned.manifest.store
     assert type(rows[positions[0]]["image"]) is type(table[kept[0]]["image"]) is not Image.Image
     for position, source in zip(positions, kept, strict=True):
         assert type(served[position][0]) is type(dirty[source][0])

@@ -48,6 +48,8 @@ def test_export(pairs, tmp_path):
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         ".unpoison.json",
         "README.md",
+        "SHA256SUMS",
+        "index.npy",
         "shard-00000.tar",
         "_info.json",
         "report.html",

@@ -151,7 +151,9 @@ def is_complete(folder: Path) -> bool:
     Raises:
         CacheError: it was written by a newer version.
     """
-    return (folder / SUMS).exists() and _damage(folder) is None
+    with writing(folder):
+        finished = (folder / SUMS).exists()
+    return finished and _damage(folder) is None
 
 
 def _damage(folder: Path) -> DamagedError | None:

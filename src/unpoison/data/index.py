@@ -89,8 +89,6 @@ class Index:
             _logger.debug("no index is kept: %s", printable(str(error)))
 
     def _load(self) -> "tuple[_Places, Facts] | None":
-        if not self.path.exists():
-            return None
         try:
             content = read_bytes(self.path, MAX_FILE)
             with parsing(self.path):
@@ -109,7 +107,8 @@ class Index:
                     raise ValueError("the stamps are of other items")
             return places, facts
         except DamagedError as error:
-            _logger.info("made again: %s", printable(str(error)))
+            if not isinstance(error.__cause__, FileNotFoundError):
+                _logger.info("made again: %s", printable(str(error)))
             return None
 
 
