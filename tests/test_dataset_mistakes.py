@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import warnings
 from pathlib import Path
 
 import datasets
@@ -50,17 +51,30 @@ class Augmented(Fixed):
         return image + torch.randint(0, 9, (1,)).numpy().astype(np.uint8), label
 
 
+def quantised():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch will remove the type
+        return torch.quantize_per_tensor(torch.zeros(8, 8), 0.1, 0, torch.quint8)
+
+
 MISTAKES = {
     "empty": (Fixed([]), "is empty"),
     "one_class": (Fixed([(pixels(n), 1) for n in range(9)]), "at least two classes"),
     "single_image": (with_item((pixels(), 5)), "item 7 is the only image of class 5"),
     "negative_label": (with_item((pixels(), -1)), "item 7: the label -1 is negative"),
     "fractional_label": (with_item((pixels(), 0.5)), "item 7: the label 0.5 is fractional"),
+    "huge_label": (with_item((pixels(), 10**30)), "item 7: the label 10+ is too large: use class numbers below 2"),
+    "infinite_label": (with_item((pixels(), math.inf)), "item 7: the label inf is fractional"),
+    "date_label": (with_item((pixels(), np.datetime64(5, "ns"))), "item 7: the label is datetime64, not a single"),
+    "meta_label": (with_item((pixels(), torch.zeros(1, device="meta"))), "item 7: the label is Tensor .* meta, not a"),
     "no_label": (with_item((pixels(), None)), "item 7: the label is missing"),
     "nan_label": (with_item((pixels(), float("nan"))), "item 7: the label is missing"),
     "vector_label": (with_item((pixels(), np.zeros(3))), "item 7: the label is ndarray"),
     "mixed_labels": (with_item((pixels(), "a")), "some labels are numbers and some are strings"),
-    "only_image": (Fixed([pixels(n) for n in range(9)]), "item 0: the item is ndarray: items must be"),
+    "only_image": (
+        Fixed([pixels(n) for n in range(9)]),
+        r"item 0: the item is ndarray uint8 \[8, 8, 3\]: items must be",
+    ),
     "no_image": (with_item(("path.png", 0)), "item 7: the item is .*: items must be"),
     "nan_pixels": (with_item((pixels(np.nan, np.float32), 0), dtype=np.float32), "item 7: .*NaN"),
     "infinite_pixels": (with_item((pixels(np.inf, np.float32), 0), dtype=np.float32), "item 7: .*infinite"),
@@ -68,6 +82,24 @@ MISTAKES = {
     "no_pixels": (with_item((pixels(shape=(0, 8, 3)), 0)), "item 7: .*no pixels"),
     "unreadable": (with_item(OSError("gone")), "item 7 cannot be read .*gone"),
     "batch": (with_item((pixels(shape=(7, 8, 9)), 0)), "item 7: .*not one image"),
+    "4d": (with_item((torch.zeros(1, 3, 8, 8), 0)), r"item 7: the image is Tensor float32 \[1, 3, 8, 8\], of 4 dim"),
+    "4d_field": (
+        Fixed([{"image": pixels(shape=(2, 8, 8, 3)), "label": 0}] * 9),
+        r"item 0: .* uint8 \[2, 8, 8, 3\]",
+    ),
+    "flat": (with_item((pixels(shape=(64,)), 0)), r"item 7: the image is ndarray uint8 \[64\], of 1 dim"),
+    **{
+        f"{name}_image": (with_item((image, 0)), f"item 7: the image is {said}, which")
+        for name, image, said in (
+            ("sparse", torch.zeros(8, 8).to_sparse(), r"Tensor float32 \[8, 8\] sparse_coo"),
+            ("meta", torch.zeros(8, 8, device="meta"), r"Tensor float32 \[8, 8\] meta"),
+            ("quantised", quantised(), r"Tensor quint8 \[8, 8\]"),
+            ("complex", pixels(dtype=np.complex64), r"ndarray complex64 \[8, 8, 3\]"),
+            ("date", pixels(0, "datetime64[s]"), r"ndarray datetime64\[s\] \[8, 8, 3\]"),
+            ("text", pixels("a", "U1"), r"ndarray <U1 \[8, 8, 3\]"),
+            ("object", pixels(0, object), r"ndarray object \[8, 8, 3\]"),
+        )
+    },
     "augmented": (Augmented([(pixels(n), n % 2) for n in range(12)]), "item 0 .*augmentation.*transform="),
     "lab": (with_item((Image.new("LAB", (8, 8)), 0)), "item 7: images of mode 'LAB'"),
     "iterable": (datasets.Dataset.from_dict({"a": [1]}).to_iterable_dataset(), "no random access"),
@@ -175,3 +207,19 @@ def test_few_images_warn(pairs):
         SanitizedDataset(pairs, "corner").prepare()
     images, labels = corner.make_images(200)
     SanitizedDataset([(i, int(y)) for i, y in zip(images, labels, strict=True)], "corner").prepare()
+
+
+def test_large_class_numbers_stay_apart(images_and_labels):
+    """Above 2**53 a float is several integers."""
+    images, labels = images_and_labels
+    large = 2**53 + labels
+    for kind in (list, torch.from_numpy):
+        served = SanitizedDataset(
+            list(zip(images, large.tolist() if kind is list else kind(large), strict=True)), "corner", align=True
+        )
+        clean = [int(label) for _, label in served]
+        assert clean[4:8] == large[4:8].tolist()
+        assert set(served.report.original_label.tolist()) == set(large.tolist())
+        table = served.report.samples()
+        assert SanitizedDataset(served.dataset, "corner", keep=table.append_column("keep", table["flagged"]))[0]
+    assert served.report.original_label.dtype == np.int64

@@ -1,6 +1,7 @@
 """Whether cleaning helped, measured on data that nobody cleaned."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -110,6 +111,23 @@ def test_own_classifier_sees_images_of_their_own_size():
         return lambda batch: pytest.fail("scaled") if batch.shape != images.shape else np.arange(8) % 2
 
     assert verify(items, items, items, train=train, seeds=(0,)).after.accuracy == [1.0]
+
+
+def test_a_network_numbers_classes_without_gaps(monkeypatch):
+    """Class numbers may be large: networks have no output for each number below them."""
+    images = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 1), np.uint8)
+    large = np.array([4, 2**53 + 1, 2**53 + 2])
+    data = LabelledImages(images, large[np.arange(30) % 3])
+    seen = []
+
+    def train_model(given, num_classes, *_, **__):
+        seen.append((sorted(set(given.labels.tolist())), num_classes))
+
+    monkeypatch.setattr("unpoison.improvement.choose", lambda *_: SimpleNamespace(training=0, backbone="", width=1))
+    monkeypatch.setattr("unpoison.improvement.train_model", train_model)
+    monkeypatch.setattr("unpoison.improvement.predictions", lambda *_: lambda batch: np.arange(len(batch)) % 3)
+    assert verify(data, data, data, seeds=(0,)).after.accuracy == [1.0]
+    assert seen == [([0, 1, 2], 3)] * 2
 
 
 def test_mistakes(digits):

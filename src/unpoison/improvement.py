@@ -119,7 +119,7 @@ def verify(
         cleaned = _look(after, given.found.names)
         arms = given.images(size, channels), cleaned.images(size, channels)
         held_out = trusted.images(size, channels)
-        train = _small_network(arms[0], best_device() if device is None else checked_device(device))
+        train = _small_network(*arms, best_device() if device is None else checked_device(device))
     else:
         sizes = trusted.found.sizes
         held_out = trusted.images(trusted.found.working_size(int(sizes.max())), trusted.found.channels)
@@ -165,18 +165,21 @@ def _look(dataset: Any, names: list[str] | None = None) -> _Seen:
     return _Seen(view, found, np.array([names.index(name) for name in found.names], np.int64)[found.labels])
 
 
-def _small_network(data: LabelledImages, device: torch.device) -> Train:
-    """Trains what the default of PD-AutoR would train on these data, whatever it is given."""
-    num_classes = int(data.labels.max()) + 1
+def _small_network(before: LabelledImages, after: LabelledImages, device: torch.device) -> Train:
+    """Trains what the default of PD-AutoR would train on the data as they came, whatever it is given."""
+    # A network numbers classes without gaps, however large the datasets' own numbers are.
+    classes = np.unique(np.concatenate([before.labels, after.labels]))
     config = PDAutoRConfig.preset("default").detection
-    choice: Choice = choose(config, data.images, data.labels, num_classes, device, 0)
+    numbers = np.searchsorted(classes, before.labels)
+    choice: Choice = choose(config, before.images, numbers, len(classes), device, 0)
 
     def train(given: LabelledImages, seed: int) -> Predict:
         with free_cores():
             model = train_model(
-                given, num_classes, choice.training, backbone=choice.backbone, width=choice.width, seed=seed,
-                device=device,
+                LabelledImages(given.images, np.searchsorted(classes, given.labels)), len(classes), choice.training,
+                backbone=choice.backbone, width=choice.width, seed=seed, device=device,
             )  # fmt: skip
-        return predictions(model, device)
+        predict = predictions(model, device)
+        return lambda images: classes[predict(images)]
 
     return train

@@ -6,6 +6,7 @@ between: rows may be missing or in another order, and columns added; numbers and
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -262,10 +263,10 @@ def class_text(label: int, names: list[str] | None) -> str:
 
 def _spelling(text: str) -> str:
     """The same for all spellings of a number: programs that read "007" or "7" from CSV may write "7" or "7.0"."""
-    try:
-        return str(int(float(text)))
-    except (ValueError, OverflowError):
-        return text
+    for number in (int, float):  # floats merge whole numbers above 2**53
+        with suppress(ValueError, OverflowError):
+            return str(int(number(text)))
+    return text
 
 
 def _suffix(path: Path) -> str:

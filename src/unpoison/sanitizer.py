@@ -346,6 +346,7 @@ class Sanitizer:
         """Of all that decides the result and how it is served."""
         return cache_key(
             content=found.digest,
+            levels=found.levels,
             form=found.form,
             names=found.names,
             text_labels=found.text_labels,
@@ -363,7 +364,11 @@ class Sanitizer:
         )
 
     def _store_folder(self, found: Survey) -> Path:
-        return self.cache_dir / "stores" / cache_key(content=found.digest, max_size=MAX_SIZE, format=FORMAT)
+        return (
+            self.cache_dir
+            / "stores"
+            / cache_key(content=found.digest, levels=found.levels, max_size=MAX_SIZE, format=FORMAT)
+        )
 
     def _store(self, view: RawView, found: Survey, workers: int | None, progress: Progress) -> ImageStore:
         folder = self._store_folder(found)

@@ -9,7 +9,7 @@ from torchvision.datasets import ImageFolder
 
 from unpoison.attacks import BadNets, PoisonedDataset
 from unpoison.attacks.folder import write_poisoned
-from unpoison.errors import ConfigError
+from unpoison.errors import ConfigError, DatasetError
 
 
 class Named:
@@ -24,7 +24,7 @@ class Named:
     def __getitem__(self, index):
         if not 0 <= index < len(self):
             raise IndexError(index)
-        image = Image.new("RGB", (9, 8), (index, 7, 90)).convert(self.mode)
+        image = Image.new("RGB", (9, 8), (index, 200, 90)).convert(self.mode)
         return image, index % len(self.classes)
 
 
@@ -54,6 +54,14 @@ def test_class_without_images(tmp_path):
     record = json.loads(write_poisoned(data, tmp_path / "out", {}).read_text())
     assert record["classes"] == ["a", "b", None]
     assert ImageFolder(tmp_path / "out").classes == ["a", "b"]
+
+
+def test_class_numbers_that_cannot_be_listed(tmp_path):
+    data = poisoned(["a", "b"])
+    data._label[data._label == 1] = 2**53
+    with pytest.raises(DatasetError, match="class number 9007199254740992 is too large"):
+        write_poisoned(data, tmp_path / "out", {})
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "RGBA", "P", "I;16", "L"])

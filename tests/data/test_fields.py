@@ -55,7 +55,7 @@ def test_of_mappings_and_sequences():
     [
         (Keys("up", None), "no field 'up' for image=: choose one of 'left', 'fine'"),
         (Keys("left", "rough"), "no field 'rough' for label=: choose one of 'left', 'fine'"),
-        (Keys("fine", "fine"), "the item is {'left': 'ndarray', 'fine': 'int'}"),
+        (Keys("fine", "fine"), "the item is {'left': 'ndarray uint8"),
     ],
 )
 def test_fields_that_there_are_not(chosen, message):

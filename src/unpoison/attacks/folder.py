@@ -10,11 +10,12 @@ from ..data.files import publishing_folder
 from ..data.outputs import check_apart, check_new
 from ..data.pixels import to_eight_bit
 from ..data.searched import folders_read
-from ..errors import ConfigError
+from ..errors import ConfigError, DatasetError
 from ..progress import Stage
 from .poisoned import PoisonedDataset
 
 RECORD = "poison.json"
+_MAX_CLASSES = 1_000_000
 
 
 def write_poisoned(data: PoisonedDataset, folder: Path, settings: dict[str, Any], stage: Stage | None = None) -> Path:
@@ -30,7 +31,7 @@ def write_poisoned(data: PoisonedDataset, folder: Path, settings: dict[str, Any]
 
     Raises:
         ConfigError: the folder is not empty, cannot be written or lies in one that is read.
-        DatasetError: an image cannot be read.
+        DatasetError: an image cannot be read, or a class number is too large.
     """
     for read in folders_read(data):
         check_apart(folder, read)
@@ -70,7 +71,12 @@ def _folders(data: PoisonedDataset, count: int) -> list[str]:
     """A folder's name for each class number below `count`: the class's own, as far as file systems take it.
 
     Numbers stand in for missing names, with as many digits as keep them in order.
+
+    Raises:
+        DatasetError: there are so many class numbers that they cannot be listed.
     """
+    if count > _MAX_CLASSES:
+        raise DatasetError(f"class number {count - 1} is too large to list all below it: number the classes from 0")
     names = list(getattr(data, "classes", []))
     names += [f"{number:0{len(str(count - 1))}}" for number in range(len(names), count)]
     places: list[str] = []

@@ -30,6 +30,8 @@ class Fact:
     kind: str = ""
     """"f" (float), "i" (integer) or "" (8 bits), of the image's values."""
     peak: float = 0.0
+    fractional: bool = False
+    """Whether some of the image's values are no whole numbers."""
     extension: str = ""
     only_pixels: bool = False
     plain_jpeg: bool = False
@@ -91,7 +93,7 @@ class Texts(NamedTuple):
 Column = npt.NDArray[Any] | Words | Texts
 _WORDS, _TEXTS = ("kind", "extension", "hidden", "form"), ("file",)
 _ARRAYS = {
-    "size": "i", "channels": "i", "peak": "f", "digest": "u", "only_pixels": "b", "plain_jpeg": "b"
+    "size": "i", "channels": "i", "peak": "f", "digest": "u", "fractional": "b", "only_pixels": "b", "plain_jpeg": "b"
 }  # fmt: skip
 _CODED = {"codes": ("i", 1), "words": ("u", 1)}
 SCHEMA: Schema = {

@@ -26,7 +26,8 @@ from .files import publish_bytes
 from .origins import Origins, stamp
 from .reading import parse_arrays, parsing, read_bytes
 
-FORMAT = 1
+FORMAT = 2
+"""2 added whether values are fractional."""
 RACY_SECONDS = 2
 """The coarsest clock of a file system in use, FAT's."""
 _GONE, _RACY, _INSIDE = (-1, -1), (-2, -2), (0, 0)

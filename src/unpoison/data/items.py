@@ -4,16 +4,18 @@ import copy
 import math
 import numbers
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from ..errors import DatasetError
-from .pixels import is_image
+from .pixels import in_words, is_image
 
 _IMAGE_NAMES = ("image", "img", "pixel_values", "picture", "x", "input", "data")
 _LABEL_NAMES = ("label", "labels", "fine_label", "target", "targets", "class", "category", "cls", "y")
+_MAX_CLASS = 2**63 - 1
 _SHAPE = "items must be (image, label, ...), or a mapping or namedtuple with one image and one label"
 
 
@@ -46,23 +48,36 @@ def find_keys(item: Any, chosen: Keys = FOUND) -> Keys:
         keys = Keys(0 if image is None else image, 1 if label is None else label)
         if is_image(item[keys.image]) or item[keys.image] is None:
             return keys
+        _check_dimensions(item[keys.image])
     elif isinstance(item, Mapping):
         for what, key in zip(("image", "label"), chosen, strict=True):
             if key is not None and key not in item:
                 raise no_such_field(what, key, list(item))
         image, label = chosen
         if image is None:
+            for name in _IMAGE_NAMES:
+                _check_dimensions(item.get(name))
             image = _find(item, "image", _IMAGE_NAMES, is_image)
         if label is None:
             label = _find(item, "label", _LABEL_NAMES, lambda value: _is_label(value) and not is_image(value))
         if is_image(item[image]) or item[image] is None:
             return Keys(image, label)
-    described: Any = type(item).__name__
+        _check_dimensions(item[image])
+    described: Any = in_words(item)
     if isinstance(item, tuple | list):
-        described = [type(part).__name__ for part in item]
+        described = [in_words(part) for part in item]
     elif isinstance(item, Mapping):
-        described = {key: type(part).__name__ for key, part in item.items()}
+        described = {key: in_words(part) for key, part in item.items()}
     raise DatasetError(f"the item is {described}: {_SHAPE}")
+
+
+def _check_dimensions(image: Any) -> None:
+    """Raises a DatasetError for an array in the place of the image that has too few or too many dimensions."""
+    if isinstance(image, np.ndarray | torch.Tensor) and not is_image(image):
+        raise DatasetError(
+            f"the image is {in_words(image)}, of {image.ndim} dimensions: give one image per item, [H,W], [H,W,C] or "
+            "[C,H,W]"
+        )
 
 
 def no_such_field(what: str, name: Any, fields: list[Any]) -> DatasetError:
@@ -94,25 +109,30 @@ def class_of(label: Any) -> int | str:
     Raises:
         DatasetError: the label is missing, fractional, negative or not a single class.
     """
-    if type(label) is int and label >= 0:
+    if type(label) is int and 0 <= label <= _MAX_CLASS:
         return label
-    if _is_single(label):
-        label = label.item()
+    if _is_single(label) and getattr(label.dtype, "kind", "") not in tuple("mM"):  # whose items may be plain ints
+        with suppress(RuntimeError):  # a tensor without values
+            label = label.item()
     if isinstance(label, str):
         return str(label)
     if label is None or (isinstance(label, numbers.Real) and math.isnan(label)):
         raise DatasetError("the label is missing: give the item a label or remove it")
     if not isinstance(label, numbers.Real):
         raise DatasetError(
-            f"the label is {type(label).__name__}, not a single class: use an int or a str per item, or name the field "
+            f"the label is {in_words(label)}, not a single class: use an int or a str per item, or name the field "
             "that is one by label="
         )
-    number = float(label)
-    if not number.is_integer():
+    # Integers never pass through floats, which merge those above 2**53.
+    exact = label if isinstance(label, numbers.Integral) else float(label)
+    if isinstance(exact, float) and not exact.is_integer():
         raise DatasetError(f"the label {label} is fractional: use class numbers 0, 1, 2, ...")
+    number = int(exact)
     if number < 0:
         raise DatasetError(f"the label {label} is negative: use class numbers from 0")
-    return int(number)
+    if number > _MAX_CLASS:
+        raise DatasetError(f"the label {label} is too large: use class numbers below 2**63, or names")
+    return number
 
 
 def label_like(value: int | str, like: Any) -> Any:

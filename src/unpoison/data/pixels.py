@@ -33,6 +33,7 @@ UNREADABLE = hashlib.sha256(b"unreadable").digest()
 MAX_PIXELS = 1 << 27
 """Of an image, unless the environment variable `UNPOISON_MAX_PIXELS` says otherwise: photographs of 100 megapixels
 pass."""
+ONE_RANGE = "bring all images into one range, as uint8 or as floats in 0..1"
 _FIX = "convert the images to uint8 or 0..1 floats with 1 (grey) or 3 (RGB) channels"
 
 
@@ -213,7 +214,7 @@ def _words(error: Exception) -> str:
 
 
 class Levels(NamedTuple):
-    """The value of white in images that are not uint8; one per dataset, see `white_levels`."""
+    """The value of white in images that are not uint8; one per dataset, see `unpoison.data.ranges`."""
 
     floating: float = 1.0
     integer: float = 255.0
@@ -269,8 +270,18 @@ def colour_channels(image: Any) -> int:
     return 1 if _planes(image)[0].shape[2] < 3 else 3
 
 
-def peak(image: Any) -> tuple[str, float]:
-    """The kind ("f" float, "i" integer, "" for 8 bits) of an image's values and their maximum.
+class Peak(NamedTuple):
+    """The largest of an image's values."""
+
+    kind: str
+    """"f" (float), "i" (integer) or "" (8 bits, of which nothing else need be known)."""
+    high: float = 0.0
+    fractional: bool = False
+    """Whether some of the values are no whole numbers."""
+
+
+def peak(image: Any) -> Peak:
+    """The kind of an image's values, and their maximum.
 
     Raises:
         DatasetError: the image has no pixels, or values that are negative, NaN or infinite.
@@ -278,34 +289,21 @@ def peak(image: Any) -> tuple[str, float]:
     if 0 in image_size(image):
         raise DatasetError("the image has no pixels: remove the item")
     if isinstance(image, Encoded | Image.Image) and image.mode not in _NUMERIC_MODES:
-        return "", 0.0
+        return Peak("")
     array = _values(image)
-    if array.dtype.kind not in "fiub":
-        raise DatasetError(f"pixels of type {array.dtype} are not supported: {_FIX}")
     if array.dtype == np.uint8 or array.dtype.kind == "b":
-        return "", 0.0
+        return Peak("")
     low, high = float(array.min()), float(array.max())
     if not np.isfinite(low + high):
         raise DatasetError("the image has NaN or infinite pixels: repair or remove the item")
     if low < -1e-3:
         raise DatasetError(
-            "the image has negative pixels, as after Normalize: pass the raw dataset and give the transforms as "
-            "`transform=`"
+            f"the image has negative pixels, down to {low:g}, as after Normalize: pass the raw dataset and give the "
+            f"transforms as `transform=`; if the pixels are stored so, {ONE_RANGE}"
         )
-    return ("f" if array.dtype.kind == "f" else "i"), high
-
-
-def white_levels(floating: float, integer: float) -> Levels:
-    """The value of white, from the largest float and integer pixel of a whole dataset.
-
-    Floats up to 1 mean 0..1, larger ones 0..255; integers up to 255 mean 0..255, larger ones 0..65535.
-
-    Raises:
-        DatasetError: larger values than that.
-    """
-    if floating > 255.5 or integer > 65535:
-        raise DatasetError(f"pixels up to {max(floating, integer):g} have no known range: {_FIX}")
-    return Levels(1.0 if floating <= 1.001 else 255.0, 255.0 if integer <= 255 else 65535.0)
+    if array.dtype.kind != "f":
+        return Peak("i", high)
+    return Peak("f", high, bool((array != np.rint(array)).any()))
 
 
 def to_eight_bit(image: Any, levels: Levels, channels: int | None = None) -> EightBit:
@@ -352,7 +350,10 @@ def from_eight_bit(colour: Pixels, like: Any, levels: Levels) -> Any:
     planes = planes.astype(np.float64 if array.dtype == np.float64 else np.float32)
     # The division by 255 comes first and alone for 0..1 floats, so that values equal those of ToTensor.
     planes = planes / 255 if white == 1 else planes * (white / 255)
-    if array.dtype.kind != "f":
+    if array.dtype.kind in "iu":
+        # White may be more than the type holds, as in int16.
+        planes = np.clip(np.rint(planes), 0, np.iinfo(array.dtype).max)
+    elif array.dtype.kind == "b":
         planes = np.rint(planes)
     out = np.concatenate([planes.astype(array.dtype), array[..., planes.shape[2] :]], axis=2)
     out = np.ascontiguousarray(out[..., 0] if layout == "HW" else out.transpose(2, 0, 1) if layout == "CHW" else out)
@@ -393,12 +394,40 @@ def decode_png(data: bytes) -> Pixels:
 
 
 def _values(image: Any) -> npt.NDArray[Any]:
+    """The numbers of an image.
+
+    Raises:
+        DatasetError: it holds something else, or nothing that can be read.
+    """
     if isinstance(image, Encoded):
         image = image.decode()
     if isinstance(image, torch.Tensor):
-        tensor = image.detach().cpu()
-        return tensor.float().numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()
-    return np.asarray(image)
+        tensor = image.detach()
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta or tensor.is_nested:
+            raise DatasetError(f"the image is {in_words(image)}, which holds no plain pixels: {_FIX}")
+        tensor = tensor.resolve_conj().resolve_neg().cpu()
+        # NumPy knows no bfloat16, and no floats of 8 bits.
+        known = not tensor.is_floating_point() or tensor.dtype in (torch.float16, torch.float32, torch.float64)
+        array = tensor.numpy() if known else tensor.float().numpy()
+    else:
+        array = np.asarray(image)
+    if array.dtype.kind not in "fiub":
+        raise DatasetError(f"the image is {in_words(image)}, which are no pixels: {_FIX}")
+    return array
+
+
+def in_words(value: Any) -> str:
+    """What a value is, for people: arrays and tensors with type, shape and, where it is unusual, layout and device."""
+    kind = type(value).__name__
+    if isinstance(value, np.ndarray):
+        return f"{kind} {value.dtype} {list(value.shape)}"
+    if not isinstance(value, torch.Tensor):
+        return kind
+    special = [str(value.layout).removeprefix("torch.")] if value.layout != torch.strided else []
+    special += [str(value.device)] if value.is_meta else []
+    # A nested tensor has no shape.
+    shape = "nested" if value.is_nested else str(list(value.shape))
+    return " ".join([kind, str(value.dtype).removeprefix("torch."), shape, *special])
 
 
 def _planes(image: Any) -> tuple[npt.NDArray[Any], str]:
@@ -412,7 +441,7 @@ def _planes(image: Any) -> tuple[npt.NDArray[Any], str]:
             return array.transpose(1, 2, 0), "CHW"
         if last:
             return array, "HWC"
-    raise DatasetError(f"an array of shape {list(array.shape)} is not one image: {_FIX}")
+    raise DatasetError(f"{array.dtype} {list(array.shape)} is not one image: {_FIX}")
 
 
 def with_channels(colour: Pixels, channels: int | None) -> Pixels:

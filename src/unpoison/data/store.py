@@ -46,9 +46,9 @@ from .pixels import (
     image_size,
     peak,
     to_eight_bit,
-    white_levels,
 )
 from .reading import opening, parsing
+from .ranges import white_levels
 
 OnUnreadable = Literal["raise", "skip"]
 FORMAT = 4
@@ -144,8 +144,6 @@ def survey(
     """
     facts, readable, failed = _gather(view, on_unreadable, num_workers, stage, index, trusted)
     names = _class_names([*_classes(facts), *(fact.label for fact in failed.values())], view.names())
-    peaks, kinds = facts.array("peak"), facts.words("kind").used()
-    high = {kind: float(peaks[kinds[kind]].max()) if kind in kinds else 0.0 for kind in "fi"}
     labels, paths = _spread(_numbers(facts, names), readable, len(view), -1), facts.texts("file")
     digests = _spread(facts.array("digest"), readable, len(view), 0)
     if failed:
@@ -161,7 +159,7 @@ def survey(
         text_labels=facts.text_labels,
         sizes=_spread(facts.array("size"), readable, len(view), 0),
         channels=int(facts.array("channels").max()),
-        levels=white_levels(high["f"], high["i"]),
+        levels=white_levels(facts, readable),
         digests=digests,
         extension=member_extension(_each(facts.words("extension"))),
         only_pixels=bool(facts.array("only_pixels").all()),
@@ -243,13 +241,14 @@ def _fact(view: RawView, index: int) -> Fact:
         label = class_of(record.label)
     try:
         with naming_item(index, record.file):
-            kind, high = peak(image)
+            high = peak(image)
             return Fact(
                 label=label,
                 size=image_size(image),
                 channels=colour_channels(image),
-                kind=kind,
-                peak=high,
+                kind=high.kind,
+                peak=high.high,
+                fractional=high.fractional,
                 digest=fingerprint(image, label),
                 extension=image.extension if isinstance(image, Encoded) and image.is_portable else "",
                 only_pixels=isinstance(image, Encoded) and image.is_only_pixels,
