@@ -265,7 +265,7 @@ class SanitizedDataset(ScriptAttributes):
         source = int(cleaned.source_index[position])
         record = self._view.read(source)
         if record.digest() != cleaned.digest(source):
-            raise DatasetError(f"item {source} is not the one that was cleaned, the data has changed: clean it again")
+            raise self._view.change(record, "is not the one that was cleaned, the data has changed: clean it again")
         if isinstance(record.stored_image, Encoded):
             record.stored_image.pixels = cleaned.decoded(source)
             record.stored_image.jpeg_size = cleaned.jpeg_size(source)

@@ -474,7 +474,7 @@ class _Samples:
     def __call__(self, position: int) -> ShardSample:
         source = int(self.served[position])
         report, record = self.report, self.view.read(source)
-        check_same(record, self.found.digests)
+        check_same(self.view, record, self.found.digests)
         mode, rotate = None, False
         place = int(np.searchsorted(self.restored_index, source))
         if place < len(self.restored_index) and self.restored_index[place] == source:

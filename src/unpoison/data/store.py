@@ -29,7 +29,7 @@ from ..errors import DamagedError, DatasetError, UnpoisonError, UnreadableError
 from ..image_files import ImageFiles
 from ..progress import Stage
 from ..report import Unreadable
-from .access import RawView, Record, naming_item
+from .access import RawView, Record, hidden_augmentation, naming_item
 from .checksums import MAX_FILE, Checked
 from .facts import Fact, Facts, Texts, Words
 from .folders import check_classes, hidden_folder, hidden_folders
@@ -47,8 +47,8 @@ from .pixels import (
     peak,
     to_eight_bit,
 )
-from .reading import opening, parsing
 from .ranges import white_levels
+from .reading import opening, parsing
 
 OnUnreadable = Literal["raise", "skip"]
 FORMAT = 4
@@ -58,6 +58,8 @@ MAX_SIZE, MIN_SIZE = 64, 8
 _IMAGES, _LABELS, _POSITIONS, _META = "images.npy", "labels.npy", "positions.npy", "meta.json"
 _CHECKSUMS = "checksums.npy"
 _BATCH, _SMALL = 64, 2000
+_AGAIN = 256
+"""Items that are read twice: an augmentation that is hidden in 2 % of the reads then shows in one of them."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -139,10 +141,13 @@ def survey(
 
     Raises:
         UnreadableError: an item cannot be read, and that is an error.
-        DatasetError: none can be read, an item is malformed, its label is missing, fractional or negative, or there
-            are fewer than two classes or a class with a single image.
+        DatasetError: none can be read, an item is malformed, is another one each time, has another range of values
+            than the others, its label is missing, fractional or negative, or there are fewer than two classes or a
+            class with a single image.
     """
     facts, readable, failed = _gather(view, on_unreadable, num_workers, stage, index, trusted)
+    if view.origins() is None:  # code of others may have a part in it
+        _check_stable(view, facts, readable, num_workers)
     names = _class_names([*_classes(facts), *(fact.label for fact in failed.values())], view.names())
     labels, paths = _spread(_numbers(facts, names), readable, len(view), -1), facts.texts("file")
     digests = _spread(facts.array("digest"), readable, len(view), 0)
@@ -206,6 +211,25 @@ def _gather(
     if index is not None:
         index.save(fresh, readable)
     return fresh, readable, failed
+
+
+def _check_stable(view: RawView, facts: Facts, positions: npt.NDArray[np.int64], num_workers: int | None) -> None:
+    """Reads some items again.
+
+    Raises:
+        DatasetError: one is not what it was.
+    """
+    rows = np.unique(np.linspace(0, len(positions) - 1, _AGAIN).astype(np.int64))
+    digests = facts.array("digest")
+    for row, result in zip(rows, _over_items(view, positions[rows], _digest, num_workers, None), strict=True):
+        if isinstance(result, UnreadableError):
+            raise result
+        if result != digests[row].tobytes():
+            raise hidden_augmentation(int(positions[row]))
+
+
+def _digest(view: RawView, index: int) -> bytes:
+    return view.read(index).digest()
 
 
 def _spread(values: npt.NDArray[Any], positions: npt.NDArray[np.int64], count: int, filler: Any) -> npt.NDArray[Any]:
@@ -462,20 +486,18 @@ class _Decode:
         record = view.read(index)
         with naming_item(index, record.file):
             colour = to_eight_bit(record.image, self.levels, self.channels).colour
-        check_same(record, self.digests)
+        check_same(view, record, self.digests)
         return resize(colour, self.height, self.width)
 
 
-def check_same(record: Record, digests: npt.NDArray[np.uint8]) -> None:
+def check_same(view: RawView, record: Record, digests: npt.NDArray[np.uint8]) -> None:
     """Checks that an item is the one that was surveyed, by the digests uint8 [N,32] of all.
 
     Raises:
-        DatasetError: it has changed since.
+        DatasetError: it has changed since, or is another one each time.
     """
     if record.digest() != digests[record.index].tobytes():
-        raise DatasetError(
-            f'item {record.index} changed while the dataset was being cleaned: run again, with verify="content"'
-        )
+        raise view.change(record, 'changed while the dataset was being cleaned: run again, with verify="content"')
 
 
 def read_images(view: RawView, found: Survey, positions: Iterable[int], size: tuple[int, int]) -> Pixels:
