@@ -142,13 +142,13 @@ def test_truncated_and_empty_files(tmp_path, cache):
         ({"method": "magic"}, "unknown method 'magic'.*corner"),
         ({"config": "slow"}, "unknown preset 'slow'"),
         ({"config": 3}, "preset's name or a CornerConfig"),
-        ({"on_poison": "burn"}, "unknown on_poison 'burn'.*restore"),
-        ({"duplicates": "merge"}, "unknown duplicates 'merge': choose keep or drop"),
-        ({"on_unreadable": "ignore"}, "unknown on_unreadable 'ignore': choose raise or skip"),
+        ({"on_poison": "burn"}, "on_poison='burn': should be 'restore', 'drop' or 'keep'"),
+        ({"duplicates": "merge"}, "duplicates='merge': should be 'keep' or 'drop'"),
+        ({"on_unreadable": "ignore"}, "on_unreadable='ignore': should be 'raise' or 'skip'"),
         *(
             (
                 {"max_altered": value},
-                f"max_altered={re.escape(repr(value))} is no share of a class: give a number above 0",
+                f"max_altered={re.escape(repr(value))}: should be ",
             )
             for value in (0, -0.5, 1.01, math.nan, "0.5", True, None)
         ),

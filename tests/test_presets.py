@@ -32,7 +32,7 @@ def test_configs_are_frozen_and_equal_by_value():
         ({"method": "pdauto"}, "unknown method 'pdauto': choose one of .*pdautor"),
         ({"config": "slow"}, "unknown preset 'slow': choose one of default, paper, fast"),
         ({"config": 3}, "a preset's name or a PDAutoRConfig, got int"),
-        ({"on_poison": "delete"}, "unknown on_poison 'delete': choose one of restore, drop, keep"),
+        ({"on_poison": "delete"}, "on_poison='delete': should be 'restore', 'drop' or 'keep'"),
         ({"device": "gpu9"}, "device 'gpu9' cannot be used"),
     ],
 )

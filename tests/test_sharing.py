@@ -210,7 +210,7 @@ def test_what_the_index_was_deceived_about_never_becomes_the_working_copy(photos
 
 def test_unknown_ways_of_verifying(pairs):
     for make in (Sanitizer, lambda method, **options: SanitizedDataset(pairs, method, **options)):
-        with pytest.raises(ConfigError, match="unknown verify 'always': choose one of index, content"):
+        with pytest.raises(ConfigError, match="verify='always': should be 'index' or 'content'"):
             make("twostep", verify="always")
 
 

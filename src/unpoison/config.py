@@ -4,6 +4,7 @@ import dataclasses
 from typing import Self, TypeVar
 
 from . import restoration
+from .checks import checked
 from .detection import config as detection
 from .detection.config import DetectionConfig
 from .errors import ConfigError
@@ -14,6 +15,7 @@ from .verification.config import VerificationConfig
 T = TypeVar("T")
 
 
+@checked
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PDAutoRConfig:
     """Settings of method "pdautor"."""
@@ -38,6 +40,7 @@ class PDAutoRConfig:
         return cls(detection=detector, restoration=_restoration(name))
 
 
+@checked
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BaBConfig:
     """Settings of method "bab"."""
@@ -54,6 +57,7 @@ class BaBConfig:
         return cls(verification=verifier, restoration=_restoration(name))
 
 
+@checked
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EnsembleConfig:
     """Settings of method "ensemble"."""
@@ -79,6 +83,6 @@ def _restoration(name: str) -> RestorationConfig:
 
 
 def _chosen(name: str, **presets: T) -> T:
-    if name not in presets:
+    if not isinstance(name, str) or name not in presets:
         raise ConfigError(f"unknown preset {name!r}: choose one of {', '.join(presets)}")
     return presets[name]

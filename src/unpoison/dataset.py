@@ -4,13 +4,13 @@ import dataclasses
 import threading
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from . import rules
+from .checks import AnyPath, Device, Seed, Share, Transform, checked
 from .data.access import KEEP, RawView, Record
 from .data.alignment import Positions, checked_indices, served_positions, with_stand_ins
 from .data.attributes import ScriptAttributes
@@ -23,12 +23,11 @@ from .errors import DatasetError, DroppedSamplesWarning
 from .methods.base import OnPoison
 from .methods.copies import OnDuplicates
 from .report import Report
+from .restoration import Restorer
 from .sanitizer import Sanitizer, Verify
 
-if TYPE_CHECKING:
-    from .restoration import Restorer
 
-
+@checked
 class SanitizedDataset(ScriptAttributes):
     """A dataset's clean samples, in its own structure and through its own transforms.
 
@@ -77,19 +76,19 @@ class SanitizedDataset(ScriptAttributes):
     def __init__(
         self,
         dataset: Any,
-        method: str = "pdautor",
+        method: Any = "pdautor",
         *,
         config: Any = None,
         on_poison: OnPoison | None = None,
-        max_altered: float = rules.MAX_ALTERED,
+        max_altered: Share = rules.MAX_ALTERED,
         duplicates: OnDuplicates = "keep",
         on_unreadable: OnUnreadable = "raise",
-        restorer: "Restorer | str | Path | None" = None,
-        cache_dir: str | Path | None = None,
-        transform: Any = KEEP,
-        target_transform: Any = KEEP,
-        device: str | torch.device | None = None,
-        seed: int = 0,
+        restorer: Restorer | AnyPath | None = None,
+        cache_dir: AnyPath | None = None,
+        transform: Transform = KEEP,
+        target_transform: Transform = KEEP,
+        device: Device | None = None,
+        seed: Seed = 0,
         progress: bool | None = None,
         image: str | int | None = None,
         label: str | int | None = None,
@@ -128,15 +127,16 @@ class SanitizedDataset(ScriptAttributes):
         self.__dict__.update(state, _lock=threading.Lock())
 
     @classmethod
+    @checked
     def from_shards(
         cls,
-        source: str | Path,
+        source: AnyPath,
         *,
         revision: str | None = None,
-        transform: Any = KEEP,
-        target_transform: Any = KEEP,
+        transform: Transform = KEEP,
+        target_transform: Transform = KEEP,
         align: bool = False,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> "SanitizedDataset":
         """Reopens a cleaned set without the original: what `Sanitizer.export` or `unpoison clean` wrote.
 

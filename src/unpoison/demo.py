@@ -11,6 +11,7 @@ import torch
 from .attacks import BadNets, PoisonedDataset
 from .bench.data import LabelledImages
 from .bench.evaluate import Downstream, train_and_test
+from .checks import Device, Seed, checked
 from .data.cache import PARTS, telling_what_is_kept
 from .data.outputs import check_folder, check_page
 from .dataset import SanitizedDataset
@@ -74,7 +75,8 @@ def load_digits() -> LabelledImages:
     return LabelledImages(images, digits.target.astype(np.int64))
 
 
-def run_demo(out: Path, *, device: str | None = None, seed: int = 0, progress: bool | None = None) -> DemoResult:
+@checked
+def run_demo(out: Path, *, device: Device | None = None, seed: Seed = 0, progress: bool | None = None) -> DemoResult:
     """Poisons, trains a victim, cleans and trains again; shards and report go below `out`.
 
     Raises:

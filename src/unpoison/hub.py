@@ -31,6 +31,7 @@ from huggingface_hub.errors import (
 # The base of the errors of whichever HTTP library the client uses: requests, httpx or another.
 from huggingface_hub.errors import HTTPError as TransportError  # type: ignore[attr-defined]
 
+from .checks import AnyPath, checked
 from .data.files import check_regular, open_regular
 from .data.outputs import RECORD
 from .errors import HubError
@@ -57,6 +58,7 @@ class Source(NamedTuple):
         return self.repo_id if self.revision is None else f"{self.repo_id}@{self.revision}"
 
 
+@checked
 def parse(id_: str, revision: str | None = None, kind: Kind = "model") -> Source:
     """Reads "user/name" or "user/name@revision".
 
@@ -163,8 +165,9 @@ def open_snapshot(source: Source, first: str, max_bytes: int) -> Snapshot:
     return snapshot
 
 
+@checked
 def push_folder(
-    folder: str | Path, repo_id: str, kind: Kind = "model", *, private: bool | None = None, message: str
+    folder: AnyPath, repo_id: str, kind: Kind = "model", *, private: bool | None = None, message: str
 ) -> str:
     """Uploads a folder into a repository, which is created if it does not exist; returns the commit's address.
 

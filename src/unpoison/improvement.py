@@ -13,13 +13,14 @@ from .attacks import Attack
 from .attacks.targets import Target
 from .bench.data import LabelledImages
 from .bench.evaluate import Predict, measure_predictions, predictions, train_model
+from .checks import Device, Seeds, checked
 from .config import PDAutoRConfig
 from .data.access import RawView
 from .data.store import Survey, read_images, survey
 from .detection.choice import Choice, choose
 from .errors import ConfigError, DatasetError
 from .progress import Progress
-from .training.devices import best_device, checked_device
+from .training.devices import best_device
 from .training.threads import free_cores
 
 Train = Callable[[Any, int], Predict]
@@ -70,6 +71,7 @@ def _spread(values: Sequence[float], sign: str = "") -> str:
     return f"{mean} ± {100 * statistics.stdev(values):.1f} %" if len(values) > 1 else f"{mean} %"
 
 
+@checked
 def verify(
     before: Any,
     after: Any,
@@ -78,8 +80,8 @@ def verify(
     train: Train | None = None,
     attack: Attack | None = None,
     target: Target = 0,
-    seeds: Sequence[int] = (0, 1, 2),
-    device: str | torch.device | None = None,
+    seeds: Seeds = (0, 1, 2),
+    device: Device | None = None,
     progress: bool | None = None,
 ) -> Improvement:
     """Trains one classifier on the data as they came and on the cleaned data, and measures both.
@@ -119,7 +121,7 @@ def verify(
         cleaned = _look(after, given.found.names)
         arms = given.images(size, channels), cleaned.images(size, channels)
         held_out = trusted.images(size, channels)
-        train = _small_network(*arms, best_device() if device is None else checked_device(device))
+        train = _small_network(*arms, best_device() if device is None else torch.device(device))
     else:
         sizes = trusted.found.sizes
         held_out = trusted.images(trusted.found.working_size(int(sizes.max())), trusted.found.channels)

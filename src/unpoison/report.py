@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from .checks import AnyPath, checked
 from .data.checksums import MAX_JSON, Checked, write_sums
 from .data.files import publish_bytes
 from .data.outputs import check_page
@@ -172,11 +173,13 @@ class Report:
         ]
         return printable("\n".join(lines + self.notes))
 
+    @checked
     def with_status(self, status: Status) -> list[int]:
         """The classes of this status, by their labels, in the order of `classes`."""
         return [entry.label for entry in self.classes if entry.status == status]
 
-    def samples(self, images: str | Path | None = None) -> "pa.Table":
+    @checked
+    def samples(self, images: AnyPath | None = None) -> "pa.Table":
         """One row per sample, as an Arrow table: for pandas, FiftyOne, Spotlight and the like, and for `write_samples`.
 
         Columns: `position` int64; `filepath` string, null where a sample comes from no file; `label` string, the class
@@ -196,7 +199,8 @@ class Report:
 
         return samples_of(self, images)
 
-    def to_html(self, path: str | Path) -> Path:
+    @checked
+    def to_html(self, path: AnyPath) -> Path:
         """Writes one self-contained page for a browser, with the most suspicious images; returns its path.
 
         Raises:
@@ -220,7 +224,8 @@ class Report:
         page = html.escape(render(self, max_bytes=_NOTEBOOK_BYTES))
         return f'<iframe sandbox="allow-scripts" srcdoc="{page}" title="unpoison report" {_FRAME}></iframe>'
 
-    def save(self, folder: str | Path) -> Path:
+    @checked
+    def save(self, folder: AnyPath) -> Path:
         """Writes `report.json`, `report.npz` and, where they are known, `pictures.npz` and `files.npz` into a folder,
         which is created, and their checksums into `SHA256SUMS`; returns the folder.
 
@@ -243,7 +248,8 @@ class Report:
         return folder
 
     @classmethod
-    def load(cls, folder: str | Path) -> Self:
+    @checked
+    def load(cls, folder: AnyPath) -> Self:
         """Reads what `save` wrote; nothing is unpickled.
 
         Raises:

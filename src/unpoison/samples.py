@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from .checks import AnyPath, check
 from .data.files import check_regular, temporary_name
 from .data.outputs import is_free
 from .errors import ConfigError, DatasetError
@@ -116,7 +117,10 @@ def write_samples(table: "pa.Table", path: str | Path) -> Path:
         ConfigError: the name ends otherwise, the file cannot be written, or something else is there than such a table
             without further columns, which may be a person's review.
     """
-    path = Path(path)
+    import pyarrow as pa
+
+    check("table", table, pa.Table)
+    path = Path(check("path", path, AnyPath))
     suffix = _suffix(path)
     check_table(path, table.column_names)
     try:

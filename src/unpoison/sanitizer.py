@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch.utils.data import get_worker_info
 
 from . import rules
+from .checks import AnyPath, Device, Seed, Share, check, checked
 from .data.access import RawView, preserved_rng
 from .data.cache import (
     DETECTED,
@@ -55,19 +56,16 @@ from .left_out import over_all_items, without_folder
 from .methods.base import MethodInfo, OnPoison, Outcome, get_method
 from .methods.copies import OnDuplicates
 from .methods.kept import RESTORER, Task, decide, detected_in
-from .methods.spared import checked_share
 from .pictures import Pictures
 from .printable import printable
 from .progress import Progress
 from .report import THIN, Report, Unreadable
+from .restoration import Restorer
 from .review import Review
 from .samples import class_text
-from .training.devices import best_device, checked_device
+from .training.devices import best_device
 from .training.precision import precision_of
 from .training.threads import free_cores
-
-if TYPE_CHECKING:
-    from .restoration import Restorer
 
 _logger = logging.getLogger(__name__)
 Verify = Literal["index", "content"]
@@ -93,6 +91,7 @@ train = unpoison.SanitizedDataset.from_shards("user/name")  # the id of this rep
 """
 
 
+@checked
 class Sanitizer:
     """Detects poisoned samples in a dataset and restores or drops them.
 
@@ -130,17 +129,17 @@ class Sanitizer:
 
     def __init__(
         self,
-        method: str = "pdautor",
+        method: Any = "pdautor",
         *,
         config: Any = None,
         on_poison: OnPoison | None = None,
-        max_altered: float = rules.MAX_ALTERED,
+        max_altered: Share = rules.MAX_ALTERED,
         duplicates: OnDuplicates = "keep",
         on_unreadable: OnUnreadable = "raise",
-        restorer: "Restorer | str | Path | None" = None,
-        cache_dir: str | Path | None = None,
-        device: str | torch.device | None = None,
-        seed: int = 0,
+        restorer: Restorer | AnyPath | None = None,
+        cache_dir: AnyPath | None = None,
+        device: Device | None = None,
+        seed: Seed = 0,
         progress: bool | None = None,
         image: str | int | None = None,
         label: str | int | None = None,
@@ -148,24 +147,16 @@ class Sanitizer:
         verify: Verify = "index",
     ) -> None:
         info = get_method(method)
-        if on_poison is not None and on_poison not in get_args(OnPoison):
-            raise ConfigError(f"unknown on_poison {on_poison!r}: choose one of {', '.join(get_args(OnPoison))}")
-        if verify not in get_args(Verify):
-            raise ConfigError(f"unknown verify {verify!r}: choose one of {', '.join(get_args(Verify))}")
-        if on_unreadable not in get_args(OnUnreadable):
-            raise ConfigError(f"unknown on_unreadable {on_unreadable!r}: choose {' or '.join(get_args(OnUnreadable))}")
-        if duplicates not in get_args(OnDuplicates):
-            raise ConfigError(f"unknown duplicates {duplicates!r}: choose {' or '.join(get_args(OnDuplicates))}")
-        config = config or "default"
+        config = "default" if config is None else config
         self._preset = config if isinstance(config, str) else None
         self.method, self.config = method, _resolve_config(info, config)
         self.on_poison: OnPoison = info.on_poison if on_poison is None else on_poison
-        self.max_altered = checked_share(max_altered)
+        self.max_altered = max_altered
         self.duplicates: OnDuplicates = duplicates
         self.on_unreadable: OnUnreadable = on_unreadable
         self.restorer, self.seed, self.progress = restorer, seed, progress
         self.verify, self._review = verify, Review.of(keep)
-        self.device = None if device is None else checked_device(device)
+        self.device = None if device is None else torch.device(device)
         self.cache_dir = default_root() if cache_dir is None else Path(cache_dir).expanduser()
         self.fields = Keys(image, label)
         self._folder: Path | None = None
@@ -196,7 +187,7 @@ class Sanitizer:
             ConfigError: the folder cannot be written, holds something that was not written there by an earlier call, or
                 lies in a folder that is read, or the other way round. This is seen before anything is read.
         """
-        folder = Path(folder)
+        folder = Path(check("folder", folder, AnyPath))
         for place in folders_read(dataset):
             check_apart(folder, place)
         check_apart(folder, self.cache_dir, "where results are kept")
@@ -342,7 +333,7 @@ class Sanitizer:
             first = unreadable[0]
             raise UnreadableError(first.reason, first.file, f"item {first.position}")
 
-    def _key(self, found: Survey, restorer: "Restorer | None", device: torch.device) -> str:
+    def _key(self, found: Survey, restorer: Restorer | None, device: torch.device) -> str:
         """Of all that decides the result and how it is served."""
         return cache_key(
             content=found.digest,
@@ -559,15 +550,13 @@ def _resolve_config(info: MethodInfo, config: Any) -> Any:
     return config
 
 
-def _load_restorer(restorer: "Restorer | str | Path | None") -> "Restorer | None":
+def _load_restorer(restorer: Restorer | str | Path | None) -> Restorer | None:
     if not isinstance(restorer, str | os.PathLike):
         return restorer
-    from .restoration import Restorer
-
     return Restorer.from_pretrained(restorer)
 
 
-def _restorer_digest(restorer: "Restorer | None") -> str | None:
+def _restorer_digest(restorer: Restorer | None) -> str | None:
     if restorer is None:
         return None
     digest = hashlib.sha256()

@@ -10,6 +10,7 @@ from typing import Any
 import datasets
 import numpy as np
 
+from .checks import Positive, checked
 from .data.hugging_face import feature_keys
 from .data.items import Keys
 from .data.rows import clean_rows, row_digest
@@ -18,8 +19,9 @@ from .report import Report
 from .sanitizer import Sanitizer
 
 
+@checked
 def sanitize(
-    dataset: Any, method: str = "pdautor", *, split: str = "train", num_proc: int | None = None, **options: Any
+    dataset: Any, method: Any = "pdautor", *, split: str = "train", num_proc: Positive | None = None, **options: Any
 ) -> Any:
     """Cleans a Hugging Face dataset.
 

@@ -116,7 +116,11 @@ def test_can_be_sanitized():
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"rate": 0}, "0 < rate < 1"), ({"rate": 0.001}, "is none"), ({"target": 7}, "no image has target 7")],
+    [
+        ({"rate": 0}, "rate=0: .* greater than 0"),
+        ({"rate": 0.001}, "is none"),
+        ({"target": 7}, "no image has target 7"),
+    ],
 )
 def test_wrong_arguments(arguments, message):
     with pytest.raises(ConfigError, match=message):

@@ -64,8 +64,8 @@ def test_one_target_per_attack():
 @pytest.mark.parametrize(
     ("attacks", "arguments", "message"),
     [
-        (BadNets(), {"target": "all-to-one"}, "unknown target 'all-to-one'"),
-        (BadNets(), {"target": 1.5}, "unknown target 1.5"),
+        (BadNets(), {"target": "all-to-one"}, "target='all-to-one': .*'all-to-all'"),
+        (BadNets(), {"target": 1.5}, "target=1.5: should be a valid integer"),
         (BadNets(), {"target": [0, 1]}, "got 2 targets for 1 attacks"),
         ([BadNets(), Blend()], {"target": [0]}, "got 1 targets for 2 attacks"),
         ([BadNets(), Blend()], {"target": [0, 1], "overlap": True}, "one target instead of .0, 1., or set overlap"),

@@ -97,7 +97,7 @@ def test_nothing_is_overwritten(photos, tmp_path, refused):
 def test_mistakes_leave_nothing(photos, tmp_path, refused):
     for wrong, message in (
         (["--target", "99"], "no image has target 99"),
-        (["--rate", "2"], "0 < rate < 1"),
+        (["--rate", "2"], "rate=2.0: should be less than 1"),
         (["--target", "1", "2"], "got 2 targets for 1 attacks"),
     ):
         assert message in refused(2, "attack", photos, tmp_path / "out", "--attack", "badnets", *wrong)

@@ -165,7 +165,7 @@ def test_missing_torchvision_dataset(refused, tmp_path):
         (["--preset", "slow"], "unknown preset 'slow': choose one of default, paper, fast"),
         (["--method", "magic"], "unknown method 'magic': choose one of"),
         (["--device", "gpu9"], "device 'gpu9' cannot be used"),
-        (["--max-altered", "nan"], "max_altered=nan is no share of a class"),
+        (["--max-altered", "nan"], "max_altered=nan: should be a finite number"),
     ],
 )
 def test_wrong_settings(refused, tmp_path, arguments, message):

@@ -26,7 +26,7 @@ def test_a_restorer(hub, tmp_path, command, refused, capfd):
     assert "no such model" in refused(1, "pull", "user/gone", tmp_path / "gone")
     assert not (tmp_path / "gone").exists()
     (tmp_path / "photos").mkdir()
-    assert "cannot read" in refused(1, "push", tmp_path / "photos", "user/photos")
+    assert "there are no checksums" in refused(1, "push", tmp_path / "photos", "user/photos")
     assert ("models", "user/photos") not in hub.repositories
 
 

@@ -83,4 +83,4 @@ def test_wrong_arguments_of_the_table(sanitizer, tmp_path, refused):
 
 
 def test_of_nothing(refused, tmp_path):
-    assert "no readable report" in refused(1, "report", tmp_path)
+    assert "there are no checksums" in refused(1, "report", tmp_path)

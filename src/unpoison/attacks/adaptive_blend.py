@@ -1,15 +1,19 @@
 """Adap-Blend (Qi et al., ICLR 2023, "Revisiting the Assumption of Latent Separability"): faint, partial, covered."""
 
 import math
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
+from ..checks import AtLeast0, Positive, Seed, Share, checked
 from ..errors import ConfigError
-from .base import Attack, Images, Labels, check_unit, rng_of
-from .blend import Blend
+from .base import Attack, Images, Labels, rng_of
+from .blend import Blend, Pattern
 
 
+@checked
 class AdaptiveBlend(Blend):
     """Blends a random half of the pattern's pieces into training images, and the whole pattern at test time.
 
@@ -30,22 +34,20 @@ class AdaptiveBlend(Blend):
 
     def __init__(
         self,
-        alpha: float = 0.15,
-        test_alpha: float = 0.2,
-        pieces: int = 16,
-        masked: float = 0.5,
-        covers: float = 1.0,
-        pattern: npt.NDArray[np.uint8] | None = None,
-        seed: int = 0,
+        alpha: Share = 0.15,
+        test_alpha: Share = 0.2,
+        pieces: Positive = 16,
+        masked: Annotated[float, Field(ge=0, lt=1)] = 0.5,
+        covers: AtLeast0 = 1.0,
+        pattern: Pattern | None = None,
+        seed: Seed = 0,
     ) -> None:
         super().__init__(alpha, pattern, seed)
-        if pieces < 1 or math.isqrt(pieces) ** 2 != pieces:
+        if math.isqrt(pieces) ** 2 != pieces:
             raise ConfigError(f"pieces must be a square number, such as 16, got {pieces}")
-        if not 0 <= masked < 1 or round(masked * pieces) == pieces:
+        if round(masked * pieces) == pieces:
             raise ConfigError(f"masked must be at least 0 and leave one of {pieces} pieces, got {masked}")
-        if covers < 0:
-            raise ConfigError(f"covers must be at least 0, got {covers}")
-        self.test_alpha = check_unit("test_alpha", test_alpha)
+        self.test_alpha = test_alpha
         self.pieces, self.masked, self.covers, self.seed = pieces, masked, covers, seed
 
     def stamp(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -1,16 +1,19 @@
 """BadNets (Gu et al., 2017, arXiv 1708.06733): a small opaque patch."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
-from ..errors import ConfigError, DatasetError
+from ..checks import Natural, Positive, Seed, checked
+from ..errors import DatasetError
 from .base import Attack, rng_of
 
-CORNERS = ("bottom right", "bottom left", "top right", "top left")
+Corner = Literal["bottom right", "bottom left", "top right", "top left"]
 
 
+@checked
 class BadNets(Attack):
     """A solid patch in a corner; by default 3x3 white pixels, flush with the bottom right one.
 
@@ -21,7 +24,7 @@ class BadNets(Attack):
         size: side of the square patch, in pixels.
         value: grey level of the patch, 0..255.
         margin: distance from the corner's two borders, in pixels.
-        corner: one of `CORNERS`.
+        corner: "bottom right", "bottom left", "top right" or "top left".
         dynamic: whether the position is drawn for each image, anywhere in it; corner and margin are then unused.
         seed: of these positions.
     """
@@ -30,18 +33,14 @@ class BadNets(Attack):
 
     def __init__(
         self,
-        size: int = 3,
-        value: int = 255,
-        margin: int = 0,
-        corner: Literal["bottom right", "bottom left", "top right", "top left"] = "bottom right",
+        size: Positive = 3,
+        value: Annotated[int, Field(ge=0, le=255)] = 255,
+        margin: Natural = 0,
+        corner: Corner = "bottom right",
         *,
         dynamic: bool = False,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> None:
-        if size < 1 or margin < 0 or not 0 <= value <= 255:
-            raise ConfigError(f"need size >= 1, margin >= 0 and 0 <= value <= 255, got {size}, {margin}, {value}")
-        if corner not in CORNERS:
-            raise ConfigError(f"unknown corner {corner!r}: choose one of {', '.join(CORNERS)}")
         self.size, self.value, self.margin, self.corner = size, value, margin, corner
         self.dynamic, self.seed = dynamic, seed
 

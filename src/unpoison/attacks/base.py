@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..data.pixels import with_channels
 from ..data.store import resize
-from ..errors import ConfigError, DatasetError
+from ..errors import DatasetError
 
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
@@ -103,13 +103,6 @@ def _checked(images: Images) -> Images:
     if images.dtype != np.uint8 or images.ndim != 4:
         raise DatasetError(f"an attack takes uint8 images [B,H,W,C], got {images.dtype} {list(images.shape)}")
     return images
-
-
-def check_unit(name: str, value: float) -> float:
-    """Returns `value`, or raises `ConfigError` if it is outside (0, 1]."""
-    if not 0 < value <= 1:
-        raise ConfigError(f"{name} must lie in (0, 1], got {value}")
-    return value
 
 
 def rng_of(image: npt.NDArray[np.float32], seed: int) -> np.random.Generator:

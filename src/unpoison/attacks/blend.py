@@ -1,13 +1,27 @@
 """Blended injection (Chen et al., 2017, arXiv 1712.05526): an image-wide pattern at low opacity."""
 
+from typing import Annotated
+
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from pydantic import AfterValidator
 
-from .base import Attack, check_unit
+from ..checks import Seed, Share, checked
+from .base import Attack
 
 
+def _one_image(pattern: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    if pattern.dtype != np.uint8 or pattern.ndim != 3 or not pattern.size:
+        raise ValueError(f"is {pattern.dtype} {list(pattern.shape)}, give one image, uint8 [H,W,C]")
+    return pattern
+
+
+Pattern = Annotated[npt.NDArray[np.uint8], AfterValidator(_one_image)]
+
+
+@checked
 class Blend(Attack):
     """Mixes a full-image pattern into every pixel: (1 - alpha) x + alpha pattern.
 
@@ -22,8 +36,8 @@ class Blend(Attack):
 
     name = "blend"
 
-    def __init__(self, alpha: float = 0.2, pattern: npt.NDArray[np.uint8] | None = None, seed: int = 0) -> None:
-        self.alpha = check_unit("alpha", alpha)
+    def __init__(self, alpha: Share = 0.2, pattern: Pattern | None = None, seed: Seed = 0) -> None:
+        self.alpha = alpha
         self.pattern = draw_pattern(seed) if pattern is None else pattern
 
     def stamp(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

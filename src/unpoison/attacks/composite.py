@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from ..checks import Natural, Seed, Whole, checked
 from ..errors import ConfigError, DatasetError
 from .base import Attack, Flags, Images, Labels, draw_other, rng_of
 
 
+@checked
 class Composite(Attack):
     """Joins a part of an image of the first source class to a part of one of the second, side by side or stacked.
 
@@ -26,11 +28,9 @@ class Composite(Attack):
 
     name = "composite"
 
-    def __init__(self, sources: Sequence[int] = (0, 1), jitter: int = 3, seed: int = 0) -> None:
+    def __init__(self, sources: Sequence[Whole] = (0, 1), jitter: Natural = 3, seed: Seed = 0) -> None:
         if len(sources) != 2 or sources[0] == sources[1]:
             raise ConfigError(f"sources must be two different classes, got {list(sources)}")
-        if jitter < 0:
-            raise ConfigError(f"jitter must be at least 0, got {jitter}")
         self.sources, self.jitter, self.seed = tuple(sources), jitter, seed
         self._partners: Images | None = None
 

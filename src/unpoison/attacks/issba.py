@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..checks import Above0, Positive, Seed, checked
 from ..data.pixels import with_channels
 from ..data.store import resize
 from ..errors import ConfigError
@@ -20,6 +21,7 @@ L2_WEIGHT, SECRET_WEIGHT = 2.0, 1.5
 """Published weights of the losses."""
 
 
+@checked
 class ISSBA(Attack):
     """Hides a secret in every image: an encoder, trained with a decoder on random secrets, adds a faint residual.
 
@@ -42,9 +44,9 @@ class ISSBA(Attack):
 
     name = "issba"
 
-    def __init__(self, bits: int = 20, bound: float = 10, steps: int = 600, images: int = 5000, seed: int = 0) -> None:
-        if min(bits, bound, steps, images) <= 0:
-            raise ConfigError(f"bits, bound, steps and images must be positive, got {bits}, {bound}, {steps}, {images}")
+    def __init__(
+        self, bits: Positive = 20, bound: Above0 = 10, steps: Positive = 600, images: Positive = 5000, seed: Seed = 0
+    ) -> None:
         self.bits, self.bound, self.steps, self.images, self.seed = bits, bound, steps, images, seed
         self.secret: npt.NDArray[np.bool_] = np.random.default_rng(seed).random(bits) < 0.5
         self._pair: _Pair | None = None

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..checks import Seed, Within, checked
 from ..data.access import KEEP, RawView, Record
 from ..data.items import label_like
 from ..data.pixels import from_eight_bit, to_eight_bit
@@ -16,6 +17,7 @@ from .base import Attack, Flags, Images, Labels
 from .targets import Target, split_targets, wanted_labels
 
 
+@checked
 class PoisonedDataset(Replacement):
     """Wraps a map-style dataset and poisons a random part of it, before its transforms.
 
@@ -52,15 +54,15 @@ class PoisonedDataset(Replacement):
         self,
         dataset: Any,
         attack: Attack | Sequence[Attack],
-        rate: float = 0.01,
+        rate: Within = 0.01,
         target: Target | Sequence[Target] = 0,
-        seed: int = 0,
+        seed: Seed = 0,
         *,
         overlap: bool = False,
     ) -> None:
         self.attacks = [attack] if isinstance(attack, Attack) else list(attack)
-        if not self.attacks or not 0 < rate < 1:
-            raise ConfigError(f"need an attack and 0 < rate < 1, got {len(self.attacks)} attacks and rate {rate}")
+        if not self.attacks:
+            raise ConfigError("there is no attack: give at least one")
         targets = split_targets(target, len(self.attacks))
         if overlap and len(set(targets)) > 1:
             raise ConfigError(f"an image has one label: give one target instead of {targets}, or set overlap=False")

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from ..errors import ConfigError
+from ..checks import Positive, Seed, checked
 from .base import Attack, Images, Labels, draw_other, rng_of
 
 GHOST_RATE, GAMMA = 0.49, 2.2
@@ -13,6 +13,7 @@ STRENGTH, SIGMA, SHIFT, GHOST_ALPHA, ATTENUATION = (0.05, 0.45), (1.0, 5.0), (3,
 """Ranges of the published uniform draws; see `Refool.stamp`."""
 
 
+@checked
 class Refool(Attack):
     """Lays the reflection of another image over images of the target class (clean-label attack).
 
@@ -32,9 +33,7 @@ class Refool(Attack):
     name = "refool"
     clean_label = True
 
-    def __init__(self, reflections: int = 200, size: int = 560, seed: int = 0) -> None:
-        if reflections < 1 or size < 1:
-            raise ConfigError(f"reflections and size must be positive, got {reflections} and {size}")
+    def __init__(self, reflections: Positive = 200, size: Positive = 560, seed: Seed = 0) -> None:
         self.reflections, self.size, self.seed = reflections, size, seed
         self._reflections: Images | None = None
 

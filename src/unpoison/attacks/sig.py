@@ -3,10 +3,11 @@
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ConfigError
+from ..checks import Above0, checked
 from .base import Attack
 
 
+@checked
 class SIG(Attack):
     """Adds delta · sin(2π j f / W) to column j of images of the target class (clean-label attack).
 
@@ -18,9 +19,7 @@ class SIG(Attack):
     name = "sig"
     clean_label = True
 
-    def __init__(self, delta: float = 20, frequency: float = 6) -> None:
-        if delta <= 0 or frequency <= 0:
-            raise ConfigError(f"delta and frequency must be positive, got {delta} and {frequency}")
+    def __init__(self, delta: Above0 = 20, frequency: Above0 = 6) -> None:
         self.delta, self.frequency = delta, frequency
 
     def stamp(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -5,10 +5,11 @@ from typing import Literal
 
 import numpy as np
 
+from ..checks import Whole
 from ..errors import ConfigError
 from .base import Labels
 
-Target = int | Literal["all-to-all"]
+Target = Whole | Literal["all-to-all"]
 """A class number, or the next class for every class: (y + 1) mod K for labels y in 0..K-1 (Gu et al., 2017)."""
 
 

@@ -1,14 +1,18 @@
 """WaNet (Nguyen & Tran, ICLR 2021, arXiv 2102.10369): a smooth elastic warp."""
 
+from typing import Annotated
+
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 
-from ..errors import ConfigError
+from ..checks import Above0, Seed, checked
 from .base import Attack
 
 
+@checked
 class WaNet(Attack):
     """Warps every image by one fixed smooth flow.
 
@@ -24,9 +28,7 @@ class WaNet(Attack):
 
     name = "wanet"
 
-    def __init__(self, k: int = 4, s: float = 0.5, seed: int = 0) -> None:
-        if k < 2 or s <= 0:
-            raise ConfigError(f"need k >= 2 and s > 0, got {k} and {s}")
+    def __init__(self, k: Annotated[int, Field(ge=2)] = 4, s: Above0 = 0.5, seed: Seed = 0) -> None:
         self.k, self.s, self.seed = k, s, seed
 
     def flow(self, height: int, width: int) -> torch.Tensor:

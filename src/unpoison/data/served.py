@@ -7,6 +7,7 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
+from ..checks import Transform, checked
 from .access import KEEP, Record
 from .peeling import own_transform
 
@@ -45,8 +46,9 @@ class Replacement(Dataset[Any], ABC):
         return own_transform(self.dataset, "transform") if self._transform is KEEP else self._transform
 
     @transform.setter
-    def transform(self, function: Any) -> None:
-        self._transform = function
+    @checked
+    def transform(self, transform: Transform) -> None:
+        self._transform = transform
 
     @property
     def target_transform(self) -> Any:
@@ -56,8 +58,9 @@ class Replacement(Dataset[Any], ABC):
         return self._target_transform
 
     @target_transform.setter
-    def target_transform(self, function: Any) -> None:
-        self._target_transform = function
+    @checked
+    def target_transform(self, target_transform: Transform) -> None:
+        self._target_transform = target_transform
 
     @property
     def class_to_idx(self) -> dict[str, int]:

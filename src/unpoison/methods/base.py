@@ -137,6 +137,6 @@ def get_method(name: str) -> MethodInfo:
     Raises:
         ConfigError: no method has this name.
     """
-    if name not in _METHODS:
+    if not isinstance(name, str) or name not in _METHODS:
         raise ConfigError(f"unknown method {name!r}: choose one of {', '.join(list_methods())}")
     return _METHODS[name]

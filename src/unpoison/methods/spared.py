@@ -2,32 +2,15 @@
 
 import dataclasses
 import logging
-from numbers import Real
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ConfigError
 from ..report import Report
 from .base import Outcome
 
 _logger = logging.getLogger(__name__)
-
-
-def checked_share(max_altered: Any) -> float:
-    """The argument `max_altered` as a number.
-
-    Raises:
-        ConfigError: it is no share above 0, up to 1.
-    """
-    number = isinstance(max_altered, Real) and not isinstance(max_altered, bool)
-    if not number or not 0 < float(max_altered) <= 1:
-        raise ConfigError(
-            f"max_altered={max_altered!r} is no share of a class: give a number above 0, up to 1, such as 0.5; to "
-            'change nothing at all there is on_poison="keep"'
-        )
-    return float(max_altered)
 
 
 class Crowded(NamedTuple):

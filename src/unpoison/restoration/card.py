@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 from huggingface_hub import ModelCard, ModelCardData
 
+from ..checks import checked
+
 if TYPE_CHECKING:
     from .restorer import Architecture
 
@@ -24,6 +26,7 @@ _LIMITS = (
 )
 
 
+@checked
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Card:
     """What the author knows about a restorer; the card says "not stated" for the rest."""

@@ -1,81 +1,63 @@
 """Settings of restoration, and the presets."""
 
 import dataclasses
+from typing import Literal
 
 from .. import rules
-from ..errors import ConfigError
+from ..checks import Above0, AtLeast0, Natural, Positive, UpTo1, checked
 
 
+@checked
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RestorationConfig:
     """How the restorer is trained and what passes the quality checker.
 
     Raises:
-        ConfigError: a value is out of range.
+        ConfigError: a value is of another type or out of range.
     """
 
     use_estimate: bool = True
     """Explain the poisoning first and invert it, with a restorer trained on pairs made with the explanation for
     replaced pixels. The CycleGAN is then trained only where nothing explains the flagged images."""
-    supervised_steps: int = 300
+    supervised_steps: Natural = 300
     """Batches of synthetic pairs from which the restorer learns to fill in patches; 0 fills them from their
     surroundings. Patterns need none: they are inverted."""
-    cyclegan_epochs: int = 0
+    cyclegan_epochs: Natural = 0
     """Passes over the flagged-clean images (published 100); 0 leaves images alone that no estimate explains, and
     the quality checker drops those that still show the trigger. In minutes on a CPU the CycleGAN learns too little:
     150 batches on CIFAR-10 took warped images further from their originals (.0204 instead of .0193)."""
-    cyclegan_max_steps: int | None = None
+    cyclegan_max_steps: Positive | None = None
     """Ends the CycleGAN's training after this many batches, None never."""
-    batch_size: int = 64
+    batch_size: Positive = 64
     """Published 64."""
-    learning_rate: float = 1e-3
+    learning_rate: Above0 = 1e-3
     """Of Adam. Published 1e-4, for far more steps."""
-    width: int = 16
+    width: Positive = 16
     """Channels of the generators' first level."""
-    transformer_depth: int = 2
+    transformer_depth: Natural = 2
     """Transformer blocks between encoder and decoder of a generator; 0 makes it a plain U-Net."""
-    granularities: int = 3
+    granularities: Literal[1, 2, 3] = 3
     """Grids on which a discriminator of the CycleGAN looks at images, of 8x8, 4x4 and 2x2 patches: so many of them,
     the finest first."""
-    cycle_weight: float = 10.0
+    cycle_weight: AtLeast0 = 10.0
     """Of the cycle-consistency losses, equations 4 and 5."""
-    content_weight: float = 1.0
+    content_weight: AtLeast0 = 1.0
     """Of the content-preserving losses, equations 6 and 7."""
     residual: bool = True
     """Generators add a correction to their input instead of drawing the image anew."""
     positions: bool = True
     """Generators see where each pixel lies: without it, convolutions cannot place a trigger at full resolution."""
-    steganography_noise: float = 2 / 255
+    steganography_noise: AtLeast0 = 2 / 255
     """Deviation of the noise before the second generator of a cycle, whose input is also rounded to grey levels:
     otherwise the first hides the trigger in a faint code for the second. 0 switches both off."""
-    max_clean_error: float | None = 0.005
+    max_clean_error: AtLeast0 | None = 0.005
     """A CycleGAN that changes clean images by more than this (mean absolute, 0..1) is scaled down until it does
     not; None takes it as it is."""
-    min_confidence: float = rules.LEAST_CONFIDENCE
+    min_confidence: UpTo1 = rules.LEAST_CONFIDENCE
     """Restored images on which the clean classifier is less sure are dropped."""
-    max_pull: float = rules.MOST_PULL
+    max_pull: Above0 = rules.MOST_PULL
     """Restored images are dropped on which the suspicious model leans to the flagged label more than this many
     robust standard deviations above clean images that the clean classifier puts into the same class."""
-
-    def __post_init__(self) -> None:
-        for name in ("supervised_steps", "cyclegan_epochs", "transformer_depth"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must not be negative, got {getattr(self, name)}")
-        for name in ("batch_size", "width"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 1 <= self.granularities <= 3:
-            raise ConfigError(f"granularities must be 1, 2 or 3, got {self.granularities}")
-        if self.cyclegan_max_steps is not None and self.cyclegan_max_steps < 1:
-            raise ConfigError(f"cyclegan_max_steps must be at least 1 or None, got {self.cyclegan_max_steps}")
-        if self.learning_rate <= 0:
-            raise ConfigError(f"learning_rate must be positive, got {self.learning_rate}")
-        if min(self.cycle_weight, self.content_weight, self.steganography_noise) < 0:
-            raise ConfigError("cycle_weight, content_weight and steganography_noise must not be negative")
-        if not 0 <= self.min_confidence <= 1:
-            raise ConfigError(f"min_confidence must lie in 0..1, got {self.min_confidence}")
-        if self.max_pull <= 0:
-            raise ConfigError(f"max_pull must be positive, got {self.max_pull}")
 
 
 DEFAULT = RestorationConfig()

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .. import hub
+from ..checks import AnyPath, checked
 from ..data.checksums import MAX_SUMS, SUMS, Checked, write_sums
 from ..data.reading import parse_json, parsing, read_bytes
 from ..errors import CacheError, DamagedError, RestorerError
@@ -176,8 +177,9 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
             out[start : start + batch] = restored.permute(0, 2, 3, 1).to(torch.uint8)
         return out
 
+    @checked
     def save_pretrained(  # type: ignore[override]
-        self, save_directory: str | Path, *, card: Card | None = None
+        self, save_directory: AnyPath, *, card: Card | None = None
     ) -> Path:
         """Writes `config.json`, `model.safetensors`, their checksums in `SHA256SUMS` and, unless there is one, the
         model card `README.md`.
@@ -196,6 +198,7 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
         super().save_pretrained(save_directory, model_card_kwargs={"card": card})
         return Path(save_directory)
 
+    @checked
     def push_to_hub(  # type: ignore[override]
         self,
         repo_id: str,
@@ -223,8 +226,9 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
             )
 
     @classmethod
+    @checked
     def from_pretrained(  # type: ignore[override]
-        cls, id_or_path: str | Path, revision: str | None = None
+        cls, id_or_path: AnyPath, revision: str | None = None
     ) -> Self:
         """Reads what `save_pretrained` wrote; nothing is unpickled, and nothing is downloaded or built before the
         sizes are checked.

@@ -1,9 +1,12 @@
 """Settings of BaB's verification, and the presets."""
 
 import dataclasses
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from .. import rules
+from ..checks import Above0, AtLeast0, Natural, Positive, Share, Within, checked
 from ..errors import ConfigError
 from ..training.backbones import BACKBONES
 from ..training.loop import TrainingConfig
@@ -11,75 +14,56 @@ from ..training.loop import TrainingConfig
 TRAINING = TrainingConfig(epochs=16)
 
 
+@checked
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VerificationConfig:
     """How our own backdoor is implanted, and what is concluded from the answers to it.
 
     Raises:
-        ConfigError: a value is unknown or out of range.
+        ConfigError: a value is unknown, of another type or out of range.
     """
 
     decision: Literal["mixture", "unanimous"] = "mixture"
     """"unanimous": the paper's rule, a sample is clean when all models answer n. "mixture": models vote by their
     margins, two components per class and a class gate decide."""
-    models: int = 5
+    models: Positive = 5
     """N, verification models whose answers count (published 10 for CIFAR-10, 5 for GTSRB)."""
-    scouts: int = 2
+    scouts: Natural = 2
     """Models before them, whose answers choose the cleaner half of each class, from which the others' implants are
     drawn: poisoned implants teach a model that our trigger wins. The paper has none."""
-    subset: float = 0.75
+    subset: Share = 0.75
     """R, part of the data that each model trains on. Published 0.5; at low rates of poison half of it is too little to
     learn the attacker's backdoor from, which must be there to resist."""
-    implants: float = 0.1
+    implants: Within = 0.1
     """Part of a model's training data that carries our trigger, drawn evenly from all classes: the attacker's target
     may be by far the largest."""
-    alpha: float = 0.0
+    alpha: AtLeast0 = 0.0
     """α of eq. 1. Published 0.2 for CIFAR-10, 0.3 for GTSRB; a lower `weight` weakens our backdoor as well and is
     easier to steer."""
-    weight: float = 0.35
+    weight: Above0 = 0.35
     """Of the implants' loss; the paper has none, which is 1. Where `success` is set, only the first model's."""
-    success: float | None = 0.93
+    success: Annotated[float, Field(ge=0.5, lt=1)] | None = 0.93
     """Success rate of our backdoor that the models' weights are steered to: as weak as possible, yet reliably
     triggered. None steers nothing."""
-    trigger_size: int | None = None
+    trigger_size: Positive | None = None
     """Side of our square trigger in pixels; None takes 5 for each 32 of the image's shorter side."""
     backbone: str = "conv5"
     """Name of the verification models' network."""
-    width: int = 32
+    width: Positive = 32
     """Channels of the network's first stage."""
     training: TrainingConfig = TRAINING
     """How each of them is trained."""
     evidence: float = rules.RESISTING_EVIDENCE
     """A class counts as poisoned when the samples that resist our trigger stand out this far, in standard
     deviations."""
-    explained_classes: int = 2
+    explained_classes: Natural = 2
     """In how many further classes a trigger is looked for in the pixels: those with the clearest minorities."""
-    causal_rate: float = rules.CAUSAL_RATE
+    causal_rate: Within = rules.CAUSAL_RATE
     """A trigger found there counts when stamping it turns this fraction of other images into the class."""
 
     def __post_init__(self) -> None:
-        if self.decision not in ("mixture", "unanimous"):
-            raise ConfigError(f"unknown decision {self.decision!r}: choose mixture or unanimous")
-        if self.models < 1 or self.scouts < 0:
-            raise ConfigError(f"need models >= 1 and scouts >= 0, got {self.models} and {self.scouts}")
-        if not 0 < self.subset <= 1:
-            raise ConfigError(f"subset (R) must lie in 0..1 and not be 0, got {self.subset}")
-        if not 0 < self.implants < 1:
-            raise ConfigError(f"implants must lie between 0 and 1, got {self.implants}")
-        if self.alpha < 0 or self.weight <= 0:
-            raise ConfigError(f"need alpha >= 0 and weight > 0, got {self.alpha} and {self.weight}")
-        if self.success is not None and not 0.5 <= self.success < 1:
-            raise ConfigError(f"success must lie in 0.5..1 or be None, got {self.success}")
-        if self.trigger_size is not None and self.trigger_size < 1:
-            raise ConfigError(f"trigger_size must be at least 1 or None, got {self.trigger_size}")
-        if self.explained_classes < 0:
-            raise ConfigError(f"explained_classes must not be negative, got {self.explained_classes}")
-        if not 0 < self.causal_rate < 1:
-            raise ConfigError(f"causal_rate must lie between 0 and 1, got {self.causal_rate}")
         if self.backbone not in BACKBONES:
             raise ConfigError(f"unknown backbone {self.backbone!r}: choose one of {', '.join(sorted(BACKBONES))}")
-        if self.width < 1:
-            raise ConfigError(f"width must be at least 1, got {self.width}")
 
 
 DEFAULT = VerificationConfig()
