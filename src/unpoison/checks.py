@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 C = TypeVar("C", bound=Callable[..., Any])
-_STRICT = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True, revalidate_instances="always")
-"""The fields of configurations are checked again, where these do not do it themselves."""
+_STRICT = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 
 
 def _plain(value: Any) -> Any:
@@ -132,8 +131,7 @@ def _validated(name: str, value: Any, adapter: TypeAdapter[Any]) -> Any:
     for entry in wrong:
         if isinstance(own := entry.get("ctx", {}).get("error"), ConfigError):
             raise own from None
-    if len(wrong) == 1:  # it may be about a field
-        name = ".".join([name, *(part for part in wrong[0]["loc"] if isinstance(part, str))])
+    if len(wrong) == 1:  # it may be about one of several values
         value = wrong[0]["input"]
     said = [entry["msg"].removeprefix("Input ").removeprefix("Value error, ") for entry in wrong]
     raise ConfigError(f"{name}={reprlib.repr(value)}: {', or '.join(dict.fromkeys(said))}") from None

@@ -11,12 +11,15 @@ from unpoison.training.backbones import BACKBONES
     ("settings", "message"),
     [
         ({"backbone": "vgg"}, r"unknown backbone 'vgg': choose one of conv5, resnet18, resnet34, resnet9"),
-        ({"outliers": "knn"}, "unknown outliers 'knn': choose mixture or svd"),
-        ({"width": 0}, "width must be at least 1, got 0"),
-        ({"poison_rate": 0}, "poison_rate must lie between 0 and 0.5"),
-        ({"poison_rate": 0.5}, "poison_rate must lie between 0 and 0.5"),
-        ({"explained_classes": -1}, "explained_classes must not be negative"),
-        ({"causal_rate": 1}, "causal_rate must lie between 0 and 1"),
+        ({"outliers": "knn"}, "outliers='knn': should be 'mixture' or 'svd'"),
+        ({"width": 0}, "width=0: should be greater than or equal to 1"),
+        ({"poison_rate": 0}, "poison_rate=0: should be greater than 0"),
+        ({"poison_rate": 0.5}, "poison_rate=0.5: should be less than 0.5"),
+        ({"explained_classes": -1}, "explained_classes=-1: should be greater than or equal to 0"),
+        ({"causal_rate": 1}, "causal_rate=1: should be less than 1"),
+        ({"false_alarms": 0}, "false_alarms=0: should be greater than 0"),
+        ({"cluster_evidence": "much"}, "cluster_evidence='much': should be a valid number"),
+        ({"training": {"epochs": 3}}, "training={'epochs': 3}: should be an instance of TrainingConfig"),
     ],
 )
 def test_wrong_settings(settings, message):

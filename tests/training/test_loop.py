@@ -105,10 +105,14 @@ def test_images_are_not_copied_on_a_cpu():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"epochs": 0}, "epochs >= 1"),
-        ({"batch_size": 1}, "batch_size >= 2"),
-        ({"learning_rate": 0}, "learning_rate must be positive"),
-        ({"schedule": "cosine"}, "unknown schedule 'cosine': choose onecycle, multistep or constant"),
+        ({"epochs": 0}, "epochs=0: should be greater than or equal to 1"),
+        ({"batch_size": 1}, "batch_size=1: should be greater than or equal to 2"),
+        ({"learning_rate": 0}, "learning_rate=0: should be greater than 0"),
+        ({"schedule": "cosine"}, "schedule='cosine': should be 'onecycle', 'multistep' or 'constant'"),
+        ({"optimizer": "lion"}, "optimizer='lion': should be 'sgd' or 'adam'"),
+        ({"momentum": -0.1}, "momentum=-0.1: should be greater than or equal to 0"),
+        ({"weight_decay": float("nan")}, "weight_decay=nan: should be a finite number"),
+        ({"flip": 1}, "flip=1: should be a valid boolean"),
     ],
 )
 def test_wrong_settings(settings, message):

@@ -1,20 +1,24 @@
 """Settings of the PD detector, and the presets."""
 
 import dataclasses
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from .. import rules
+from ..checks import AtLeast0, Natural, Positive, Within, checked
 from ..errors import ConfigError
 from ..training.backbones import BACKBONES
 from ..training.loop import TrainingConfig
 
 
+@checked
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DetectionConfig:
     """How poisoned samples are found.
 
     Raises:
-        ConfigError: a value is unknown or out of range.
+        ConfigError: a value is unknown, of another type or out of range.
     """
 
     outliers: Literal["mixture", "svd"] = "mixture"
@@ -22,13 +26,13 @@ class DetectionConfig:
     squared projection of the fused feature on the top singular vector of the class, cut by `poison_rate`."""
     backbone: str | None = None
     """Name of the network M; None chooses by the device."""
-    width: int | None = None
+    width: Positive | None = None
     """Channels of M's first stage; None chooses by the device."""
     training: TrainingConfig | None = None
     """How M is trained; None chooses by the device, the number of samples and whether mirroring keeps the content."""
-    loss_weight: float = 1.0
+    loss_weight: AtLeast0 = 1.0
     """λ of E_f = E1 ‖ λ E2. Only "svd" uses it: the mixture scales both blocks by their own spread."""
-    poison_rate: float = 0.01
+    poison_rate: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
     """Only for "svd": the fraction of poison that the user expects; 1.5 times as many samples are flagged."""
     cluster_evidence: float = rules.CLUSTER_EVIDENCE
     """A class counts as poisoned when a learned cluster of foreign content stands out this far: separation in
@@ -36,30 +40,18 @@ class DetectionConfig:
     contradiction_evidence: float = rules.CONTRADICTION_EVIDENCE
     """The same for a part of a class that everything contradicts: the hard samples of clean classes come nearer to
     it."""
-    false_alarms: float = rules.FALSE_ALARMS
+    false_alarms: Within = rules.FALSE_ALARMS
     """How often, at most, a clean dataset is to have a class whose evidence sticks out of that of its other classes:
     with what a class must exceed them. The fewer classes there are, the more is needed."""
-    explained_classes: int = 2
+    explained_classes: Natural = 2
     """In how many further classes a trigger is looked for in the pixels: so many with the clearest clusters, and so
     many whose clusters hold most foreign content."""
-    causal_rate: float = rules.CAUSAL_RATE
+    causal_rate: Within = rules.CAUSAL_RATE
     """A trigger found in the pixels counts when stamping it turns this fraction of other images into the class."""
 
     def __post_init__(self) -> None:
-        if self.outliers not in ("mixture", "svd"):
-            raise ConfigError(f"unknown outliers {self.outliers!r}: choose mixture or svd")
         if self.backbone is not None and self.backbone not in BACKBONES:
             raise ConfigError(f"unknown backbone {self.backbone!r}: choose one of {', '.join(sorted(BACKBONES))}")
-        if self.width is not None and self.width < 1:
-            raise ConfigError(f"width must be at least 1, got {self.width}")
-        if not 0 < self.poison_rate < 0.5:
-            raise ConfigError(f"poison_rate must lie between 0 and 0.5, got {self.poison_rate}")
-        if not 0 < self.false_alarms < 1:
-            raise ConfigError(f"false_alarms must lie between 0 and 1, got {self.false_alarms}")
-        if self.explained_classes < 0:
-            raise ConfigError(f"explained_classes must not be negative, got {self.explained_classes}")
-        if not 0 < self.causal_rate < 1:
-            raise ConfigError(f"causal_rate must lie between 0 and 1, got {self.causal_rate}")
 
 
 DEFAULT = DetectionConfig()

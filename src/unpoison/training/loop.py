@@ -2,15 +2,16 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
-from ..errors import ConfigError
+from ..checks import Above0, AtLeast0, Positive, checked
 from .backbones import Backbone
 from .precision import autocast
 from .threads import follow_load
@@ -18,40 +19,31 @@ from .threads import follow_load
 EVAL_BATCH = 512
 
 
+@checked
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """How a classifier is trained.
 
     Raises:
-        ConfigError: a value is out of range.
+        ConfigError: a value is unknown, of another type or out of range.
     """
 
-    epochs: int = 15
+    epochs: Positive = 15
     """Passes over the data."""
     optimizer: Literal["sgd", "adam"] = "sgd"
     """SGD has Nesterov's momentum, Adam its published defaults."""
-    batch_size: int = 128
+    batch_size: Annotated[int, Field(ge=2)] = 128
     """Images per step."""
-    learning_rate: float = 0.05
+    learning_rate: Above0 = 0.05
     """Peak rate of the one-cycle schedule; initial rate of the multistep schedule."""
     schedule: Literal["onecycle", "multistep", "constant"] = "onecycle"
     """One cycle (Smith, 2018), division by 10 after half and after three quarters of the epochs, or none."""
-    momentum: float = 0.9
+    momentum: AtLeast0 = 0.9
     """Of SGD; Adam keeps its own."""
-    weight_decay: float = 5e-4
+    weight_decay: AtLeast0 = 5e-4
     """L2 penalty on all parameters."""
     flip: bool = False
     """Mirror half of the images at random: right for photographs, wrong for digits and signs."""
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 2:
-            raise ConfigError(f"need epochs >= 1 and batch_size >= 2, got {self.epochs} and {self.batch_size}")
-        if self.learning_rate <= 0:
-            raise ConfigError(f"learning_rate must be positive, got {self.learning_rate}")
-        if self.schedule not in ("onecycle", "multistep", "constant"):
-            raise ConfigError(f"unknown schedule {self.schedule!r}: choose onecycle, multistep or constant")
-        if self.optimizer not in ("sgd", "adam"):
-            raise ConfigError(f"unknown optimizer {self.optimizer!r}: choose sgd or adam")
 
 
 def on_device(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
