@@ -28,6 +28,8 @@ def photos(images_and_labels, tmp_path):
         (root / "class1").rename(root / NAME)
     except OSError:
         pytest.skip("the file system takes no such names")
+    for number, path in enumerate(sorted((root / NAME).iterdir())):
+        path.rename(path.with_name(os.fsdecode(b"\xff%d.png" % number)))
     return root
 
 
@@ -83,10 +85,10 @@ def test_files_that_cannot_be_read(photos, tmp_path, capfd):
     broken.write_bytes(b"")
     arguments = ["clean", str(photos), str(tmp_path / "out"), "--method", "corner"]
     assert main(arguments) == 1
-    assert f"{ESCAPED}/{broken.name}) cannot be read" in capfd.readouterr().err
+    assert f"{ESCAPED}/{printable(broken.name)}) cannot be read" in capfd.readouterr().err
     assert main([*arguments, "--on-unreadable", "skip"]) == 0
-    assert f"{ESCAPED}/{broken.name}" in capfd.readouterr().out
-    assert f"{ESCAPED}/{broken.name}" in (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert f"{ESCAPED}/{printable(broken.name)}" in capfd.readouterr().out
+    assert f"{ESCAPED}/{printable(broken.name)}" in (tmp_path / "out" / "report.html").read_text("utf-8")
     assert Report.load(tmp_path / "out").unreadable[0].file == f"{NAME}/{broken.name}"
 
 

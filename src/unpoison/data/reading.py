@@ -107,8 +107,9 @@ def parse_array(data: bytes, kind: str, dimensions: int) -> npt.NDArray[Any]:
     array: npt.NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
     if kind == "U" and array.size:
         codes = np.frombuffer(array.astype(dtype.newbyteorder("=")).tobytes(), np.uint32)
-        if codes.max(initial=0) > 0x10FFFF or ((codes >= 0xD800) & (codes <= 0xDFFF)).any():
-            raise ValueError("a text holds what is no character")
+        escapes = (codes >= 0xDC80) & (codes <= 0xDCFF)
+        if codes.max(initial=0) > 0x10FFFF or ((codes >= 0xD800) & (codes <= 0xDFFF) & ~escapes).any():
+            raise ValueError("a text holds what is neither a character nor a byte of a file's name")
     return array
 
 
