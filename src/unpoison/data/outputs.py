@@ -177,7 +177,7 @@ def _mark(path: Path) -> str:
     if not stat.S_ISREG(status.st_mode):
         return ""
     size = str(status.st_size)
-    return size if status.st_size > _EDITED else f"{size} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+    return size if status.st_size > _EDITED else f"{size} {hashlib.sha256(read_regular(path)).hexdigest()}"
 
 
 def _is_page(path: Path) -> bool:
