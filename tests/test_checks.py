@@ -55,7 +55,15 @@ def test_sanitizers(make, name, value):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("transform", 3), ("target_transform", "x"), ("transform", [len]), ("align", 1), ("align", "yes")],
+    [
+        ("transform", 3),
+        ("target_transform", "x"),
+        ("transform", [len]),
+        ("transform", ()),
+        ("transform", (len, 3)),
+        ("align", 1),
+        ("align", "yes"),
+    ],
 )
 def test_what_the_wrapper_adds(name, value):
     with pytest.raises(ConfigError, match=name):

@@ -43,7 +43,9 @@ def _without_nul(path: Any) -> Any:
 def _callable_or_none(value: Any) -> Any:
     from .data.access import KEEP
 
-    if value is not None and value is not KEEP and not callable(value):
+    # timm's scripts set one in parts, and take the parts over to a dataset of their own.
+    parts = value if isinstance(value, tuple) and value else (value,)
+    if value is not None and value is not KEEP and not all(callable(part) for part in parts):
         raise ValueError("give a function of one value, or None for none")
     return value
 
