@@ -5,7 +5,9 @@ import io
 import json
 import pickle
 import shutil
+import struct
 import tarfile
+import zlib
 from pathlib import Path
 
 import datasets
@@ -176,10 +178,18 @@ def write_tar(path, members, **header):
             tar.addfile(info, io.BytesIO(data))
 
 
-def png(size=(8, 8)):
+def png():
     buffer = io.BytesIO()
-    Image.new("RGB", size).save(buffer, "png")
+    Image.new("RGB", (8, 8)).save(buffer, "png")
     return buffer.getvalue()
+
+
+def claiming(width, height):
+    """A small PNG whose header says that it is larger."""
+    content = bytearray(png())
+    content[16:24] = struct.pack(">II", width, height)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    return bytes(content)
 
 
 GOOD = {"00000000.cls": b"1", "00000000.json": b'{"source_index": 0}', "00000000.png": png()}
@@ -269,7 +279,7 @@ def test_hostile_sizes(tmp_path):
 @pytest.mark.parametrize(
     "image",
     [
-        png((12000, 12000))[:200], png((40000, 40000))[:200], b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b"",
+        claiming(12000, 12000), claiming(40000, 40000), b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b"",
         b"nothing",
     ],
 )  # fmt: skip

@@ -226,8 +226,8 @@ def test_photographs():
 
 @pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
 def test_joined_photographs():
-    data = load_images("cifar10", "train", per_class=300)
-    poisoned = PoisonedDataset(data, Composite(sources=(1, 2)), rate=0.03, target=0)
+    data = load_images("cifar10", "train", per_class=150)
+    poisoned = PoisonedDataset(data, Composite(sources=(1, 2)), rate=0.04, target=0)
     seen = LabelledImages.of(poisoned)
     case = Case(data, seen.images, seen.labels, poisoned.poisoned, data)
     report = clean(case, PDAutoRConfig.preset("fast"), "drop").report
