@@ -67,7 +67,7 @@ def test_poison_is_restored(digits):
 @pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
 def test_joined_photographs_are_dropped():
     joined = PoisonedDataset(
-        load_images("cifar10", "train", per_class=300), Composite(sources=(1, 2)), rate=0.03, target=0
+        load_images("cifar10", "train", per_class=150), Composite(sources=(1, 2)), rate=0.04, target=0
     )
     report = clean(joined, BaBConfig.preset("fast")).report
     assert report.flagged[joined.poisoned].mean() > 0.8
