@@ -55,8 +55,7 @@ def explain(
         causal_rate: a trigger found in a class that is not gated, in a further cluster, or by comparison with the rest
             of its class alone, counts when stamping it turns this fraction of other images into the class.
     """
-    proofs = Proofs(images, labels, suspicion, causal_rate, device, seed, progress)
-    search = _Search(images, labels, suspicion, proofs, device, seed, progress)
+    search = _Search(images, labels, suspicion, causal_rate, device, seed, progress)
     search.suspected_parts()
     search.gated_classes()
     search.patterned_parts()
@@ -68,16 +67,8 @@ def explain(
 
 
 @dataclasses.dataclass
-class _Search:
+class _Search(Proofs):
     """The verdict as it stands; each pass changes it by the triggers that it finds."""
-
-    images: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int64]
-    suspicion: Suspicion
-    proofs: Proofs
-    device: torch.device
-    seed: int
-    progress: Progress
 
     def __post_init__(self) -> None:
         self.score, self.kind = self.suspicion.score.copy(), self.suspicion.kind.copy()
@@ -88,7 +79,7 @@ class _Search:
     def suspected_parts(self) -> None:
         """Classes that are not gated, where a part that clusters apart may be a clean-label attack."""
         for label, suspects in self.suspicion.suspects.items():
-            if self.proofs.rest_is_foreign(label, suspects):
+            if self.rest_is_foreign(label, suspects):
                 continue
             self._suspected_part(label, suspects)
 
@@ -128,10 +119,10 @@ class _Search:
             split = minority_split(activations[torch.from_numpy(rest).to(activations.device)])
             suspects = np.zeros_like(self.flagged)
             suspects[rest[(split.log_ratio > 0).cpu().numpy()]] = True
-            if self.proofs.foreign(suspects) < rules.FURTHER_FOREIGN:
+            if self.foreign(suspects) < rules.FURTHER_FOREIGN:
                 continue
             found = self._fit_once(self._part(label, suspects).without(self.score > 0))
-            if self.proofs.works(found, label):
+            if self.works(found, label):
                 self._believe(found)
                 self.findings.append(Finding(classes=[label], members=found.shown, estimate=found.estimate))
 
@@ -163,7 +154,7 @@ class _Search:
         """Takes over the trigger of a part of a class, if it has one that works."""
         one = self._part(label, suspects)
         found = self._fit(one)
-        if not self.proofs.works(found, label):
+        if not self.works(found, label):
             found = self._fit_clean_label(label, one)
         elif not found.estimate.replaces:
             found = self._fainter(found, self._fit_clean_label(label, one))
@@ -173,7 +164,8 @@ class _Search:
     def _patterned(self) -> list[tuple[int, npt.NDArray[np.bool_]]]:
         """The classes whose pixels split more clearly than the others lead to expect, or else the clearest one, and the
         parts that are set apart, bool [N]: where a class is split about evenly, either side of it."""
-        clusters = pixel_clusters(self.images, self.labels, ~self._explained(), self.seed)
+        left = ~self._explained()
+        clusters = pixel_clusters(self.images, self.labels, left, self.seed)
         clear = [
             cluster
             for cluster in clusters
@@ -181,7 +173,7 @@ class _Search:
         ]
         parts = []
         for cluster in clear or clusters[:1]:
-            rest = (self.labels == cluster.label) & ~self._explained() & ~cluster.inside
+            rest = (self.labels == cluster.label) & left & ~cluster.inside
             parts.append((cluster.label, cluster.inside))
             if cluster.inside.sum() > rules.CLEAR_MINORITY * (cluster.inside | rest).sum():
                 parts.append((cluster.label, rest))
@@ -191,7 +183,7 @@ class _Search:
         """Takes over the trigger of a part that the pixels set apart, if it has one."""
         one = self._part(label, suspects).without(self._explained() & (self.labels == label))
         found = self._fit(one)
-        if not self.proofs.works(found, label) and not self.proofs.sets_apart_foreign(found, label):
+        if not self.works(found, label) and not self.sets_apart_foreign(found, label):
             found = self._fit_clean_label(label, one)
         if found is None:
             return False
@@ -232,7 +224,7 @@ class _Search:
         """Takes the content of the class to be what the label says."""
         as_labelled = np.eye(self.suspicion.probabilities.shape[1], dtype=np.float32)[self.labels]
         found = self._fit(one._replace(probabilities=as_labelled))
-        return found if self.proofs.works(found, label) else None
+        return found if self.works(found, label) else None
 
     def _fainter(self, one: Fit, other: Fit | None) -> Fit:
         """Of two triggers that both work, the one that changes images less.
@@ -253,7 +245,7 @@ class _Search:
         further = self._unflagged(classes)
         # The classes one by one, and all of them together.
         looks = 1 + min(SEARCHED, len(np.unique(self.labels)))
-        return found if self.proofs.shown_by_foreign(found, further[~suspects[further]], looks) else None
+        return found if self.shown_by_foreign(found, further[~suspects[further]], looks) else None
 
     def _most_doubted(self, classes: list[int], doubt: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
         members = self._unflagged(classes)

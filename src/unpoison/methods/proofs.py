@@ -18,7 +18,7 @@ from .stamping import share_turned
 from .verdict import Suspicion
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Proofs:
     """The samples of a dataset, and what a detector and its networks know of them."""
 
