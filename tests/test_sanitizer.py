@@ -14,7 +14,7 @@ import corner
 from restorers import make_restorer
 from unpoison import Report, Restorer, Sanitizer, sanitize
 from unpoison.data.pixels import EightBit
-from unpoison.errors import ConfigError, DatasetError
+from unpoison.errors import CacheError, ConfigError, DatasetError
 from unpoison.sanitizer import apply_change
 
 pytestmark = pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
@@ -62,6 +62,18 @@ def test_export(pairs, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="choose another folder"):
         Sanitizer("corner").export(pairs, tmp_path / "file")
+
+
+def test_a_damaged_restorer_is_not_exported(pairs, cache, tmp_path):
+    sanitizer = Sanitizer("corner", restorer=make_restorer())
+    sanitizer.fit(pairs)
+    (weights,) = cache.glob("runs/*/outcome/restorer/model.safetensors")
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(CacheError, match=r"model\.safetensors"):
+        sanitizer.export(pairs, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_restorers_weights_decide_the_key(pairs, cache, tmp_path):

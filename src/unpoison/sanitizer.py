@@ -199,6 +199,7 @@ class Sanitizer:
             with telling_what_is_kept(self.cache_dir, self.cleaned.folder), replacing_folder(folder) as new:
                 Checked(self.cleaned.folder / "shards").copy_to(new)
                 if (restorer := self.cleaned.folder / "outcome" / RESTORER).is_dir():
+                    Checked(restorer).check_all()
                     shutil.copytree(restorer, new / RESTORER)
                 shared = without_folder(report)
                 shared.to_html(shared.save(new) / HTML)
