@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 import torch
-from scipy import stats
 
 from .. import rules
 from ..training.backbones import create_backbone
@@ -96,5 +96,7 @@ def mirror_chance(
         return odds.cpu().numpy()
 
     # Half of the images that are their own mirror images count for either side.
-    test = stats.wilcoxon(sureness(held_out.flip(2)), sureness(held_out), zero_method="zsplit", alternative="less")
+    test = scipy.stats.wilcoxon(
+        sureness(held_out.flip(2)), sureness(held_out), zero_method="zsplit", alternative="less"
+    )
     return float(test.pvalue)

@@ -6,8 +6,8 @@ from statistics import mean, stdev
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 import torch
-from scipy import stats
 from torch import Tensor
 
 from .. import rules
@@ -66,14 +66,14 @@ def outstanding(others: Sequence[float], false_alarms: float) -> float:
     count = len(others)
     if count < 2:
         return math.inf
-    quantile = float(stats.t.isf(false_alarms, count - 1))
+    quantile = float(scipy.stats.t.isf(false_alarms, count - 1))
     return mean(others) + quantile * stdev(others) * math.sqrt(1 + 1 / count)
 
 
 def unusual(ones: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_], false_alarms: float) -> bool:
     """Whether more of some samples are contradicted than of others, bool [n] and bool [m], by Fisher's exact test."""
     table = [[int(part.sum()), int((~part).sum())] for part in (ones, others)]
-    return bool(stats.fisher_exact(table, alternative="greater").pvalue <= false_alarms)
+    return bool(scipy.stats.fisher_exact(table, alternative="greater").pvalue <= false_alarms)
 
 
 def resembles(
@@ -86,6 +86,6 @@ def resembles(
     """
     if min(len(some), len(own), len(others)) == 0:
         return False
-    less = stats.mannwhitneyu(some, own, alternative="less").pvalue
-    more = stats.mannwhitneyu(some, others, alternative="greater").pvalue
+    less = scipy.stats.mannwhitneyu(some, own, alternative="less").pvalue
+    more = scipy.stats.mannwhitneyu(some, others, alternative="greater").pvalue
     return bool(less <= false_alarms and more > rules.LIKELIER)
