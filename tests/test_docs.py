@@ -17,6 +17,7 @@ from sybil import Document
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 from restorers import make_restorer
+from signing_keys import write_key
 from unpoison import cli, restoration
 from unpoison.attacks import BadNets, PoisonedDataset
 from unpoison.demo import load_digits
@@ -58,6 +59,7 @@ def place(tmp_path_factory):
     rows = {"image": [str(path) for path in files], "label": [int(path.parent.name) for path in files]}
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(10)})
     datasets.Dataset.from_dict(rows, features=features).to_parquet(place / "train.parquet")
+    write_key(place)
     (place / "shards").mkdir()
     with webdataset.TarWriter(str(place / "shards" / "00000.tar")) as tar:
         for path in files:
@@ -101,7 +103,13 @@ def check_pip(command, what) -> None:
     assert extra is None or extra in extras
 
 
-SHELL = {"unpoison": run_unpoison, "make": check_make, "pip": check_pip}
+def make_key(*options):
+    """As the fixture does, without a password, for which the program asks."""
+    assert options == ("-G", "-s", "minisign.key", "-p", "minisign.pub")
+    write_key(Path())
+
+
+SHELL = {"unpoison": run_unpoison, "make": check_make, "pip": check_pip, "minisign": make_key}
 
 
 def blocks_of(page: Path) -> list:

@@ -137,6 +137,7 @@ class SanitizedDataset(ScriptAttributes):
         target_transform: Transform = KEEP,
         align: bool = False,
         seed: Seed = 0,
+        signed_by: AnyPath | None = None,
     ) -> "SanitizedDataset":
         """Reopens a cleaned set without the original: what `Sanitizer.export` or `unpoison clean` wrote.
 
@@ -151,13 +152,16 @@ class SanitizedDataset(ScriptAttributes):
             align: whether positions are those of the dataset that was cleaned, as above; needs its report, which lies
                 with the shards.
             seed: of the choice that `align` makes.
+            signed_by: the public key that the set must be signed with, as `unpoison sign` does, or a file with it.
+                Nobody must have signed it when None.
 
         Raises:
             CacheError: the folder holds something else, or a damaged or incomplete set.
+            SignatureError: it is not signed with this key.
             HubError: the dataset cannot be found or reached.
             DatasetError: `align`, and no sample of a dropped one's class is left.
         """
-        return _Reopened(ShardSet.open(source, revision), transform, target_transform, align, seed)
+        return _Reopened(ShardSet.open(source, revision, signed_by), transform, target_transform, align, seed)
 
     def prepare(self) -> "SanitizedDataset":
         """Cleans the dataset now, or opens the cached result. Safe to call from several processes at once.

@@ -63,6 +63,10 @@ class MissingExtraError(UnpoisonError, ImportError):
     """An optional library is not installed: the message names the extra that brings it."""
 
 
+class SignatureError(UnpoisonError, RuntimeError):
+    """Files are not signed, are signed by someone else, or their list was changed after it was signed."""
+
+
 class HubError(UnpoisonError, RuntimeError):
     """The Hugging Face Hub cannot be reached, or refuses, or lacks what is asked for."""
 

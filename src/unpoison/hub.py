@@ -32,7 +32,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.errors import HTTPError as TransportError  # type: ignore[attr-defined]
 
 from .checks import AnyPath, checked
-from .data.files import check_regular, open_regular
+from .data.files import SIGNATURE, check_regular, open_regular
 from .data.outputs import RECORD
 from .errors import HubError
 
@@ -185,9 +185,10 @@ def push_folder(
     with explaining(source, "push to"):
         api = HfApi()
         api.create_repo(source.repo_id, repo_type=kind, private=private, exist_ok=True)
+        # A signature that the folder does not hold is of what was there before.
         info = api.upload_folder(
             repo_id=source.repo_id, repo_type=kind, folder_path=folder, commit_message=message,
-            revision=source.revision, ignore_patterns=[RECORD],
+            revision=source.revision, ignore_patterns=[RECORD], delete_patterns=[f"*{SIGNATURE}"],
         )  # fmt: skip
         return str(info.commit_url)
 

@@ -255,17 +255,21 @@ class Report:
         Raises:
             CacheError: the folder holds no report, a damaged one or one of a newer format.
         """
-        files = Checked(Path(folder))
-        facts = msgspec.structs.asdict(files.json(_JSON, _Facts, newest=FORMAT))
-        values: dict[str, Any] = files.arrays(_ARRAYS, _SCHEMA, limit=_MAX_BYTES)
-        count = len(values["score"])
-        with parsing(files.folder / _ARRAYS):
-            _check(values, count)
-        with parsing(files.folder / _JSON):
-            if any(not 0 <= entry.position < count for entry in facts["unreadable"]):
-                raise ValueError("an unreadable item has no position in the dataset")
-        del facts["format"]
-        return cls(**values, **facts, pictures=Pictures.load(files, count), files=ImageFiles.load(files, count))
+        return cls(**fields_of(Checked(Path(folder))))
+
+
+def fields_of(files: Checked) -> dict[str, Any]:
+    """Of the report in a folder; raises as `Report.load` does."""
+    facts = msgspec.structs.asdict(files.json(_JSON, _Facts, newest=FORMAT))
+    values: dict[str, Any] = files.arrays(_ARRAYS, _SCHEMA, limit=_MAX_BYTES)
+    count = len(values["score"])
+    with parsing(files.folder / _ARRAYS):
+        _check(values, count)
+    with parsing(files.folder / _JSON):
+        if any(not 0 <= entry.position < count for entry in facts["unreadable"]):
+            raise ValueError("an unreadable item has no position in the dataset")
+    del facts["format"]
+    return {**values, **facts, "pictures": Pictures.load(files, count), "files": ImageFiles.load(files, count)}
 
 
 def _check_place(folder: Path) -> None:

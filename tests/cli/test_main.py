@@ -13,7 +13,7 @@ COMMANDS = {module.COMMAND.name: module.COMMAND for module in _COMMANDS}
 
 
 def test_all_are_there():
-    assert set(COMMANDS) == {"attack", "bench", "clean", "demo", "pull", "push", "report", "verify"}
+    assert set(COMMANDS) == {"attack", "bench", "clean", "demo", "pull", "push", "report", "sign", "verify"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

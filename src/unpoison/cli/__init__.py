@@ -12,11 +12,11 @@ import argcomplete
 from .. import __version__
 from ..errors import ConfigError, UnpoisonError
 from ..printable import printable
-from . import attack, bench, clean, demo, pull, push, report, verify
+from . import attack, bench, clean, demo, pull, push, report, sign, verify
 from .options import add_shared
 from .streams import logging_to_stderr, quiet_when_unread
 
-_COMMANDS = (demo, clean, report, verify, attack, bench, push, pull)
+_COMMANDS = (demo, clean, report, verify, attack, bench, sign, push, pull)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

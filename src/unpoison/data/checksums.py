@@ -1,7 +1,8 @@
 """Folders that say in `SHA256SUMS` what their files hold, in the format of the program `sha256sum`.
 
 A file is read only as far as it is what was written: whatever happened to it since is an error, or it is made again.
-Files that people change, such as README.md, and pages are not listed.
+Files that people change, such as README.md, and pages are not listed. Where the list is signed, `SHA256SUMS.minisig`
+says by whom.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ import numpy.typing as npt
 
 from ..errors import CacheError, DamagedError
 from ..printable import printable
-from .files import flush, open_regular, publish_bytes, publishing_folder, temporary_name
+from .files import SIGNATURE, flush, open_regular, publish_bytes, publishing_folder, temporary_name
 from .reading import Schema, T, opening, parse_array, parse_arrays, parse_json, parsing, read_bytes
 
 SUMS = "SHA256SUMS"
@@ -37,16 +38,27 @@ class _Format(msgspec.Struct):
 class Checked:
     """A folder whose files are compared with its `SHA256SUMS` when they are read.
 
+    Args:
+        folder: with `SHA256SUMS`.
+        signed_by: the public key that the list must be signed with, or a file with it; None where nobody must.
+
     Raises:
         DamagedError: the list is missing or damaged.
+        SignatureError: it is not signed, or not so.
+        ConfigError: `signed_by` is no key.
+        MissingExtraError: py-minisign is not installed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, signed_by: str | Path | None = None) -> None:
         self.folder, path = folder, folder / SUMS
         self._sums: dict[str, str] = {}
         if not path.exists():
             raise DamagedError(path, "there are no checksums, as in what older versions wrote")
         data = read_bytes(path, MAX_SUMS)
+        if signed_by is not None:
+            from ..signing import check_signature  # the library is an extra
+
+            check_signature(folder / SIGNATURE, data, signed_by)
         with parsing(path):
             for line in data.decode("ascii").splitlines():
                 found = _LINE.fullmatch(line)
@@ -174,6 +186,7 @@ def _write(folder: Path, sums: Mapping[str, str]) -> None:
     with suppress(DamagedError):
         known = {name: value for name, value in Checked(folder).sums.items() if (folder / name).is_file()}
     lines = (f"{value}  {name}\n" for name, value in sorted({**known, **sums}.items()))
+    (folder / SIGNATURE).unlink(missing_ok=True)  # it was of the list before
     publish_bytes(folder / SUMS, "".join(lines).encode())
 
 

@@ -15,6 +15,9 @@ from pathlib import Path
 
 from ..errors import CacheError
 
+SIGNATURE, MAX_SIGNATURE = "SHA256SUMS.minisig", 1 << 14
+"""Beside a list of checksums: who signed it; in bytes at most."""
+
 
 def only_regular(path: str, flags: int) -> int:
     """Opener of plain files, for `io.FileIO`: opening a pipe waits for who writes into it, and a device may never end.

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import ConfigError
-from .files import open_regular, read_regular, remove_leftovers, temporary_name
+from .files import SIGNATURE, open_regular, read_regular, remove_leftovers, temporary_name
 
 RECORD = ".unpoison.json"
 """In a folder that we wrote: each file in it with its size in bytes and, of what people may edit, its sha256."""
@@ -156,6 +156,8 @@ def _foreign(folder: Path) -> str | None:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return min((path.name for path in folder.iterdir()), default=None)
     for name, path in _files(folder):
+        if path.name == SIGNATURE and name.removesuffix(".minisig") in known:
+            continue  # without its list it says nothing
         written = known.get(name)
         # Pages are made anew by `unpoison report`.
         if not written or not (written == _mark(path) or _is_page(path)):

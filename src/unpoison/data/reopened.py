@@ -20,10 +20,10 @@ from .. import hub
 from ..errors import CacheError, DamagedError
 from ..image_files import FILE as FILES
 from ..pictures import FILE as PICTURES
-from ..report import Report
+from ..report import Report, fields_of
 from .access import Record
 from .checksums import MAX_SUMS, SUMS, Checked
-from .files import open_regular
+from .files import MAX_SIGNATURE, SIGNATURE, open_regular
 from .formats import reviewed
 from .items import Keys
 from .pixels import Encoded
@@ -90,15 +90,18 @@ class ShardSet:
 
     Args:
         folder: with `shard-00000.tar` and so on and `_info.json`, as `Sanitizer.export` writes it.
+        signed_by: the public key that it must be signed with, or a file with it; None where nobody must.
 
     Raises:
         CacheError: the folder holds something else, or a damaged or incomplete set.
+        SignatureError: it is not signed with this key.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, signed_by: str | Path | None = None) -> None:
         self.folder = Path(folder)
-        info, files = _read_info(self.folder), Checked(self.folder)
-        self._index = read_index(files)
+        self._files, info = _open(self.folder, signed_by)
+        self._report_beside = signed_by is None and "report.json" not in self._files.sums
+        self._index = read_index(self._files)
         self.shards = [self.folder / name for name in info.splits.train.filenames]
         about = info.unpoison or _About()
         self._names, self.text_labels = about.names, about.text_labels
@@ -116,26 +119,30 @@ class ShardSet:
         self._labels, self.source_index = table[:, 0], table[:, 1]
 
     @classmethod
-    def open(cls, source: str | Path, revision: str | None = None) -> "ShardSet":
+    def open(cls, source: str | Path, revision: str | None = None, signed_by: str | Path | None = None) -> "ShardSet":
         """Opens a folder, or a dataset on the Hub ("user/name" or "user/name@revision"), which is downloaded.
 
         Raises:
             HubError: the dataset cannot be found or reached.
             CacheError: it holds something else.
+            SignatureError: it is not signed with the key.
         """
         if isinstance(source, Path) or Path(source).is_dir():
             if revision is not None:
                 raise CacheError(f"{source} is a folder, which has no revision: leave revision out")
-            return cls(source)
+            return cls(source, signed_by)
         snapshot = hub.open_snapshot(hub.parse(source, revision, "dataset"), INFO, _MAX_INFO)
         folder = snapshot.fetch(INFO, _MAX_INFO).parent
         snapshot.fetch(SUMS, MAX_SUMS)
-        for name in _read_info(folder).splits.train.filenames:
+        if SIGNATURE in (snapshot.files or ()):
+            snapshot.fetch(SIGNATURE, MAX_SIGNATURE)
+        _, info = _open(folder, signed_by)
+        for name in info.splits.train.filenames:
             snapshot.fetch(name, _MAX_SHARD)
         snapshot.fetch(INDEX, _MAX_REPORT)
         for name in {"report.json", "report.npz", PICTURES, FILES} & set(snapshot.files or ()):
             snapshot.fetch(name, _MAX_REPORT)
-        return cls(folder)
+        return cls(folder, signed_by)
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -143,8 +150,8 @@ class ShardSet:
     @cached_property
     def report(self) -> Report:
         """Of the run that made the shards, over the samples of the dataset that it cleaned."""
-        beside = self.folder.parent / "outcome"
-        return Report.load(beside if beside.is_dir() else self.folder)
+        beside = self.folder.parent / "outcome"  # of a run in the cache
+        return Report.load(beside) if self._report_beside and beside.is_dir() else Report(**fields_of(self._files))
 
     def names(self) -> list[str] | None:
         """The names of the classes by number, where they are known."""
@@ -208,20 +215,21 @@ class ShardSet:
             yield label, facts
 
 
-def _read_info(folder: Path) -> _Info:
-    """What `_info.json` says, where the files that it names are listed.
+def _open(folder: Path, signed_by: str | Path | None) -> tuple[Checked, _Info]:
+    """The files of a set, and what `_info.json` says, where those that it names are listed.
 
     Raises:
         CacheError: it is missing, damaged or says something else.
+        SignatureError: the files are not signed with the key.
     """
     if not (folder / INFO).exists():
         raise CacheError(f"{folder} holds no shards that unpoison wrote: {INFO} is missing")
-    files = Checked(folder)
+    files = Checked(folder, signed_by)
     info = files.json(INFO, _Info)
     names = info.splits.train.filenames
     if len(set(names)) != len(names) or not set(names) <= set(files.sums):
         raise DamagedError(folder / INFO, f"it names a shard twice, or one that is not in {SUMS}")
-    return info
+    return files, info
 
 
 def _members(file: BinaryIO, path: Path, shard: int) -> Iterator[_Member]:

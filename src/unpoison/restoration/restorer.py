@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from .. import hub
 from ..checks import AnyPath, checked
 from ..data.checksums import MAX_SUMS, SUMS, Checked, write_sums
+from ..data.files import MAX_SIGNATURE, SIGNATURE
 from ..data.reading import parse_json, parsing, read_bytes
 from ..errors import CacheError, DamagedError, RestorerError
 from ..training.loop import as_input
@@ -228,7 +229,7 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
     @classmethod
     @checked
     def from_pretrained(  # type: ignore[override]
-        cls, id_or_path: AnyPath, revision: str | None = None
+        cls, id_or_path: AnyPath, revision: str | None = None, *, signed_by: AnyPath | None = None
     ) -> Self:
         """Reads what `save_pretrained` wrote; nothing is unpickled, and nothing is downloaded or built before the
         sizes are checked.
@@ -236,40 +237,32 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
         Args:
             id_or_path: a local folder, or a repository on the Hub: "user/name" or "user/name@revision".
             revision: branch, tag or commit of the repository; must be None for a folder.
+            signed_by: the public key that it must be signed with, as `unpoison sign` does, or a file with it. Nobody
+                must have signed it when None.
 
         Raises:
             RestorerError: the files are missing, damaged, of a newer format or do not fit each other.
+            SignatureError: they are not signed with this key.
             HubError: the repository cannot be found or reached.
         """
         folder = Path(id_or_path)
         if folder.is_dir():
             if revision is not None:
                 raise RestorerError(f"{folder} is a folder, which has no revision: leave revision out")
-            return cls._read(folder)
+            return cls._read(folder, signed_by)
         if isinstance(id_or_path, Path):
             raise RestorerError(f"{folder} is not a folder: give the one that save_pretrained wrote")
-        snapshot = hub.open_snapshot(hub.parse(id_or_path, revision), CONFIG, _MAX_CONFIG)
-        snapshot.fetch(CONFIG, _MAX_CONFIG)
-        folder = snapshot.fetch(SUMS, MAX_SUMS).parent
-        with _explaining():
-            largest = _max_weights(cls._outline(_read_config(Checked(folder))))
-        snapshot.fetch(WEIGHTS, largest)
-        restorer = cls._read(folder)
-        restorer.origin = str(snapshot.source)
+        folder, origin = fetch(id_or_path, revision, signed_by)
+        restorer = cls._read(folder, signed_by)
+        restorer.origin = origin
         return restorer
 
     @classmethod
-    def _outline(cls, architecture: Architecture) -> dict[str, Tensor]:
-        """The tensors by name, without memory behind them."""
-        with torch.device("meta"):
-            return cls(architecture).state_dict()
-
-    @classmethod
-    def _read(cls, folder: Path) -> Self:
+    def _read(cls, folder: Path, signed_by: str | Path | None = None) -> Self:
         with _explaining():
-            files = Checked(folder)
+            files = Checked(folder, signed_by)
             architecture = _read_config(files)
-            outline = cls._outline(architecture)
+            outline = _outline(architecture)
             tensors = _read_weights(files.check(WEIGHTS, _max_weights(outline)), outline)
         restorer = cls(architecture)
         restorer.load_state_dict(tensors, strict=True)
@@ -286,6 +279,22 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
         """The model card, from what the architecture tells and what the author says."""
         parameters = sum(tensor.numel() for tensor in self.state_dict().values())
         return (card or Card()).render(self.architecture, parameters)
+
+
+def fetch(id_: str, revision: str | None = None, signed_by: str | Path | None = None) -> tuple[Path, str]:
+    """Downloads a restorer, whose weights are not looked at yet; returns its folder and "user/name@commit".
+
+    Raises as `Restorer.from_pretrained` does.
+    """
+    snapshot = hub.open_snapshot(hub.parse(id_, revision), CONFIG, _MAX_CONFIG)
+    snapshot.fetch(CONFIG, _MAX_CONFIG)
+    folder = snapshot.fetch(SUMS, MAX_SUMS).parent
+    if SIGNATURE in (snapshot.files or ()):
+        snapshot.fetch(SIGNATURE, MAX_SIGNATURE)
+    with _explaining():
+        largest = _max_weights(_outline(_read_config(Checked(folder, signed_by))))
+    snapshot.fetch(WEIGHTS, largest)
+    return folder, str(snapshot.source)
 
 
 def _check_place(folder: Path) -> None:
@@ -309,6 +318,12 @@ def _explaining() -> Iterator[None]:
         yield
     except CacheError as error:
         raise RestorerError(str(error)) from error
+
+
+def _outline(architecture: Architecture) -> dict[str, Tensor]:
+    """The tensors by name, without memory behind them."""
+    with torch.device("meta"):
+        return Restorer(architecture).state_dict()
 
 
 def _max_weights(outline: dict[str, Tensor]) -> int:
