@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("**/*.md"))
 WITH_LINKS = [
-    ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "benchmarks" / "README.md", *PAGES,
+    ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", ROOT / "benchmarks" / "README.md", *PAGES,
     *sorted(ROOT.glob("hub_models/*/README.md")),
 ]  # fmt: skip
 SOURCES = sorted((ROOT / "src").glob("**/*.py"))
