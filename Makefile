@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test smoke lint docs clean
+.PHONY: demo test smoke lint audit docs clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -29,6 +29,13 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Licences, and known vulnerabilities, of what users install. pip-audit asks PyPI; where that does not answer, this fails.
+audit: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.10'
+	mkdir -p build
+	$(BIN)/python .ci/audit.py > build/installed.txt
+	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement build/installed.txt
 
 # The site, in build/site; a warning is an error. The variable silences an advertisement of the theme's next version.
 docs: $(VENV)/.installed-dev
