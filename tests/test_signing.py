@@ -169,9 +169,12 @@ def test_a_list_that_is_exchanged_after_the_set_was_opened(cleaned, keys, outcom
 def test_a_set_that_is_exported_again(cleaned, pairs, keys):
     Sanitizer("corner", on_poison="drop").export(pairs, cleaned)
     assert not (cleaned / SIGNATURE).exists()
-    (cleaned / "notes.minisig").touch()
-    with pytest.raises(ConfigError, match=r"holds notes\.minisig"):
-        Sanitizer("corner").export(pairs, cleaned)
+    for name in ("notes.minisig", f"mine/{SIGNATURE}"):
+        (cleaned / name).parent.mkdir(exist_ok=True)
+        (cleaned / name).touch()
+        with pytest.raises(ConfigError, match=f"holds {name}, which was not written there"):
+            Sanitizer("corner").export(pairs, cleaned)
+        (cleaned / name).unlink()
 
 
 def test_what_is_saved_again(restorer, outcome, keys):

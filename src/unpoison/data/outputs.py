@@ -156,8 +156,6 @@ def _foreign(folder: Path) -> str | None:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return min((path.name for path in folder.iterdir()), default=None)
     for name, path in _files(folder):
-        if path.name == SIGNATURE and name.removesuffix(".minisig") in known:
-            continue  # without its list it says nothing
         written = known.get(name)
         # Pages are made anew by `unpoison report`.
         if not written or not (written == _mark(path) or _is_page(path)):
@@ -166,10 +164,12 @@ def _foreign(folder: Path) -> str | None:
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """All but folders and the record, by name below the folder."""
+    """All but folders, the record and signatures of lists that are there, by name below the folder."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if name != RECORD and (path.is_symlink() or not path.is_dir()):
+        if name == RECORD or (path.name == SIGNATURE and path.with_suffix("").exists()):
+            continue
+        if path.is_symlink() or not path.is_dir():
             yield name, path
 
 
