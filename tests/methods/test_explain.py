@@ -57,6 +57,18 @@ def explanation_of(given, seen, flagged, content=None, model=None, doubt=None, a
     )
 
 
+@pytest.fixture
+def unpatterned(monkeypatch):
+    """Leaves out the search by pixels alone, which would take most of the time."""
+    monkeypatch.setattr("unpoison.methods.explain.pixel_clusters", lambda *_: [])
+
+
+@pytest.fixture
+def one_class_searched(monkeypatch):
+    """Of the classes only the most doubted one is searched on its own, and then all of them together."""
+    monkeypatch.setattr("unpoison.methods.explain.SEARCHED", 1)
+
+
 def obedient(attack):
     """A model that says 0 where it sees the trigger, and 1 elsewhere."""
     return resembling(attack.stamp(np.zeros((1, 32, 32, 3), np.float32))[0] / 255, 0, 10)
@@ -101,6 +113,7 @@ def test_one_trigger_in_two_classes(first):
     assert (found.score > 0)[~poisoned].mean() < 0.01
 
 
+@pytest.mark.usefixtures("unpatterned")
 @pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
 def test_two_triggers_in_one_class():
     given = PoisonedDataset(load_images("cifar10", "train", per_class=200), [BadNets(), Blend()], rate=0.05)
@@ -114,6 +127,7 @@ def test_two_triggers_in_one_class():
     assert ((found.score > 0) == given.poisoned).mean() > 0.99
 
 
+@pytest.mark.usefixtures("unpatterned")
 @pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
 def test_patch_that_moves():
     given = PoisonedDataset(load_images("cifar10", "train", per_class=200), BadNets(dynamic=True), rate=0.05)
@@ -126,6 +140,7 @@ def test_patch_that_moves():
     assert flagged[~given.poisoned].mean() < 0.015
 
 
+@pytest.mark.usefixtures("unpatterned")
 @pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
 def test_wrong_half_of_a_class():
     given = PoisonedDataset(load_images("cifar10", "train", per_class=200), SIG(), rate=0.05)
@@ -135,6 +150,7 @@ def test_wrong_half_of_a_class():
     assert ((found.score > 0) == given.poisoned).mean() > 0.99
 
 
+@pytest.mark.usefixtures("unpatterned")
 @pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
 def test_content_that_is_mistaken_does_not_become_part_of_the_trigger():
     given = PoisonedDataset(load_images("cifar10", "train", per_class=500), SIG(), rate=0.01, seed=1)
@@ -150,6 +166,7 @@ def test_content_that_is_mistaken_does_not_become_part_of_the_trigger():
     assert error < 0.2 * nothing
 
 
+@pytest.mark.usefixtures("unpatterned")
 @pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
 @pytest.mark.parametrize("obeyed", [True, False])
 def test_half_of_a_class_whose_content_is_misjudged(obeyed):
@@ -197,6 +214,7 @@ def doubt_about(poisoned):
     return (rng.normal(size=len(poisoned)) + np.where(poisoned, 2.5, 0)).astype(np.float32)
 
 
+@pytest.mark.usefixtures("unpatterned", "one_class_searched")
 @pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
 @pytest.mark.parametrize(
     ("attack", "target", "rate", "kind"),
@@ -213,6 +231,7 @@ def test_poison_that_forms_no_group_is_found_among_the_doubted(attack, target, r
     assert flagged[~given.poisoned].mean() < 0.01
 
 
+@pytest.mark.usefixtures("unpatterned", "one_class_searched")
 @pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
 def test_second_attack_is_found_among_the_doubted():
     given = PoisonedDataset(load_images("cifar10", "train", per_class=100), [BadNets(), Blend()], rate=0.08)
@@ -223,11 +242,11 @@ def test_second_attack_is_found_among_the_doubted():
     assert ((found.score > 0) == given.poisoned).mean() > 0.99
 
 
+@pytest.mark.usefixtures("unpatterned")
 @pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
 @pytest.mark.parametrize("obeyed", [True, False])
-def test_second_attack_that_was_learned_is_found_in_what_is_left_of_the_class(obeyed, monkeypatch):
+def test_second_attack_that_was_learned_is_found_in_what_is_left_of_the_class(obeyed):
     # The pixels alone may set the second attack apart, too, whether it was learned or not.
-    monkeypatch.setattr("unpoison.methods.explain.pixel_clusters", lambda *_: [])
     top_left = BadNets(corner="top left")
     given = PoisonedDataset(load_images("cifar10", "train", per_class=200), [BadNets(), top_left], rate=0.05)
     seen = LabelledImages.of(given)
@@ -257,6 +276,7 @@ def test_either_side_of_a_class_that_its_pixels_split_evenly(monkeypatch):
     assert ((found.score > 0) == given.poisoned).mean() > 0.99
 
 
+@pytest.mark.usefixtures("one_class_searched")
 @pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
 def test_a_pattern_on_images_with_right_labels_is_no_attack():
     given = PoisonedDataset(load_images("cifar10", "train", per_class=100), Blend(), rate=0.03)

@@ -214,7 +214,7 @@ def test_what_is_done_with_flagged_samples_changes_without_training(digits, tmp_
 
 @pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
 def test_photographs():
-    data = load_images("cifar10", "train", per_class=300)
+    data = load_images("cifar10", "train", per_class=150)
     poisoned = PoisonedDataset(data, BadNets(), rate=0.05, target=0)
     seen = LabelledImages.of(poisoned)
     case = Case(data, seen.images, seen.labels, poisoned.poisoned, data)
