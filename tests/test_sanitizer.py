@@ -1,6 +1,7 @@
 """The pipeline object and `datasets.map`."""
 
 import pickle
+import shutil
 from pathlib import Path
 
 import datasets
@@ -11,8 +12,11 @@ from datasets.fingerprint import Hasher
 from PIL import Image
 
 import corner
+import twostep  # noqa: F401  # registers the method
 from restorers import make_restorer
 from unpoison import Report, Restorer, Sanitizer, sanitize
+from unpoison.data.cache import Cleaned
+from unpoison.data.checksums import write_sums
 from unpoison.data.pixels import EightBit
 from unpoison.errors import CacheError, ConfigError, DatasetError
 from unpoison.sanitizer import apply_change
@@ -86,12 +90,65 @@ def test_restorers_weights_decide_the_key(pairs, cache, tmp_path):
 
 def test_precision_and_device_decide_the_key(pairs, cache, monkeypatch):
     for precision in ("fp32", "bf16", "fp32"):
-        monkeypatch.setattr("unpoison.sanitizer.precision_of", lambda device, precision=precision: precision)
+        monkeypatch.setattr("unpoison.methods.kept.precision_of", lambda device, precision=precision: precision)
         Sanitizer("corner", device="cpu").fit(pairs)
     assert len(list(cache.glob("runs/*"))) == 2
     monkeypatch.setattr("unpoison.sanitizer.best_device", lambda: torch.device("cuda"))
     Sanitizer("corner").fit(pairs)  # the method of the tests computes nothing on it
     assert len(list(cache.glob("runs/*"))) == 3
+
+
+def test_versions_that_write_another_format_keep_apart(pairs, cache, monkeypatch):
+    Sanitizer("twostep").fit(pairs)
+    monkeypatch.setattr("unpoison.sanitizer.RUN_FORMAT", 99)
+    Sanitizer("twostep").fit(pairs)
+    assert len(list(cache.glob("runs/*"))) == 2
+    assert len(list(cache.glob("outcomes/*"))) == 1
+    for module in ("unpoison.sanitizer", "unpoison.methods.kept"):
+        monkeypatch.setattr(f"{module}.OUTCOME_FORMATS", (99,))
+    Sanitizer("twostep").fit(pairs)
+    assert [len(list(cache.glob(f"{part}/*"))) for part in ("runs", "outcomes", "found", "stores")] == [3, 2, 1, 1]
+    monkeypatch.setattr("unpoison.methods.kept.FORMAT", 99)
+    monkeypatch.setattr("unpoison.sanitizer.STORE_FORMAT", 99)
+    Sanitizer("twostep", seed=1).fit(pairs)
+    assert [len(list(cache.glob(f"{part}/*"))) for part in ("found", "stores")] == [2, 2]
+
+
+def test_a_run_of_a_newer_version_is_refused(pairs, cache, monkeypatch):
+    """It is neither read nor made again, where the key did not keep it apart."""
+    Sanitizer("twostep").fit(pairs)
+    (run,) = cache.glob("runs/*")
+    manifest = run / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"format": 2', '"format": 99'))
+    write_sums(run, ["manifest.json"])
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    for call in (lambda: Cleaned(run), lambda: Sanitizer("twostep").fit(pairs)):
+        with pytest.raises(CacheError, match=r"manifest\.json was written by a newer unpoison: upgrade the package"):
+            call()
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_an_index_of_another_version_is_not_read(table, cache, monkeypatch):
+    from unpoison.data import index
+
+    Sanitizer("corner").fit(table)
+    monkeypatch.setattr(index, "FORMAT", 99)
+    (path,) = cache.glob("index/*")
+    assert Sanitizer("corner").fit(table).content
+    with np.load(path) as arrays:
+        assert arrays["format"] == 99
+
+
+def test_shards_of_another_outcome_are_not_kept(pairs, cache):
+    """The decision is lost, is made again and is another one, as it may be on a GPU; the shards were finished."""
+    Sanitizer("corner").fit(pairs)
+    (run,) = cache.glob("runs/*")
+    shutil.rmtree(run / "outcome")
+    shutil.rmtree(cache / "outcomes")
+    (shard,) = run.glob("shards/*.tar")
+    made = shard.stat().st_ino
+    Sanitizer("corner").fit(pairs)
+    assert shard.stat().st_ino != made
 
 
 def test_store_is_shared_between_runs(pairs, cache):

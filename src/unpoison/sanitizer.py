@@ -2,13 +2,13 @@
 
 import dataclasses
 import hashlib
-import importlib.metadata
 import logging
 import multiprocessing
 import os
 import shutil
 import tempfile
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +34,7 @@ from .data.cache import (
     telling_what_is_kept,
     write_manifest,
 )
+from .data.cache import FORMAT as RUN_FORMAT
 from .data.checksums import Checked, is_whole, publishing_checked
 from .data.files import remove_leftovers, writing
 from .data.folders import check_classes, odd_folders
@@ -44,7 +45,8 @@ from .data.pixels import EightBit, Encoded, Pixels, to_eight_bit, with_channels
 from .data.rows import clean_rows
 from .data.searched import folders_read, folders_searched
 from .data.shards import ShardSample, write_shards
-from .data.store import FORMAT, MAX_SIZE, ImageStore, OnUnreadable, Survey, check_same, survey
+from .data.store import FORMAT as STORE_FORMAT
+from .data.store import MAX_SIZE, ImageStore, OnUnreadable, Survey, check_same, survey
 from .errors import (
     ConfigError,
     FolderWarning,
@@ -55,7 +57,7 @@ from .errors import (
 from .left_out import over_all_items, without_folder
 from .methods.base import MethodInfo, OnPoison, Outcome, get_method
 from .methods.copies import OnDuplicates
-from .methods.kept import RESTORER, Task, decide, detected_in
+from .methods.kept import OUTCOME_FORMATS, RESTORER, Task, decide, detected_in, made_by
 from .pictures import Pictures
 from .printable import printable
 from .progress import Progress
@@ -64,7 +66,6 @@ from .restoration import Restorer
 from .review import Review
 from .samples import class_text
 from .training.devices import best_device
-from .training.precision import precision_of
 from .training.threads import free_cores
 
 _logger = logging.getLogger(__name__)
@@ -303,6 +304,9 @@ class Sanitizer:
                 self._check_skipped(store.unreadable)
                 check_classes(view, found, store.positions)
             if not is_whole(folder / "outcome"):
+                # Shards that were cut from another outcome are not those of the one that is made now.
+                with writing(self.cache_dir), suppress(FileNotFoundError):
+                    shutil.rmtree(folder / "records")
                 task = Task(
                     method=get_method(self.method), config=self.config, on_poison=self.on_poison, restorer=restorer,
                     restorer_digest=_restorer_digest(restorer), keep=keep[store.positions],
@@ -349,17 +353,16 @@ class Sanitizer:
             max_altered=self.max_altered,
             duplicates=self.duplicates,
             restorer=_restorer_digest(restorer),
-            device=device.type,
-            precision=precision_of(device),
             seed=self.seed,
-            version=importlib.metadata.version("unpoison"),
+            formats=(RUN_FORMAT, *OUTCOME_FORMATS),
+            **made_by(device),
         )
 
     def _store_folder(self, found: Survey) -> Path:
         return (
             self.cache_dir
             / "stores"
-            / cache_key(content=found.digest, levels=found.levels, max_size=MAX_SIZE, format=FORMAT)
+            / cache_key(content=found.digest, levels=found.levels, max_size=MAX_SIZE, format=STORE_FORMAT)
         )
 
     def _store(self, view: RawView, found: Survey, workers: int | None, progress: Progress) -> ImageStore:

@@ -57,7 +57,6 @@ def test_what_decides_about_detection_repeats_it(change, pairs, calls):
 def test_other_precision_repeats_detection(pairs, calls, monkeypatch):
     fit(pairs)
     monkeypatch.setattr("unpoison.methods.kept.precision_of", lambda device: "bf16")
-    monkeypatch.setattr("unpoison.sanitizer.precision_of", lambda device: "bf16")
     fit(pairs)
     assert calls == ["find", "finish"] * 2
 

@@ -27,7 +27,9 @@ from ..data.reading import parse_json, parsing
 from ..data.store import ImageStore
 from ..pictures import Footprint, stacked
 from ..progress import Progress
+from ..report import FORMAT as REPORT_FORMAT
 from ..report import Report
+from ..restoration.restorer import FORMAT as RESTORER_FORMAT
 from ..training.precision import precision_of
 from .base import MethodInfo, OnPoison, Outcome
 from .copies import OnDuplicates, mere_copies, with_duplicates
@@ -37,6 +39,8 @@ from .spared import Spared, without
 if TYPE_CHECKING:
     from ..restoration import Restorer
 
+OUTCOME_FORMATS = (FORMAT, REPORT_FORMAT, RESTORER_FORMAT)
+"""Of what an outcome holds and is read from: versions that write another one keep theirs under other keys."""
 RESTORER = "restorer"
 _ARRAYS, _FOOTPRINTS = "restored.npz", "footprints.npz"
 
@@ -62,19 +66,10 @@ class Task:
 
     def decisive(self, store: ImageStore, **more: Any) -> str:
         """A key of the images and of what decides about them in every step."""
-        return cache_key(
-            pixels=store.pixels,
-            method=self.method.name,
-            device=self.device.type,
-            precision=precision_of(self.device),
-            seed=self.seed,
-            version=importlib.metadata.version("unpoison"),
-            format=FORMAT,
-            **more,
-        )
+        return cache_key(pixels=store.pixels, method=self.method.name, seed=self.seed, **made_by(self.device), **more)
 
     def found_key(self, store: ImageStore) -> str:
-        return self.decisive(store, searching=self.method.searching(self.config))
+        return self.decisive(store, searching=self.method.searching(self.config), format=FORMAT)
 
     def outcome_key(self, store: ImageStore, keep: npt.NDArray[np.bool_] | None) -> str:
         """Where `keep`, bool [N], is all that is spared, for whatever reason: that is what decides."""
@@ -84,7 +79,18 @@ class Task:
             on_poison=self.on_poison,
             restorer=self.restorer_digest,
             keep=[] if keep is None else np.flatnonzero(keep).tolist(),
+            formats=OUTCOME_FORMATS,
         )
+
+
+def made_by(device: torch.device) -> dict[str, str]:
+    """Of every key of what is computed: the version and the arithmetic. The kind of device and the settings, which are
+    in the key as well, decide which network is trained: a CPU's result never answers for a GPU's."""
+    return {
+        "version": importlib.metadata.version("unpoison"),
+        "device": device.type,
+        "precision": precision_of(device),
+    }
 
 
 def detected_in(root: Path, task: Task, store: ImageStore) -> Path:
