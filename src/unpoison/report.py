@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from .checks import AnyPath, checked
 from .data.checksums import MAX_JSON, Checked, write_sums
-from .data.files import publish_bytes
-from .data.outputs import check_page
+from .data.files import publish_bytes, reason_of
+from .data.outputs import adding_to, check_page
 from .data.reading import parse_json, parsing, read_bytes
 from .errors import ConfigError, DamagedError
 from .image_files import FILE as FILES
@@ -227,25 +227,34 @@ class Report:
     @checked
     def save(self, folder: AnyPath) -> Path:
         """Writes `report.json`, `report.npz` and, where they are known, `pictures.npz` and `files.npz` into a folder,
-        which is created, and their checksums into `SHA256SUMS`; returns the folder.
+        which is created, and their checksums into `SHA256SUMS`; returns the folder. A report that was there stays
+        until all of this is on disk.
 
         Raises:
-            ConfigError: files of these names lie there that are no report.
+            ConfigError: the folder cannot be written, or files of these names lie there that are no report.
         """
         folder = Path(folder)
         _check_place(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with adding_to(folder, (_JSON, _ARRAYS, PICTURES, FILES)) as new:
+                self._write(new)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write to {folder} ({reason_of(error)}): free some space or choose another folder"
+            ) from error
+        return folder
+
+    def _write(self, folder: Path) -> None:
+        """What `save` writes, into a folder where no report is; raises OSError where it cannot be written."""
         np.savez(folder / _ARRAYS, allow_pickle=False, **{name: getattr(self, name) for name in _SCHEMA})
         facts = _Facts(format=FORMAT, **{name: getattr(self, name) for name in _Facts.__struct_fields__[1:]})
         (folder / _JSON).write_text(json.dumps(msgspec.to_builtins(facts), indent=1))
         written = [_JSON, _ARRAYS]
         for name, part in ((PICTURES, self.pictures), (FILES, self.files)):
-            (folder / name).unlink(missing_ok=True)
             if part is not None:
                 part.save(folder)
                 written.append(name)
         write_sums(folder, written)
-        return folder
 
     @classmethod
     @checked

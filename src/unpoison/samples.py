@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .checks import AnyPath, check
-from .data.files import check_regular, temporary_name
+from .data.files import check_regular, flush, temporary_name
 from .data.outputs import is_free
 from .errors import ConfigError, DatasetError
 from .printable import printable
@@ -134,7 +134,9 @@ def write_samples(table: "pa.Table", path: str | Path) -> Path:
                 import pyarrow.csv
 
                 pyarrow.csv.write_csv(table, temporary)
+            flush(temporary)
             temporary.replace(path)
+        flush(path.parent)
     except OSError as error:
         raise ConfigError(f"cannot write {path} ({error}): choose another path") from error
     return path

@@ -36,7 +36,7 @@ from .data.cache import (
 )
 from .data.cache import FORMAT as RUN_FORMAT
 from .data.checksums import Checked, is_whole, publishing_checked
-from .data.files import remove_leftovers, writing
+from .data.files import copy_files, remove_leftovers, writing
 from .data.folders import check_classes, odd_folders
 from .data.index import Index
 from .data.items import Keys
@@ -196,17 +196,15 @@ class Sanitizer:
             check_apart(folder, Path(self.restorer))
         check_replaceable(folder)
         report = self.fit(dataset)
-        try:
-            with telling_what_is_kept(self.cache_dir, self.cleaned.folder), replacing_folder(folder) as new:
-                Checked(self.cleaned.folder / "shards").copy_to(new)
-                if (restorer := self.cleaned.folder / "outcome" / RESTORER).is_dir():
-                    Checked(restorer).check_all()
-                    shutil.copytree(restorer, new / RESTORER)
-                shared = without_folder(report)
-                shared.to_html(shared.save(new) / HTML)
-                (new / "README.md").write_text(_CARD)
-        except OSError as error:
-            raise ConfigError(f"cannot write to {folder} ({error}): choose another folder") from error
+        with telling_what_is_kept(self.cache_dir, self.cleaned.folder), replacing_folder(folder) as new:
+            Checked(self.cleaned.folder / "shards").copy_to(new)
+            if (restorer := self.cleaned.folder / "outcome" / RESTORER).is_dir():
+                Checked(restorer).check_all()
+                copy_files(restorer, new / RESTORER)
+            shared = without_folder(report)
+            shared._write(new)
+            shared.to_html(new / HTML)
+            (new / "README.md").write_text(_CARD)
         return report
 
     def clean(self, view: RawView) -> Cleaned:
@@ -298,7 +296,7 @@ class Sanitizer:
             with writing(self.cache_dir):
                 for place in (self.cache_dir / "stores", folder, folder / "shards", folder / "records"):
                     remove_leftovers(place)
-            start_again(folder)
+                start_again(folder)
             store = self._store(view, found, workers, progress)
             if store.unreadable:
                 self._check_skipped(store.unreadable)
@@ -421,14 +419,14 @@ class Sanitizer:
         if task.restorer is not None and task.restorer.origin is not None:
             report.config["restorer"] = task.restorer.origin
         with writing(self.cache_dir), publishing_checked(folder / "outcome") as temporary:
-            report.save(temporary)
+            report._write(temporary)
             np.save(temporary / "digests.npy", found.digests, allow_pickle=False)
             sizes = np.where(found.plain_jpegs[:, None], found.sizes, 0).astype(np.int32)
             np.save(temporary / "jpeg_sizes.npy", sizes, allow_pickle=False)
             np.save(temporary / "restored_index.npy", store.positions[outcome.restored_index], allow_pickle=False)
             np.save(temporary / "restored_images.npy", outcome.restored_images, allow_pickle=False)
             if decided_by is not None:
-                shutil.copytree(decided_by, temporary / RESTORER)
+                copy_files(decided_by, temporary / RESTORER)
 
     def _publish(self, folder: Path, view: RawView, store: ImageStore, found: Survey, progress: Progress) -> None:
         """Shards, then the manifest."""

@@ -179,7 +179,7 @@ def test_what_was_written_before_goes(pairs, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "out", "real"]
 
 
-@pytest.mark.parametrize("step", ["copyfile", "write_text", "rename 1", "rename 2"])
+@pytest.mark.parametrize("step", ["copyfile", "dumps", "exchange", "rename 1", "rename 2"])
 def test_an_interrupted_change_leaves_the_old_set(pairs, tmp_path, monkeypatch, step):
     Sanitizer("corner").export(pairs, tmp_path / "out")
     before, renames = tree(tmp_path / "out"), []
@@ -196,9 +196,10 @@ def test_an_interrupted_change_leaves_the_old_set(pairs, tmp_path, monkeypatch, 
     sanitizer = Sanitizer("corner", on_poison="drop")
     sanitizer.fit(pairs)
     monkeypatch.setattr(Path, "rename", rename)
+    monkeypatch.setattr(outputs, "exchange", interrupt if step == "exchange" else lambda *_: False)
     if step == "copyfile":
         monkeypatch.setattr(shutil, "copyfile", interrupt)
-    if step == "write_text":
+    if step == "dumps":
         monkeypatch.setattr(outputs.json, "dumps", interrupt)
     with pytest.raises(KeyboardInterrupt):
         sanitizer.export(pairs, tmp_path / "out")

@@ -1,6 +1,7 @@
 """Files that are read, plain ones alone; and files and folders that appear whole or not at all: written under a unique
-name, then renamed."""
+name, brought to the disk, then renamed."""
 
+import ctypes
 import errno
 import glob
 import io
@@ -8,15 +9,22 @@ import os
 import shutil
 import socket
 import stat
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from ..errors import CacheError
 
 SIGNATURE, MAX_SIGNATURE = "SHA256SUMS.minisig", 1 << 14
 """Beside a list of checksums: who signed it; in bytes at most."""
+WRITE_ERRORS = (OSError, SafetensorError)
+"""What a file system that fails is called; safetensors has a name of its own for it."""
+_HERE, _EXCHANGE = -100, 2
+"""Linux's AT_FDCWD and RENAME_EXCHANGE."""
 
 
 def only_regular(path: str, flags: int) -> int:
@@ -77,7 +85,9 @@ def _opened(path: str | Path, flags: int) -> tuple[int, int]:
 
 @contextmanager
 def temporary_name(final: Path) -> Iterator[Path]:
-    """A unique unused name beside `final`; whatever is left under it in the end is removed."""
+    """A unique unused name beside `final`; whatever is left under it in the end is removed, as is before what killed
+    processes left under such names."""
+    remove_leftovers(final.parent, final.name)
     temporary = final.with_name(f"{final.name}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex}.tmp")
     try:
         yield temporary
@@ -106,13 +116,34 @@ def flush(path: Path) -> None:
         os.close(file)
 
 
+def flush_all(folder: Path) -> None:
+    """Waits until a folder, with all files and folders in it, is on disk."""
+    for path in (*folder.rglob("*"), folder):
+        flush(path)
+
+
+def exchange(path: Path, other: Path) -> bool:
+    """Swaps two names in one step; whether that could be done, as on Linux but for some network disks."""
+    swap = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+    return swap is not None and swap(_HERE, os.fsencode(path), _HERE, os.fsencode(other), _EXCHANGE) == 0
+
+
+def copy_files(source: Path, folder: Path) -> None:
+    """Copies the files of a folder without folders in it into a new one."""
+    folder.mkdir()
+    for path in source.iterdir():
+        shutil.copyfile(path, folder / path.name)
+
+
 @contextmanager
 def publishing_folder(final: Path) -> Iterator[Path]:
-    """An empty folder that becomes `final` at the end of the block; if another process was faster, its folder stays."""
+    """An empty folder that becomes `final` at the end of the block, with all that is in it on disk; if another process
+    was faster, its folder stays."""
     final.parent.mkdir(parents=True, exist_ok=True)
     with temporary_name(final) as temporary:
         temporary.mkdir()
         yield temporary
+        flush_all(temporary)
         try:
             temporary.rename(final)
         except OSError:
@@ -123,11 +154,18 @@ def publishing_folder(final: Path) -> Iterator[Path]:
 
 def remove_leftovers(folder: Path, name: str | None = None) -> None:
     """Removes what processes of this machine that have ended left half-written in a folder, of one name or all."""
-    host = socket.gethostname()
-    for path in folder.glob("*.tmp" if name is None else f"{glob.escape(name)}.*.tmp"):
+    for path in leftovers(folder, name):
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def leftovers(folder: Path, name: str | None = None) -> list[Path]:
+    """What processes of this machine that have ended left in a folder under temporary names, for one name or all."""
+    host, found = socket.gethostname(), []
+    for path in sorted(folder.glob("*.tmp" if name is None else f"{glob.escape(name)}.*.tmp")):
         parts = path.name.removesuffix(".tmp").rsplit(".", 2)
         if len(parts) == 3 and parts[0].endswith(f".{host}") and parts[1].isdigit() and not _alive(int(parts[1])):
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+            found.append(path)
+    return found
 
 
 def _alive(pid: int) -> bool:
@@ -145,9 +183,13 @@ def writing(folder: Path) -> Iterator[None]:
     """Turns the file system's errors into a `CacheError` that names the fix."""
     try:
         yield
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except WRITE_ERRORS as error:
         raise CacheError(
-            f"the cache folder {folder} cannot be written ({reason}): free some space or set cache_dir= or "
+            f"the cache folder {folder} cannot be written ({reason_of(error)}): free some space or set cache_dir= or "
             "UNPOISON_CACHE to a folder on another disk"
         ) from error
+
+
+def reason_of(error: Exception) -> str:
+    """Of an error of the file system, in words."""
+    return getattr(error, "strerror", None) or str(error)

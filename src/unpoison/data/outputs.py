@@ -1,4 +1,5 @@
-"""Places that a user names to be written to: looked at before any work, and filled in one step.
+"""Places that a user names to be written to: looked at before any work, and filled in one step, after all that goes
+there is on disk.
 
 A folder is only written to if it is new, empty, or holds nothing but what was written there before: `RECORD` says what
 that is. Whatever else lies there is the user's.
@@ -9,12 +10,25 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from ..errors import ConfigError
-from .files import SIGNATURE, open_regular, read_regular, remove_leftovers, temporary_name
+from ..errors import ConfigError, DamagedError
+from .checksums import SUMS, Checked, write_sums
+from .files import (
+    SIGNATURE,
+    exchange,
+    flush,
+    flush_all,
+    leftovers,
+    open_regular,
+    publish_bytes,
+    read_regular,
+    reason_of,
+    temporary_name,
+)
 
 RECORD = ".unpoison.json"
 """In a folder that we wrote: each file in it with its size in bytes and, of what people may edit, its sha256."""
@@ -91,30 +105,68 @@ def check_replaceable(folder: Path) -> None:
 def replacing_folder(folder: Path) -> Iterator[Path]:
     """An empty folder beside a place, which takes that place at the end of the block, with a record of what is in it.
 
-    What was there before stays until then, and stays if the block or the change fails. The change is two renames: of a
-    process that is killed between them, both folders are left beside the place, whole, with names that end in `.tmp`.
+    What was there before stays until then, and stays if the block or the change fails; only if the new name cannot be
+    brought to the disk, which is tried last, there is an error and the new folder. Where the system cannot exchange two
+    folders in one step, the change is two renames: of a process that is killed between them, the next call finds what
+    was there under a name that ends in `.tmp`, and puts it back before anything else.
 
     Raises:
-        ConfigError: `check_replaceable` refuses the place by now.
+        ConfigError: `check_replaceable` refuses the place by now, or it cannot be written.
     """
     final = _real(folder)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    with temporary_name(final) as new, temporary_name(final) as old:
-        new.mkdir()
-        yield new
-        files = {name: _mark(path) for name, path in _files(new)}
-        (new / RECORD).write_text(json.dumps({"files": files}, indent=1))
-        check_replaceable(folder)
-        try:
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        _put_back(final)
+        with temporary_name(final) as new, temporary_name(final) as old:
+            new.mkdir()
+            yield new
+            # The record comes last: a folder that has one is whole.
+            flush_all(new)
+            marks = {name: _mark(path) for name, path in _files(new)}
+            publish_bytes(new / RECORD, json.dumps({"files": marks}, indent=1).encode())
+            check_replaceable(folder)
             if final.exists():
                 shutil.copymode(final, new)
-                final.rename(old)
-            new.rename(final)
-        except BaseException:
-            if old.exists() and not final.exists():
-                old.rename(final)
-            raise
-    remove_leftovers(final.parent, final.name)
+            if not exchange(new, final):
+                _rename_both(new, final, old)
+            # What was there goes only after that: the order of changes on a disk is not known.
+            flush(final.parent)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write to {folder} ({reason_of(error)}): free some space or choose another folder"
+        ) from error
+
+
+@contextmanager
+def adding_to(folder: Path, names: Collection[str]) -> Iterator[Path]:
+    """An empty folder, whose files take their places in another one at the end of the block, one by one.
+
+    By then all of them are on disk; until then what was in the other one stays, and stays if the block fails. The list
+    of checksums, which the block writes, comes last and keeps what it says of other files: if a process is killed
+    within these last renames, who reads the folder refuses it.
+
+    Args:
+        folder: the other folder, which is created.
+        names: of the files that belong together: those that the block does not write go.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with temporary_name(folder / "new") as new:
+        new.mkdir()
+        yield new
+        with suppress(DamagedError):
+            listed = Checked(folder).sums.items()
+            write_sums(new, (), {n: value for n, value in listed if n not in names and (folder / n).is_file()})
+        flush_all(new)
+        for name in (*names, SIGNATURE):  # that one was of the list before
+            if not (new / name).exists():
+                (folder / name).unlink(missing_ok=True)
+        for path in sorted(new.iterdir(), key=lambda path: path.name == SUMS):
+            path.replace(folder / path.name)
+    flush(folder)
+    flush(folder.parent)
 
 
 def is_free(path: Path) -> bool:
@@ -151,9 +203,8 @@ def _foreign(folder: Path) -> str | None:
     """What lies in a folder first of all that the record there does not tell, by its name in it."""
     if not folder.exists():
         return None
-    try:
-        known = dict(json.loads(read_regular(folder / RECORD))["files"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    known = _recorded(folder)
+    if known is None:
         return min((path.name for path in folder.iterdir()), default=None)
     for name, path in _files(folder):
         written = known.get(name)
@@ -161,6 +212,37 @@ def _foreign(folder: Path) -> str | None:
         if not written or not (written == _mark(path) or _is_page(path)):
             return name
     return None
+
+
+def _recorded(folder: Path) -> dict[str, Any] | None:
+    """The marks of the files that were written into a folder, by name; None where there is no record."""
+    try:
+        return dict(json.loads(read_regular(folder / RECORD))["files"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _put_back(final: Path) -> None:
+    """Ends what a killed process began: of a folder that was to be replaced, it had moved the old one away."""
+    if final.exists():
+        return
+    for path in leftovers(final.parent, final.name):
+        known = _recorded(path)
+        if known is not None and _foreign(path) is None and all((path / name).is_file() for name in known):
+            path.rename(final)
+            return
+
+
+def _rename_both(new: Path, final: Path, old: Path) -> None:
+    """`new` becomes `final`, and what was there `old`; or nothing changes."""
+    try:
+        if final.exists():
+            final.rename(old)
+        new.rename(final)
+    except BaseException:
+        if old.exists() and not final.exists():
+            old.rename(final)
+        raise
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:

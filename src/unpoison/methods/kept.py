@@ -196,7 +196,7 @@ def _once(root: Path, key: str, work: Callable[[], Outcome]) -> Decision:
 
 
 def _save(outcome: Outcome, folder: Path) -> None:
-    outcome.report.save(folder)
+    outcome.report._write(folder)
     np.savez(
         folder / _ARRAYS, allow_pickle=False, restored_index=outcome.restored_index,
         restored_images=outcome.restored_images,
@@ -207,7 +207,7 @@ def _save(outcome: Outcome, folder: Path) -> None:
         changes=stacked(outcome.footprints),
     )  # fmt: skip
     if outcome.restorer is not None:
-        outcome.restorer.save_pretrained(folder / RESTORER)
+        outcome.restorer._write(folder / RESTORER)
 
 
 def _load(folder: Path) -> Outcome:

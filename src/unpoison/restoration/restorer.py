@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from .. import hub
 from ..checks import AnyPath, checked
 from ..data.checksums import MAX_SUMS, SUMS, Checked, write_sums
-from ..data.files import MAX_SIGNATURE, SIGNATURE
+from ..data.files import MAX_SIGNATURE, SIGNATURE, WRITE_ERRORS, reason_of
+from ..data.outputs import adding_to
 from ..data.reading import parse_json, parsing, read_bytes
 from ..errors import CacheError, DamagedError, RestorerError
 from ..training.loop import as_input
@@ -29,6 +30,7 @@ from .networks import Generator
 
 FORMAT = 1
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+_README = "README.md"
 MIN_SIDE, MAX_SIDE = 8, 256
 PIXELS_AT_ONCE = 64 * 32 * 32
 """Of a batch: the generator keeps many maps of full resolution, and larger batches are no faster."""
@@ -183,7 +185,7 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
         self, save_directory: AnyPath, *, card: Card | None = None
     ) -> Path:
         """Writes `config.json`, `model.safetensors`, their checksums in `SHA256SUMS` and, unless there is one, the
-        model card `README.md`.
+        model card `README.md`. A restorer that was there stays until all of this is on disk.
 
         Args:
             save_directory: the folder, which is created.
@@ -193,11 +195,28 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
             The folder.
 
         Raises:
-            RestorerError: another model lies there.
+            RestorerError: another model lies there, or the folder cannot be written.
         """
-        _check_place(Path(save_directory))
-        super().save_pretrained(save_directory, model_card_kwargs={"card": card})
-        return Path(save_directory)
+        folder = Path(save_directory)
+        _check_place(folder)
+        try:
+            with adding_to(folder, (CONFIG, WEIGHTS)) as new:
+                self._write(new, card)
+                if (folder / _README).exists():
+                    (new / _README).unlink()
+        except WRITE_ERRORS as error:
+            raise RestorerError(
+                f"cannot write to {folder} ({reason_of(error)}): free some space or choose another folder"
+            ) from error
+        return folder
+
+    def _write(self, folder: Path, card: Card | None = None) -> None:
+        """What `save_pretrained` writes, into a folder where no restorer is.
+
+        Raises:
+            OSError, SafetensorError: it cannot be written.
+        """
+        super().save_pretrained(folder, model_card_kwargs={"card": card})
 
     @checked
     def push_to_hub(  # type: ignore[override]
