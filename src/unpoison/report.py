@@ -323,6 +323,8 @@ def _check(values: dict[str, npt.NDArray[Any]], count: int) -> None:
     for name in ("score", "quality"):
         if np.isnan(values[name]).any():
             raise ValueError(f"{name} holds what is no number")
+    for name in ("kind", "reason"):
+        "".join(np.unique(values[name])).encode()  # unlike the names of files, they are text
     if not np.isin(values["action"], ("keep", "restore", "drop")).all():
         raise ValueError("action holds something else than keep, restore and drop")
     if any((values[name] < -1).any() for name in ("label", "original_label")):

@@ -35,13 +35,14 @@ from .data.cache import (
     write_manifest,
 )
 from .data.cache import FORMAT as RUN_FORMAT
-from .data.checksums import Checked, is_whole, publishing_checked
+from .data.checksums import MAX_FILE, Checked, is_whole, publishing_checked
 from .data.files import copy_files, remove_leftovers, writing
 from .data.folders import check_classes, odd_folders
 from .data.index import Index
 from .data.items import Keys
 from .data.outputs import check_apart, check_replaceable, replacing_folder
 from .data.pixels import EightBit, Encoded, Pixels, to_eight_bit, with_channels
+from .data.reading import map_array
 from .data.rows import clean_rows
 from .data.searched import folders_read, folders_searched
 from .data.shards import ShardSample, write_shards
@@ -432,7 +433,7 @@ class Sanitizer:
         """Shards, then the manifest."""
         report, files = Report.load(folder / "outcome"), Checked(folder / "outcome")
         restored_index = files.array("restored_index.npy", "i", 1)
-        restored_images = np.load(files.check("restored_images.npy"), mmap_mode="r", allow_pickle=False)
+        restored_images = map_array(files.check("restored_images.npy"), MAX_FILE, "u", 4)
         served = np.flatnonzero(report.action != "drop")
         samples = _Samples(view, store, found, report, served, restored_index, restored_images)
         with progress.stage("shards") as stage, writing(self.cache_dir):

@@ -1,5 +1,7 @@
 """Positions after drops: warned about, mapped, or kept."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from torch.utils.data import DataLoader
@@ -7,6 +9,7 @@ from torch.utils.data import DataLoader
 import corner
 from unpoison import SanitizedDataset, Sanitizer
 from unpoison.data.access import _same
+from unpoison.data.alignment import served_positions, with_stand_ins
 from unpoison.errors import ConfigError, DatasetError, DroppedSamplesWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
@@ -20,6 +23,17 @@ def test_drops_are_counted_by_a_warning(pairs, recwarn):
     SanitizedDataset(pairs, "corner", on_poison="keep").prepare()
     SanitizedDataset(pairs, "corner", on_poison="drop", align=True).prepare()
     assert not [w for w in recwarn if w.category is DroppedSamplesWarning]
+
+
+def test_a_class_that_a_report_does_not_name(pairs):
+    """Reports may come from anyone, and name fewer classes than there are."""
+    report = Sanitizer("corner", on_poison="drop").fit(pairs)
+    labels = report.original_label.copy()
+    labels[DROPPED] = 7
+    report = dataclasses.replace(report, original_label=labels, class_names=["a"])
+    served = served_positions(np.flatnonzero(report.action == "keep"), len(report))
+    with pytest.raises(DatasetError, match="no sample of class 7 is left"):
+        with_stand_ins(served, report, seed=0)
 
 
 def test_positions_follow_the_drops(pairs):

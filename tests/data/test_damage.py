@@ -17,7 +17,7 @@ from unpoison import Report, Restorer, SanitizedDataset, Sanitizer
 from unpoison.data.access import _same
 from unpoison.data.checksums import SUMS, write_sums
 from unpoison.data.outputs import RECORD
-from unpoison.data.reading import parse_arrays, parse_json, read_bytes
+from unpoison.data.reading import map_array, parse_array, parse_arrays, parse_json, read_bytes
 from unpoison.errors import CacheError, DamagedError, UnpoisonError
 
 pytestmark = pytest.mark.filterwarnings(
@@ -253,6 +253,7 @@ def test_handcrafted_reports(report_folder, change, message):
         ({"score": np.full(24, np.nan, np.float32)}, "score holds what is no number"),
         ({"action": np.full(24, "serve")}, "action holds something else"),
         ({"label": np.full(24, -1)}, "are not the ones that are dropped"),
+        ({"kind": np.full(24, "\udcff")}, "surrogates"),
         ({"kind": np.array(["x"] * 23)}, "kind has 23 rows"),
     ],
 )
@@ -289,9 +290,40 @@ def test_archives_do_not_unpack_to_more_than_they_hold(tmp_path):
 
 
 def parse_arrays_of(path):
-    from unpoison.data.reading import parse_array
-
     return {"x": parse_array(path.read_bytes(), "f", 1)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "descr", "shape", "content"),
+    [
+        ("f", "'<f8'", "(2,", 16),
+        ("f", "'<f8'", "(" * 5000, 16),
+        ("f", "'<f8'", "(-1,)", 16),
+        ("f", "'<f8'", "(2,), 'more': 1", 16),
+        ("U", "'<U0'", "(1000000000000,)", 0),
+        ("V", "'|V0'", "(1000000000000,)", 0),
+        ("V", "[('a', '|O')]", "(1,)", 8),
+    ],
+)
+def test_headers_of_arrays(tmp_path, kind, descr, shape, content):
+    """Whatever a header says: it is read in many ways that go wrong, and may ask for more than the file holds."""
+    head = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    data = b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head + bytes(content)
+    with pytest.raises(ValueError, match="array"):
+        parse_array(data, kind, 1)
+    (tmp_path / "x.npy").write_bytes(data)
+    with pytest.raises(DamagedError, match="array"):
+        map_array(tmp_path / "x.npy", 1 << 20, kind, 1)
+
+
+@pytest.mark.parametrize("array", [np.arange(6.0).reshape(2, 3), np.asfortranarray(np.eye(3)), np.zeros((0, 2))])
+def test_arrays_are_read_as_they_were_written(tmp_path, array):
+    path = tmp_path / "x.npy"
+    np.save(path, array)
+    for found in (parse_array(path.read_bytes(), "f", 2), map_array(path, 1 << 20, "f", 2)):
+        np.testing.assert_array_equal(found, array)
+        found += 1
+    np.testing.assert_array_equal(np.load(path), array)
 
 
 def test_limits_of_files(tmp_path):

@@ -5,6 +5,7 @@ import numpy.typing as npt
 
 from ..errors import CacheError, ConfigError, DatasetError
 from ..report import Report
+from ..samples import class_text
 
 Positions = npt.NDArray[np.int64]
 
@@ -44,7 +45,7 @@ def with_stand_ins(positions: Positions, report: Report, seed: int) -> Positions
         kept = left & (report.action == "keep")
         found = np.flatnonzero(kept if kept.any() else left)
         if not len(found):
-            name = label if report.class_names is None else report.class_names[label]
+            name = class_text(int(label), report.class_names)
             raise DatasetError(
                 f"align=True: no sample of class {name} is left to stand in for the {len(gaps)} that were dropped: "
                 "leave align out, or keep them by on_poison="

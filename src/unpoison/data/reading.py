@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, Literal, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -95,22 +95,52 @@ def parse_array(data: bytes, kind: str, dimensions: int) -> npt.NDArray[Any]:
         ValueError: it is something else, or not of this `dtype.kind` and number of dimensions.
     """
     stream = io.BytesIO(data)
-    version = np.lib.format.read_magic(stream)
-    if version not in _HEADERS:
-        raise ValueError(f"arrays of version {version} are not read")
-    shape, _, dtype = _HEADERS[version](stream)
-    if dtype.kind != kind or len(shape) != dimensions:
-        raise ValueError(f"an array has kind {dtype.kind!r} and {len(shape)} dimensions, not {kind!r} and {dimensions}")
-    # NumPy would first make room for whatever the header says.
-    if math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
-        raise ValueError(f"an array of shape {shape} has another number of bytes")
-    array: npt.NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
+    header = _array_header(stream, len(data), kind, dimensions)
+    values = np.ndarray(header.shape, header.dtype, data, stream.tell(), order=header.order)
+    array: npt.NDArray[Any] = values.copy(header.order)
     if kind == "U" and array.size:
-        codes = np.frombuffer(array.astype(dtype.newbyteorder("=")).tobytes(), np.uint32)
+        codes = np.frombuffer(array.astype(header.dtype.newbyteorder("=")).tobytes(), np.uint32)
         escapes = (codes >= 0xDC80) & (codes <= 0xDCFF)
         if codes.max(initial=0) > 0x10FFFF or ((codes >= 0xD800) & (codes <= 0xDFFF) & ~escapes).any():
             raise ValueError("a text holds what is neither a character nor a byte of a file's name")
     return array
+
+
+def map_array(path: Path, limit: int, kind: str, dimensions: int) -> npt.NDArray[Any]:
+    """A large file that `np.save` wrote, memory-mapped copy-on-write: changes never reach the file.
+
+    Raises:
+        DamagedError: it is missing, has more bytes than the limit, or is not an array of this `dtype.kind` and number
+            of dimensions.
+    """
+    with parsing(path), opening(path, limit) as file:
+        header = _array_header(file, os.fstat(file.fileno()).st_size, kind, dimensions)
+        return np.memmap(file, header.dtype, "c", file.tell(), header.shape, header.order)
+
+
+class _ArrayHeader(NamedTuple):
+    shape: tuple[int, ...]
+    order: Literal["C", "F"]
+    dtype: np.dtype[Any]
+
+
+def _array_header(stream: BinaryIO, size: int, kind: str, dimensions: int) -> _ArrayHeader:
+    """Reads what `np.save` wrote up to the values themselves, of a file of so many bytes; raises as `parse_array`."""
+    version = np.lib.format.read_magic(stream)
+    if version not in _HEADERS:
+        raise ValueError(f"arrays of version {version} are not read")
+    try:
+        shape, is_fortran, dtype = _HEADERS[version](stream)
+    except Exception as error:  # Python's literals can go wrong in many ways
+        raise ValueError(f"the header of an array cannot be read ({error})") from error
+    if dtype.kind != kind or len(shape) != dimensions or dtype.hasobject:
+        raise ValueError(f"an array has kind {dtype.kind!r} and {len(shape)} dimensions, not {kind!r} and {dimensions}")
+    count = math.prod(shape)
+    # Values without a length would be as many as the header says, and take memory all the same.
+    fits = count * dtype.itemsize == size - stream.tell() and (dtype.itemsize > 0 or count == 0)
+    if not fits or min(shape, default=0) < 0:
+        raise ValueError(f"an array of shape {shape} has another number of bytes")
+    return _ArrayHeader(shape, "F" if is_fortran else "C", dtype)
 
 
 def parse_arrays(data: bytes, schema: Schema, optional: Schema | None = None) -> dict[str, npt.NDArray[Any]]:

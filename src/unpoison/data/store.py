@@ -48,7 +48,7 @@ from .pixels import (
     to_eight_bit,
 )
 from .ranges import white_levels
-from .reading import opening, parsing
+from .reading import map_array, parsing
 
 OnUnreadable = Literal["raise", "skip"]
 FORMAT = 4
@@ -401,9 +401,9 @@ class ImageStore:
         meta = files.json(_META, _Meta, newest=FORMAT)
         labels, positions = files.array(_LABELS, "i", 1), files.array(_POSITIONS, "i", 1)
         checksums = files.array(_CHECKSUMS, "u", 2)
-        with parsing(folder / _IMAGES), opening(folder / _IMAGES, MAX_FILE):
-            images = np.load(folder / _IMAGES, mmap_mode="c", allow_pickle=False)
-            if images.shape[:1] != checksums.shape[:1] or images.dtype != np.uint8 or images.ndim != 4:
+        images = map_array(folder / _IMAGES, MAX_FILE, "u", 4)
+        with parsing(folder / _IMAGES):
+            if images.shape[:1] != checksums.shape[:1] or images.dtype != np.uint8:
                 raise ValueError("it holds other images")
         class_ids, numbered = np.unique(labels, return_inverse=True)
         return cls(
