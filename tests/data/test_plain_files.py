@@ -1,5 +1,6 @@
 """Only plain files are opened: a pipe would be waited for, and a folder that holds itself followed without end."""
 
+import gzip
 import io
 import os
 import shutil
@@ -14,6 +15,7 @@ from PIL import Image
 import corner
 from restorers import make_restorer
 from unpoison import Report, Restorer, SanitizedDataset, Sanitizer
+from unpoison.data import tars
 from unpoison.data.files import open_regular, read_regular
 from unpoison.data.pixels import Encoded
 from unpoison.data.sources import open_source
@@ -204,6 +206,62 @@ def test_several_tars_and_kinds_of_labels(tmp_path):
 def test_tars_of_something_else(tmp_path, members, message):
     with pytest.raises(DatasetError, match=message):
         open_source(str(write_tar(tmp_path / "x.tar", members)))
+
+
+def headed(member, content=b""):
+    """A member of a tar, as bytes."""
+    return member.tobuf(format=tarfile.GNU_FORMAT) + content.ljust(-(-len(content) // 512) * 512, b"\0")
+
+
+def sparse(size):
+    """A file of so many bytes of which nothing was written, as GNU tar packs it."""
+    header = bytearray(headed(tarfile.TarInfo("a/0.png")))
+    header[156:157], header[483:495] = tarfile.GNUTYPE_SPARSE, b"%011o\0" % size
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header)
+
+
+def pax(length):
+    member = tarfile.TarInfo("pax")
+    member.type, member.size = tarfile.XHDTYPE, length
+    return headed(member, b"1" * length)
+
+
+@pytest.mark.parametrize(
+    ("before", "message"),
+    [
+        (sparse(1 << 32), "a/0.png is sparse"),
+        (pax(1 << 15), "a header has 32768 bytes"),
+        (pax(0) * 2000, "recursion"),
+        (b"x" * 512, "cannot read"),
+    ],
+)
+def test_tars_that_ask_for_more_than_they_hold(tmp_path, before, message):
+    path = write_tar(tmp_path / "x.tar", samples())
+    path.write_bytes(before + path.read_bytes())
+    with pytest.raises(DatasetError, match=message):
+        open_source(str(path))
+
+
+def test_compressed_tars(tmp_path, monkeypatch):
+    """What they unpack to is bounded, and read member by member."""
+    path = write_tar(tmp_path / "x.tar", {**samples(), "b/2.png": png(0) + bytes(1 << 16), "b/2.cls": b"1"})
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    assert open_source(str(path))["cls"][:] == [0, 1, 1]
+    monkeypatch.setattr(tars, "_MAX_UNPACKED", 1 << 16)
+    path.write_bytes(path.read_bytes() + b"anew")
+    with pytest.raises(DatasetError, match=r"b/2.png has \d+ bytes, more than 65536: pack it"):
+        open_source(str(path))
+
+
+def test_damage_does_not_shorten_a_tar(tmp_path):
+    path = write_tar(tmp_path / "x.tar", samples())
+    data = path.read_bytes()
+    place = data.index(b"a/1.png")
+    path.write_bytes(data[:place] + b"b" + data[place + 1 :])
+    with pytest.raises(DatasetError, match="a header is damaged"):
+        open_source(str(path))
 
 
 def test_a_changed_tar_is_read_again(tmp_path):

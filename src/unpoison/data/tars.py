@@ -1,13 +1,14 @@
 """WebDataset tars as a table: their images and what may be labels. No other member is looked into."""
 
 import logging
+import os
 import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import datasets
 
@@ -20,6 +21,12 @@ _NUMBERS, _TEXTS, _FACTS = ("cls", "cls2", "index", "inx", "id"), ("txt", "text"
 """Ends of the names of members that hold a label, and of those that hold all else about a sample."""
 _MEMBER = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]+)", re.DOTALL)
 _PROBED = 5
+_MAX_UNPACKED, _MAX_HEADER = 1 << 27, 1 << 14
+"""Bytes of a member where the whole tar has fewer, as compressed ones may, and of what precedes a header."""
+_BEFORE = (
+    tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE,
+)  # fmt: skip
+"""Types of members that say more about the next one."""
 
 Sample = dict[str, bytes]
 """Members by field: what follows the first dot of their names."""
@@ -49,6 +56,20 @@ class Tars(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
                 yield f"{number} {place}", {field: _value(key, field, sample) for field in self.info.features}
 
 
+class _Header(tarfile.TarInfo):
+    """Of a member; one that is damaged is an error, and not the end."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        try:
+            header = super().frombuf(buf, encoding, errors)
+        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
+            raise tarfile.ReadError(f"a header is damaged ({error})") from None
+        if header.type in _BEFORE and not 0 <= header.size <= _MAX_HEADER:
+            raise tarfile.ReadError(f"a header has {header.size} bytes where at most {_MAX_HEADER} are expected")
+        return header
+
+
 def _samples(path: Path) -> Iterator[tuple[str, Sample]]:
     """The samples of a tar by their keys, in order.
 
@@ -59,7 +80,8 @@ def _samples(path: Path) -> Iterator[tuple[str, Sample]]:
     key, sample = "", Sample()
     left_out: Counter[str] = Counter()
     first: dict[str, str] = {}
-    with open_regular(path) as file, tarfile.open(fileobj=file, mode="r|*") as tar:
+    with open_regular(path) as file, tarfile.open(fileobj=file, mode="r|*", tarinfo=_Header) as tar:
+        limit = max(_MAX_UNPACKED, os.fstat(file.fileno()).st_size)
         for member in tar:
             name = _MEMBER.fullmatch(member.name)
             if member.isdir():
@@ -70,6 +92,9 @@ def _samples(path: Path) -> Iterator[tuple[str, Sample]]:
                     left_out[field] += 1
                     first.setdefault(field, member.name)
                 continue
+            if member.issparse() or not 0 <= member.size <= limit:
+                what = "is sparse" if member.issparse() else f"has {member.size} bytes, more than {limit}"
+                raise ValueError(f"{printable(member.name)} {what}: pack it as a plain file, without compression")
             if name[1] != key:
                 if sample:
                     yield key, sample
