@@ -2,7 +2,9 @@
 
 import io
 import json
+import struct
 import tarfile
+import zlib
 from pathlib import Path
 
 import datasets
@@ -194,3 +196,60 @@ def test_sixteen_bits_and_palettes_as_before(tmp_path):
         buffer = io.BytesIO()
         Image.new(mode, (8, 8)).save(buffer, "tiff")
         assert Encoded(buffer.getvalue()).decode().mode == mode
+
+
+def test_facts_behind_damaged_pixels(pixels):
+    """How a PNG is turned may be said at its end: then it is decoded when it is only asked for its size."""
+    data = picture_files.encode(pixels[0], "PNG")
+    place = data.index(b"IDAT") + 4
+    data = data[:place] + b"rientation" + data[place + 10 :]
+    for ask in (lambda image: image.size, lambda image: image.extension, Encoded.decode):
+        with pytest.raises(UnreadableError, match="broken data stream"):
+            ask(Encoded(data, rotate=True))
+
+
+# Files in files.
+
+
+def icon(pixels, inner):
+    """An ICO file that says that its image has other sides than the PNG in it."""
+    data = picture_files.encode(pixels, "ICO")
+    (start,) = struct.unpack_from("<I", data, 18)
+    return data[:start] + inner
+
+
+def icns(pixels, inner):
+    return b"icns" + struct.pack(">I", 16 + len(inner)) + b"icp4" + struct.pack(">I", 8 + len(inner)) + inner
+
+
+def blp(pixels, inner):
+    """A BLP file whose pixels are a JPEG."""
+    height, width = pixels.shape[:2]
+    begin = b"BLP1" + struct.pack("<6I", 0, 0, width, height, 5, 0)
+    return begin + struct.pack("<33I", 160, *[0] * 15, len(inner), *[0] * 15, 0) + inner
+
+
+@pytest.mark.parametrize(("outer", "form"), [(icon, "PNG"), (icns, "PNG"), (icns, "JPEG2000"), (blp, "JPEG")])
+def test_pixels_of_files_in_files_are_counted(pixels, monkeypatch, outer, form):
+    monkeypatch.setenv("UNPOISON_MAX_PIXELS", "1000")
+    small, large = pixels[0], np.resize(pixels[0], (40, 40, 3))
+    assert Encoded(outer(small, picture_files.encode(small, form))).decode().size == (16, 16)
+    with pytest.raises(UnreadableError, match="it has 40 x 40 pixels, more than 1000"):
+        Encoded(outer(small, picture_files.encode(large, form))).decode()
+
+
+def tiled(side, tile):
+    """A grey TIFF file of one compressed tile, which may be larger than the image."""
+    content = zlib.compress(bytes(tile * tile))
+    tags = {256: side, 257: side, 258: 8, 259: 8, 262: 1, 277: 1, 322: tile, 323: tile, 324: 8, 325: len(content)}
+    fields = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return (
+        struct.pack("<2sHI", b"II", 42, 8 + len(content)) + content + struct.pack("<H", len(tags)) + fields + bytes(4)
+    )
+
+
+def test_pixels_of_tiles_are_counted(monkeypatch):
+    monkeypatch.setenv("UNPOISON_MAX_PIXELS", "1000")
+    assert Encoded(tiled(16, 16)).decode().size == (16, 16)
+    with pytest.raises(UnreadableError, match="it has 48 x 48 pixels, more than 1000"):
+        Encoded(tiled(16, 48)).decode()

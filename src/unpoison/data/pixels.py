@@ -3,6 +3,8 @@
 import hashlib
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,11 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from ..errors import ConfigError, DatasetError, UnreadableError
 from .files import read_regular
 from .formats import extension_of, is_reviewed, readable, refusal
+from .nested import nested_sizes
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -70,7 +73,8 @@ class Encoded:
 
     @cached_property
     def _header(self) -> tuple[str, str, tuple[int, int], set[Any]]:
-        with self._open() as image:
+        # What a file says about itself may lie behind its pixels, which are then decoded.
+        with self._open() as image, _decoding():
             size = image.height, image.width
             if self.may_turn and image.getexif().get(ExifTags.Base.Orientation) in _LYING:
                 size = size[::-1]
@@ -128,13 +132,11 @@ class Encoded:
             # A third less time than with the header, which is read in Python, and a copy for the conversion.
             return Image.frombytes("RGB", self.jpeg_size[::-1], self.data, "jpeg", "RGB", "")
         image = self._open()
-        try:
+        with _decoding():
             image.load()
             if self.rotate and image.getexif().get(ExifTags.Base.Orientation) is not None:
                 image = ImageOps.exif_transpose(image)
             return image if self._mode is None else image.convert(self._mode)
-        except Exception as error:
-            raise UnreadableError(_words(error)) from error
 
     def _open(self) -> Image.Image:
         if self.fault:
@@ -142,6 +144,8 @@ class Encoded:
         if not self.data:
             raise UnreadableError("the file is empty")
         try:
+            for size in nested_sizes(self.data):
+                _check_size(size)
             image = Image.open(io.BytesIO(self.data), formats=readable() if self._formats is None else self._formats)
             check_pixels(image)
             return image
@@ -162,6 +166,15 @@ class Encoded:
             fault = describe(error)
         absolute = os.path.abspath(path)  # noqa: PTH100 (Path.absolute takes as long as reading the file)
         return cls(data, mode, rotate, path=absolute, fault=fault)
+
+
+@contextmanager
+def _decoding() -> Iterator[None]:
+    """Turns whatever a decoder raises into an `UnreadableError`."""
+    try:
+        yield
+    except Exception as error:
+        raise UnreadableError(_words(error)) from error
 
 
 def max_pixels() -> int:
@@ -186,10 +199,19 @@ def check_pixels(image: Image.Image) -> None:
     Raises:
         UnreadableError: there are too many pixels.
     """
+    _check_size(image.size)
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        # A tile may be larger than the image.
+        width, length = (image.tag_v2.get(tag) for tag in (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH))
+        if isinstance(width, int) and isinstance(length, int):
+            _check_size((width, length))
+
+
+def _check_size(size: tuple[int, int]) -> None:
     limit = max_pixels()
-    if image.width * image.height > limit:
+    if size[0] * size[1] > limit:
         raise UnreadableError(
-            f"it has {image.width} x {image.height} pixels, more than {limit}, which UNPOISON_MAX_PIXELS can change"
+            f"it has {size[0]} x {size[1]} pixels, more than {limit}, which UNPOISON_MAX_PIXELS can change"
         )
 
 
