@@ -222,6 +222,13 @@ def sparse(size):
     return bytes(header)
 
 
+def long(name):
+    """A member that says that it has more bytes than any disk."""
+    member = tarfile.TarInfo(name)
+    member.size = 1 << 62
+    return headed(member)
+
+
 def pax(length):
     member = tarfile.TarInfo("pax")
     member.type, member.size = tarfile.XHDTYPE, length
@@ -234,6 +241,8 @@ def pax(length):
         (sparse(1 << 32), "a/0.png is sparse"),
         (pax(1 << 15), "a header has 32768 bytes"),
         (pax(0) * 2000, "recursion"),
+        (long("a/0.png"), "a/0.png has 4611686018427387904 bytes"),
+        (long("README"), "cut off"),
         (b"x" * 512, "cannot read"),
     ],
 )

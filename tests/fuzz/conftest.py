@@ -51,11 +51,13 @@ def fuzz(request):
             phases = [Phase.explicit, Phase.generate]
             options |= {"derandomize": True, "database": None, "phases": phases}
             test = settings(max_examples=examples, **options)(given(case=strategy)(counted))
-        with harmless.room():
-            test()
-            while time.monotonic() - began < 60 * MINUTES / kinds:
+        try:
+            with harmless.room():
                 test()
-        _seconds[name] += time.monotonic() - began
+                while time.monotonic() - began < 60 * MINUTES / kinds:
+                    test()
+        finally:
+            _seconds[name] += time.monotonic() - began
 
     return run
 

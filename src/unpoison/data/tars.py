@@ -1,5 +1,6 @@
 """WebDataset tars as a table: their images and what may be labels. No other member is looked into."""
 
+import io
 import logging
 import os
 import re
@@ -13,7 +14,7 @@ from typing import Any, Self
 import datasets
 
 from ..printable import printable
-from .files import open_regular
+from .files import only_regular
 from .formats import file_suffixes
 
 _logger = logging.getLogger(__name__)
@@ -27,6 +28,9 @@ _BEFORE = (
     tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE,
 )  # fmt: skip
 """Types of members that say more about the next one."""
+
+_READS_AT_END = 8
+"""More than it takes to notice the end."""
 
 Sample = dict[str, bytes]
 """Members by field: what follows the first dot of their names."""
@@ -70,6 +74,22 @@ class _Header(tarfile.TarInfo):
         return header
 
 
+class _Ending(io.BufferedReader):
+    """A plain file that ends: to skip what a member says that it has, `tarfile` reads on and on."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path, opener=only_regular))
+        self._left = _READS_AT_END
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        if not data:
+            self._left -= 1
+            if self._left < 0:
+                raise tarfile.ReadError("it is cut off")
+        return data
+
+
 def _samples(path: Path) -> Iterator[tuple[str, Sample]]:
     """The samples of a tar by their keys, in order.
 
@@ -80,7 +100,7 @@ def _samples(path: Path) -> Iterator[tuple[str, Sample]]:
     key, sample = "", Sample()
     left_out: Counter[str] = Counter()
     first: dict[str, str] = {}
-    with open_regular(path) as file, tarfile.open(fileobj=file, mode="r|*", tarinfo=_Header) as tar:
+    with _Ending(path) as file, tarfile.open(fileobj=file, mode="r|*", tarinfo=_Header) as tar:
         limit = max(_MAX_UNPACKED, os.fstat(file.fileno()).st_size)
         for member in tar:
             name = _MEMBER.fullmatch(member.name)
