@@ -51,7 +51,7 @@ def not_permissive(metadata: dict[str, list[str]]) -> list[str]:
 
 
 def main() -> int:
-    found = installed("unpoison", ("bench", "sign"))
+    found = installed("unpoison", ("metrics", "sign"))
     del found["unpoison"]
     wrong = {}
     for name, one in sorted(found.items()):

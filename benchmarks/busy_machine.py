@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from unpoison.bench.machine import machine_facts
+from unpoison_bench.machine import machine_facts
 
 COMMAND = [str(Path(sys.executable).with_name("unpoison")), "demo", "--quiet", "--out"]
 

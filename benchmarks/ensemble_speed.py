@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
-from unpoison.bench.machine import machine_facts
 from unpoison.training.backbones import create_backbone
 from unpoison.training.precision import autocast
+from unpoison_bench.machine import machine_facts
 
 BATCH, STEPS, ROUNDS, WIDTH, CLASSES = 128, 8, 5, 32, 11
 

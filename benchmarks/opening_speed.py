@@ -32,12 +32,12 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from unpoison import Report, SanitizedDataset
-from unpoison.bench.machine import machine_facts, peak_memory_mb
 from unpoison.data.access import RawView
 from unpoison.data.index import Index
 from unpoison.data.store import survey
 from unpoison.errors import ThinEvidenceWarning
 from unpoison.methods.base import MethodInfo, Outcome, register
+from unpoison_bench.machine import machine_facts, peak_memory_mb
 
 ROUNDS, CLASSES, MADE, AGE = 5, 10, 500, 3600
 SIDE, SERVED, OPENED_SIDE = 224, 1000, 32

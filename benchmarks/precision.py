@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from unpoison.bench.machine import machine_facts
 from unpoison.training.backbones import create_backbone
 from unpoison.training.loop import as_input
 from unpoison.training.precision import precision_of
+from unpoison_bench.machine import machine_facts
 
 BATCH, STEPS, ROUNDS, WIDTH, CLASSES = 128, 4, 5, 16, 10
 

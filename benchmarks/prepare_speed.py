@@ -20,10 +20,10 @@ import contextlib, json, resource, sys, tempfile, time
 import numpy as np
 from unpoison import SanitizedDataset
 from unpoison.attacks import ATTACKS, PoisonedDataset
-from unpoison.bench.data import load_images
-from unpoison.bench.machine import machine_facts, peak_memory_mb
-from unpoison.bench.measure import detection
-from unpoison.bench.rows import SOURCES, Row
+from unpoison_bench.data import load_images
+from unpoison_bench.machine import machine_facts, peak_memory_mb
+from unpoison_bench.measure import detection
+from unpoison_bench.rows import SOURCES, Row
 from unpoison.progress import Progress
 import torch
 

@@ -21,12 +21,12 @@ import numpy as np
 import torch
 
 from unpoison import Report
-from unpoison.bench.data import images_file
-from unpoison.bench.machine import machine_facts
 from unpoison.data.pixels import Encoded, Levels, to_eight_bit
 from unpoison.data.store import resize
 from unpoison.pictures import Pictures
 from unpoison.report import ClassEvidence
+from unpoison_bench.data import images_file
+from unpoison_bench.machine import machine_facts
 
 ROUNDS = 3
 SIZES = (("cifar10", 32), ("gtsrb", 48), ("gtsrb", 64))

@@ -21,9 +21,9 @@ import numpy as np
 import torch
 
 from unpoison import Report
-from unpoison.bench.machine import machine_facts
 from unpoison.image_files import ImageFiles
 from unpoison.samples import check_samples, read_samples, write_samples
+from unpoison_bench.machine import machine_facts
 
 ROUNDS, CLASSES = 3, 1000
 

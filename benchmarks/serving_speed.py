@@ -33,11 +33,11 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 
 from unpoison import Report, SanitizedDataset, Sanitizer
-from unpoison.bench.data import images_file
-from unpoison.bench.machine import machine_facts
 from unpoison.data.pixels import Encoded
 from unpoison.errors import ThinEvidenceWarning
 from unpoison.methods.base import MethodInfo, Outcome, register
+from unpoison_bench.data import images_file
+from unpoison_bench.machine import machine_facts
 
 ROUNDS, EVERY, BATCH = 5, 100, 256
 

@@ -18,11 +18,12 @@ import torch
 
 from unpoison import Restorer
 from unpoison.attacks import BadNets, PoisonedDataset
-from unpoison.bench.data import LabelledImages, load_images
-from unpoison.bench.machine import machine_facts
-from unpoison.bench.rows import SOURCES
+from unpoison.data.labelled import LabelledImages
 from unpoison.methods.repair import restore_in_batches
 from unpoison.restoration import adapt_restorer, estimate_transform, train_restorer
+from unpoison_bench.data import load_images
+from unpoison_bench.machine import machine_facts
+from unpoison_bench.rows import SOURCES
 
 MODELS = Path(__file__).parents[1] / "hub_models"
 ATTACKS = {

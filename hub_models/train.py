@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from unpoison.bench.data import load_images
-from unpoison.bench.machine import machine_facts
 from unpoison.restoration import Card, RestorationConfig, Restorer
 from unpoison.restoration.estimate.patch import estimate_patch
 from unpoison.restoration.pairs import Pairs
 from unpoison.restoration.restorer import Architecture
 from unpoison.training.loop import as_input
+from unpoison_bench.data import load_images
+from unpoison_bench.machine import machine_facts
 
 FOLDER = Path(__file__).parent
 DATASETS = {"cifar10": "CIFAR-10", "gtsrb": "GTSRB at 32 x 32 pixels"}

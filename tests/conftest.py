@@ -24,6 +24,7 @@ for name in ("HF_HUB_OFFLINE", "HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_DATASETS
 import pytest  # noqa: E402
 
 import corner  # noqa: E402
+from victims import victim  # noqa: E402, F401
 
 
 def pytest_collection_modifyitems(items):

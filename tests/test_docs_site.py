@@ -25,12 +25,13 @@ WITH_LINKS = [
     ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", ROOT / "benchmarks" / "README.md", *PAGES,
     *sorted(ROOT.glob("hub_models/*/README.md")),
 ]  # fmt: skip
-SOURCES = sorted((ROOT / "src").glob("**/*.py"))
+PACKAGES = {"unpoison": ROOT / "src", "unpoison_bench": ROOT / "benchmarks"}
+SOURCES = sorted(path for name, folder in PACKAGES.items() for path in (folder / name).glob("**/*.py"))
 PUBLIC_MODULES = (
     "unpoison.attacks",
     "unpoison.metrics",
     "unpoison.restoration",
-    "unpoison.bench.baselines",
+    "unpoison_bench.baselines",
     "unpoison.errors",
 )
 
@@ -136,7 +137,12 @@ def public_names() -> list[str]:
 
 @pytest.fixture(scope="module")
 def tree():
-    return griffe.load("unpoison", search_paths=[ROOT / "src"], resolve_aliases=True)
+    """Both packages."""
+    loader = griffe.GriffeLoader(search_paths=PACKAGES.values())
+    for name in PACKAGES:
+        loader.load(name)
+    loader.resolve_aliases(implicit=True, external=False)
+    return loader.modules_collection
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +187,7 @@ def described(thing, attribute) -> bool:
 
 def test_every_public_name_is_documented(tree, on_the_api_page):
     names = {*public_names(), *on_the_api_page} - {*PUBLIC_MODULES}
-    missing = [part for name in sorted(names) for part in undocumented(tree[name.removeprefix("unpoison.")], name)]
+    missing = [part for name in sorted(names) for part in undocumented(tree[name], name)]
     assert not missing
 
 

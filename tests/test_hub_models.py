@@ -12,7 +12,7 @@ import torch
 
 from unpoison import Restorer
 from unpoison.attacks import BadNets
-from unpoison.bench.data import load_images
+from unpoison_bench.data import load_images
 
 ROOT = Path(__file__).parents[1] / "hub_models"
 FOLDERS = sorted(path.parent for path in ROOT.glob("*/config.json"))

@@ -10,8 +10,8 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from unpoison import verify
 from unpoison.attacks import ISSBA, BadNets, PoisonedDataset
-from unpoison.bench.data import LabelledImages
 from unpoison.cli import main
+from unpoison.data.labelled import LabelledImages
 from unpoison.demo import load_digits
 from unpoison.errors import ConfigError, DatasetError
 

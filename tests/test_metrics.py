@@ -124,7 +124,7 @@ def test_pixels_of_nothing(images):
 @pytest.mark.parametrize("measure", [metrics.peak_signal_noise_ratio, metrics.structural_similarity])
 def test_missing_extra_is_named(measure, images, monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'unpoison\[bench\]'") as raised:
+    with pytest.raises(MissingExtraError, match=r"pip install 'unpoison\[metrics\]'") as raised:
         measure(images[0], images[1])
     assert isinstance(raised.value, UnpoisonError)
 

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from .attacks import BadNets, PoisonedDataset
-from .bench.data import LabelledImages
-from .bench.evaluate import Downstream, train_and_test
 from .checks import Device, Seed, checked
 from .data.cache import PARTS, telling_what_is_kept
+from .data.labelled import LabelledImages
 from .data.outputs import check_folder, check_page
 from .dataset import SanitizedDataset
+from .downstream import Downstream, train_and_test
 from .errors import ConfigError, DroppedSamplesWarning
 from .sanitizer import HTML
 from .training.loop import TrainingConfig

@@ -11,13 +11,13 @@ import torch
 
 from .attacks import Attack
 from .attacks.targets import Target
-from .bench.data import LabelledImages
-from .bench.evaluate import Predict, measure_predictions, predictions, train_model
 from .checks import Device, Seeds, checked
 from .config import PDAutoRConfig
 from .data.access import RawView
+from .data.labelled import LabelledImages
 from .data.store import Survey, read_images, survey
 from .detection.choice import Choice, choose
+from .downstream import Predict, measure_predictions, predictions, train_model
 from .errors import ConfigError, DatasetError
 from .progress import Progress
 from .training.devices import best_device

@@ -1,7 +1,7 @@
 """Every measure of detection, restoration and training, defined once: pure functions on numpy arrays.
 
 Names in capitals are the papers': PD-AutoR (Chen et al., section 5.1.4) has precision, recall, APD and LRA, and DMA and
-DMA_B, which are accuracies of models: see `unpoison.bench.evaluate.Downstream`. BaB (Chen et al., SafeAI 2023, section
+DMA_B, which are accuracies of models: see `unpoison.downstream.Downstream`. BaB (Chen et al., SafeAI 2023, section
 5.1) has ASR, CA, CDR and PDR.
 
 All rates lie in 0..1. Where there is nothing to measure, such as the recall of data without poison, the answer is None.
@@ -160,7 +160,7 @@ def _image_metrics() -> Any:
     try:
         from skimage import metrics
     except ImportError as error:
-        raise MissingExtraError("PSNR and SSIM need scikit-image: pip install 'unpoison[bench]'") from error
+        raise MissingExtraError("PSNR and SSIM need scikit-image: pip install 'unpoison[metrics]'") from error
     return metrics
 
 

@@ -14,22 +14,22 @@ from PIL import Image
 
 from unpoison import metrics
 from unpoison.attacks import Composite
-from unpoison.bench import cleaned, processes, runner, runs
-from unpoison.bench.curves import POINTS, curve
-from unpoison.bench.experiment import Experiment, Line, Measured, lookup
-from unpoison.bench.experiments import EXPERIMENTS, get_experiment
-from unpoison.bench.experiments.ours import rates
-from unpoison.bench.flags import false_flags
-from unpoison.bench.markdown import as_json, markdown
-from unpoison.bench.names import EXPERIMENT_NAMES, SCALE_NAMES, SUITE_NAMES
-from unpoison.bench.published import PUBLISHED
-from unpoison.bench.rows import SUITES
-from unpoison.bench.runs import VARIANTS, Run
-from unpoison.bench.scales import SCALES, get_scale
-from unpoison.bench.table import Column, number, percent
 from unpoison.cli import main
 from unpoison.errors import ConfigError, UnpoisonError
 from unpoison.methods.base import Outcome
+from unpoison_bench import cleaned, processes, runner, runs
+from unpoison_bench.curves import POINTS, curve
+from unpoison_bench.experiment import Experiment, Line, Measured, lookup
+from unpoison_bench.experiments import EXPERIMENTS, get_experiment
+from unpoison_bench.experiments.ours import rates
+from unpoison_bench.flags import false_flags
+from unpoison_bench.markdown import as_json, markdown
+from unpoison_bench.names import EXPERIMENT_NAMES, SCALE_NAMES, SUITE_NAMES
+from unpoison_bench.published import PUBLISHED
+from unpoison_bench.rows import SUITES
+from unpoison_bench.runs import VARIANTS, Run
+from unpoison_bench.scales import SCALES, get_scale
+from unpoison_bench.table import Column, number, percent
 
 MACHINE = {
     "date": "2026-01-02T03:04:05+00:00", "platform": "Linux", "torch": "2", "unpoison": "0", "cpu_count": 2,

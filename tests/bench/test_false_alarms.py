@@ -11,19 +11,19 @@ import pytest
 import torch
 from PIL import Image
 
-from unpoison.bench import processes
-from unpoison.bench.false_alarms import measuring, running
-from unpoison.bench.false_alarms.bars import bars, harmed
-from unpoison.bench.false_alarms.cases import Case, Draw, Poison
-from unpoison.bench.false_alarms.drawing import draw, draw_rows, draw_test
-from unpoison.bench.false_alarms.files import read_names, source_size
-from unpoison.bench.false_alarms.listing import CASES, choose_cases, get_case
-from unpoison.bench.false_alarms.loading import Loaded, Photographs, load, load_test, of_shape, working_shape
-from unpoison.bench.false_alarms.tables import page
-from unpoison.bench.false_alarms.triggers import TRIGGERS, make_attack
-from unpoison.bench.names import HALF_NAMES
 from unpoison.cli import main
 from unpoison.errors import ConfigError, DatasetError
+from unpoison_bench import processes
+from unpoison_bench.false_alarms import measuring, running
+from unpoison_bench.false_alarms.bars import bars, harmed
+from unpoison_bench.false_alarms.cases import Case, Draw, Poison
+from unpoison_bench.false_alarms.drawing import draw, draw_rows, draw_test
+from unpoison_bench.false_alarms.files import read_names, source_size
+from unpoison_bench.false_alarms.listing import CASES, choose_cases, get_case
+from unpoison_bench.false_alarms.loading import Loaded, Photographs, load, load_test, of_shape, working_shape
+from unpoison_bench.false_alarms.tables import page
+from unpoison_bench.false_alarms.triggers import TRIGGERS, make_attack
+from unpoison_bench.names import HALF_NAMES
 
 MACHINE = {
     "date": "2026-01-02T03:04:05+00:00", "platform": "Linux", "torch": "2", "unpoison": "0", "cpu_count": 2,

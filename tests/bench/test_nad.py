@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from unpoison.bench.baselines import nad
-from unpoison.bench.evaluate import measure_model
+from unpoison.downstream import measure_model
 from unpoison.errors import ConfigError
 from unpoison.training.backbones import create_backbone
+from unpoison_bench.baselines import nad
 
 
 def fast(config, epochs):

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from unpoison.attacks import BadNets, PoisonedDataset
-from unpoison.bench.data import LabelledImages
 from unpoison.cli import main
+from unpoison.data.labelled import LabelledImages
 from unpoison.demo import load_digits
 
 COUNT = 1200

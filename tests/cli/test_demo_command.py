@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from unpoison.bench.evaluate import Downstream
 from unpoison.cli import main
 from unpoison.demo import DemoResult
+from unpoison.downstream import Downstream
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ demo.train_and_test = wait
 
 
 def test_bench_names_its_folder(tmp_path):
-    moment = "import unpoison.bench.runner as runner; runner.run_experiment = wait"
+    moment = "import unpoison_bench.runner as runner; runner.run_experiment = wait"
     line = interrupted(["bench", "ours", "--out", str(tmp_path)], moment)
     assert line.startswith("unpoison: interrupted; what was measured is kept in")
     assert str(tmp_path) in line

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from unpoison.cli import _COMMANDS, _parser, main
+from unpoison.cli import _parser, commands_at_hand, main
 
-COMMANDS = {module.COMMAND.name: module.COMMAND for module in _COMMANDS}
+COMMANDS = {command.name: command for command in commands_at_hand()}
 
 
 def test_all_are_there():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from unpoison.bench.data import LabelledImages
+from unpoison.data.labelled import LabelledImages
 from unpoison.demo import load_digits
 from unpoison.detection.choice import choose, mirror_chance
 from unpoison.detection.config import DetectionConfig

@@ -9,13 +9,14 @@ import torch
 
 from unpoison import BaBConfig, Report, SanitizedDataset
 from unpoison.attacks import BadNets, Composite, PoisonedDataset
-from unpoison.bench.data import LabelledImages, load_images
+from unpoison.data.labelled import LabelledImages
 from unpoison.demo import load_digits
 from unpoison.errors import DatasetError
 from unpoison.methods.bab import run
 from unpoison.progress import Progress
 from unpoison.training.loop import TrainingConfig
 from unpoison.verification.config import VerificationConfig
+from unpoison_bench.data import load_images
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from unpoison.attacks import SIG, BadNets, Blend, PoisonedDataset
-from unpoison.bench.data import LabelledImages, load_images
 from unpoison.config import PDAutoRConfig
+from unpoison.data.labelled import LabelledImages
 from unpoison.demo import load_digits
 from unpoison.detection.choice import Choice
 from unpoison.detection.detector import detect
@@ -22,6 +22,7 @@ from unpoison.progress import Progress
 from unpoison.restoration import Estimate
 from unpoison.training.backbones import Backbone, create_backbone
 from unpoison.training.loop import TrainingConfig
+from unpoison_bench.data import load_images
 
 CHOICE = Choice("conv5", 8, TrainingConfig(epochs=4), [])
 

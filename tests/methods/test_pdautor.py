@@ -9,15 +9,16 @@ import torch
 
 from unpoison import PDAutoRConfig, SanitizedDataset
 from unpoison.attacks import BadNets, Composite, PoisonedDataset
-from unpoison.bench.data import LabelledImages, load_images
-from unpoison.bench.evaluate import train_and_test
-from unpoison.bench.false_alarms.listing import get_case
-from unpoison.bench.false_alarms.loading import load
+from unpoison.data.labelled import LabelledImages
 from unpoison.demo import load_digits
+from unpoison.downstream import train_and_test
 from unpoison.methods.pdautor import run
 from unpoison.metrics import average_precision
 from unpoison.progress import Progress
 from unpoison.training.loop import TrainingConfig
+from unpoison_bench.data import load_images
+from unpoison_bench.false_alarms.listing import get_case
+from unpoison_bench.false_alarms.loading import load
 
 CPU = torch.device("cpu")
 ATTACK = BadNets(size=2)

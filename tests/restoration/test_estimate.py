@@ -6,10 +6,10 @@ import torch
 from sklearn.datasets import load_sample_images
 
 from unpoison.attacks import SIG, BadNets, Blend, WaNet
-from unpoison.bench.data import load_images
 from unpoison.restoration import Estimate, estimate_transform
 from unpoison.restoration.estimate.warp import Warp
 from unpoison.restoration.estimate.warping import find_warp
+from unpoison_bench.data import load_images
 
 
 @pytest.fixture(scope="module")

@@ -6,17 +6,20 @@ Results go to stdout, everything else to stderr. Heavy libraries are imported by
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 
 import argcomplete
 
 from .. import __version__
 from ..errors import ConfigError, UnpoisonError
 from ..printable import printable
-from . import attack, bench, clean, demo, pull, push, report, sign, verify
-from .options import add_shared
+from . import attack, clean, demo, pull, push, report, sign, verify
+from .options import Command, add_shared
 from .streams import logging_to_stderr, quiet_when_unread
 
-_COMMANDS = (demo, clean, report, verify, attack, bench, sign, push, pull)
+_OWN = (demo, clean, report, verify, attack, sign, push, pull)
+ENTRY_POINTS = "unpoison.commands"
+"""The group in which other packages name a `Command` of theirs."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,12 +40,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def commands_at_hand() -> list[Command]:
+    """Our own, and those of other packages that are installed."""
+    found = sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name)
+    return [*(module.COMMAND for module in _OWN), *(entry.load() for entry in found)]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="unpoison", description="Clean poisoned image datasets.")
     parser.add_argument("--version", action="version", version=f"unpoison {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in _COMMANDS:
-        command = module.COMMAND
+    for command in commands_at_hand():
         inner = commands.add_parser(
             command.name, help=command.help, description=command.description, epilog=f"example: {command.example}"
         )

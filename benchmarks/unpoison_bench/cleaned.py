@@ -1,0 +1,179 @@
+"""Measures a run that cleans: detection, restoration, and networks trained on what came in and on what is served."""
+
+import base64
+import dataclasses
+import io
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from unpoison import metrics
+from unpoison.data.labelled import LabelledImages
+from unpoison.downstream import Downstream, measure_model, train_and_test, train_model
+from unpoison.methods import get_method
+from unpoison.methods.base import OnPoison, Outcome
+from unpoison.methods.base import Run as Method
+from unpoison.methods.cleaning import cleaning, finishing
+from unpoison.progress import Progress
+
+from .baselines.nad import heal
+from .curves import curve
+from .flags import false_flags, find_by_hand
+from .measure import Cleaning, clean_pass, detection, restoration
+from .runs import Poisoned, Run, load, load_test
+from .scales import get_scale
+
+NAD_IMAGES = 0.05
+"""Part of the training data that NAD knows to be clean, as in both its paper and BaB's."""
+SHEET_COLUMNS = 8
+STAGES = {
+    "choose": "detection",
+    "train on suspect data": "detection",
+    "verify": "detection",
+    "verify again": "detection",
+    "train on credible part": "detection",
+    "explain": "detection",
+    "train restorer": "content",
+    "restore": "content",
+    "train on clean part": "labels",
+}
+"""Stages of the methods, by the column of PD-AutoR's table 9 that they belong to."""
+
+
+def measure_cleaning(run: Run, device: torch.device) -> dict[str, Any]:
+    """The measures of a run that cleans, by group; see benchmarks/README.md."""
+    data = load(run)
+    progress = Progress(False)
+    method, on_poison = _method(run, data)
+    outcome = method(
+        data.given.images,
+        data.given.labels,
+        data.num_classes,
+        config=run.config(),
+        on_poison=on_poison,
+        restorer=None,
+        device=device,
+        seed=run.seed,
+        progress=progress,
+    )
+    cleaned = as_cleaning(data, outcome)
+    report = cleaned.report
+    found = detection(report, data.poisoned)
+    del found["classes"]
+    return {
+        "samples": len(report),
+        "poisoned": data.poisoned.sum(),
+        "detection": found | {"curve": curve(report.score, data.poisoned)},
+        "restoration": restoration(cleaned) | labels(cleaned) | clean_pass(cleaned, outcome.restorer, device),
+        "by_models": by_models(report.votes, data.poisoned),
+        "stages": stages(progress.timings),
+        "timings": progress.timings,
+        "sheet": sheet(cleaned),
+        "downstream": downstream(run, data, cleaned, device) if run.downstream else {},
+        "config": report.config,
+        "notes": report.notes,
+    }
+
+
+def _method(run: Run, data: Poisoned) -> tuple[Method, OnPoison]:
+    if run.method == "flags":
+        flagged = false_flags(data.poisoned, run.false_positives, run.false_negatives, run.seed)
+        return cleaning(partial(find_by_hand, flagged=flagged), finishing("flags")), "restore"
+    info = get_method(run.method)
+    return info.run, info.on_poison
+
+
+def as_cleaning(data: Poisoned, outcome: Outcome) -> Cleaning:
+    """What a method hands back, as the arrays that the measures compare."""
+    images, report = data.given.images.copy(), outcome.report
+    images[outcome.restored_index] = outcome.restored_images
+    index = np.flatnonzero(report.action != "drop")
+    return Cleaning(
+        originals=data.originals,
+        given=data.given,
+        served=LabelledImages(images[index], report.label[index]),
+        source_index=index,
+        poisoned=data.poisoned,
+        report=report,
+    )
+
+
+def labels(cleaned: Cleaning) -> dict[str, Any]:
+    """APD and LRA as PD-AutoR defines them, over all of D_q: with what was flagged and restored by mistake."""
+    index = np.flatnonzero(cleaned.report.action == "restore")
+    place = np.searchsorted(cleaned.source_index, index)
+    return {
+        "apd_all": metrics.average_pixel_difference(cleaned.served.images[place], cleaned.originals.images[index]),
+        "lra_all": metrics.label_restoration_accuracy(cleaned.served.labels[place], cleaned.originals.labels[index]),
+    }
+
+
+def by_models(votes: npt.NDArray[np.bool_], poisoned: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """What BaB's rule keeps when only the first n models vote, for every n; votes are bool [N,M]."""
+    kept = np.logical_and.accumulate(votes, axis=1)
+    return {
+        str(n + 1): {
+            "cdr": metrics.clean_data_rate(kept[:, n], poisoned),
+            "pdr": metrics.poisoned_data_rate(kept[:, n], poisoned),
+            "clean": (kept[:, n] & ~poisoned).sum(),
+            "residual": (kept[:, n] & poisoned).sum(),
+        }
+        for n in range(votes.shape[1])
+    }
+
+
+def stages(timings: dict[str, float]) -> dict[str, float]:
+    """Seconds by column of PD-AutoR's table 9, from seconds by stage."""
+    out = {"detection": 0.0, "content": 0.0, "labels": 0.0}
+    for stage, seconds in timings.items():
+        out[STAGES[stage]] += seconds
+    return out | {"total": sum(timings.values())}
+
+
+def sheet(cleaned: Cleaning) -> str | None:
+    """Restored poisoned images below their poisoned versions below their originals, as a PNG in base64."""
+    index = np.flatnonzero(cleaned.poisoned & (cleaned.report.action == "restore"))[:SHEET_COLUMNS]
+    if not len(index):
+        return None
+    place = np.searchsorted(cleaned.source_index, index)
+    rows = [cleaned.originals.images[index], cleaned.given.images[index], cleaned.served.images[place]]
+    stream = io.BytesIO()
+    Image.fromarray(np.concatenate([np.concatenate(list(row), 1) for row in rows])).save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def downstream(run: Run, data: Poisoned, cleaned: Cleaning, device: torch.device) -> dict[str, Any]:
+    """Accuracy and attack success rate of one network with one budget, trained on different data.
+
+    "input" is what came in, "output" what is served (DMA), "kept" what was not flagged (DMA_B); for BaB, "healed" is
+    the network of "input" after Neural Attention Distillation.
+    """
+    scale, test = get_scale(run.scale), load_test(run)
+    # PD-AutoR mirrors CIFAR-10 and nothing else, BaB augments nothing.
+    training = dataclasses.replace(scale.training, flip=run.dataset == "cifar10" and run.method != "bab")
+    common: dict[str, Any] = {"backbone": scale.backbone, "width": scale.width, "seed": run.seed, "device": device}
+    report = cleaned.report
+    kept = report.action == "keep"
+    model = train_model(data.given, data.num_classes, training, **common)
+    found = {"input": measure_model(model, test, data.attacks, run.target, device=device)}
+    for name, arm in (
+        ("output", cleaned.served),
+        ("kept", LabelledImages(data.given.images[kept], data.given.labels[kept])),
+    ):
+        if name == "kept" and len(arm) == len(cleaned.served):
+            found[name] = found["output"]
+        elif len(arm) < 2:
+            found[name] = Downstream(None, None)
+        else:
+            found[name] = train_and_test(arm, test, data.attacks, run.target, training, **common)
+    if run.method == "bab":
+        rng = np.random.default_rng(run.seed)
+        known = rng.permutation(np.flatnonzero(~data.poisoned))[: max(2, round(NAD_IMAGES * len(report)))]
+        images, classes = data.originals.images[known], data.originals.labels[known]
+        healed = heal(model, images, classes, scale.nad, device=device, seed=run.seed)
+        found["healed"] = measure_model(healed, test, data.attacks, run.target, device=device)
+    return {name: {"accuracy": result.accuracy, "asr": result.attack_success_rate} for name, result in found.items()}
