@@ -36,7 +36,8 @@ from unpoison.data.access import RawView
 from unpoison.data.index import Index
 from unpoison.data.store import survey
 from unpoison.errors import ThinEvidenceWarning
-from unpoison.methods.base import MethodInfo, Outcome, register
+from unpoison.methods import register
+from unpoison.methods.base import MethodInfo, Outcome
 from unpoison_bench.machine import machine_facts, peak_memory_mb
 
 ROUNDS, CLASSES, MADE, AGE = 5, 10, 500, 3600

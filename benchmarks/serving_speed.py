@@ -35,7 +35,8 @@ from torchvision.datasets import ImageFolder
 from unpoison import Report, SanitizedDataset, Sanitizer
 from unpoison.data.pixels import Encoded
 from unpoison.errors import ThinEvidenceWarning
-from unpoison.methods.base import MethodInfo, Outcome, register
+from unpoison.methods import register
+from unpoison.methods.base import MethodInfo, Outcome
 from unpoison_bench.data import images_file
 from unpoison_bench.machine import machine_facts
 

@@ -17,7 +17,8 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from unpoison.errors import ConfigError, WorkerPreparationWarning
-from unpoison.methods.base import MethodInfo, Outcome, register
+from unpoison.methods import register
+from unpoison.methods.base import MethodInfo, Outcome
 from unpoison.report import ClassEvidence, Report
 
 POISONED = (3, 8, 13)

@@ -31,7 +31,6 @@ PUBLIC_MODULES = (
     "unpoison.attacks",
     "unpoison.metrics",
     "unpoison.restoration",
-    "unpoison_bench.baselines",
     "unpoison.errors",
 )
 

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 import corner
-from unpoison.methods.base import MethodInfo, register
+from unpoison.methods import register
+from unpoison.methods.base import MethodInfo
 from unpoison.methods.cleaning import cleaning
 from unpoison.methods.found import Found
 from unpoison.methods.verdict import Explanation, Finding

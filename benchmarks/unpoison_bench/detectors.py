@@ -57,10 +57,10 @@ def measure_detectors(run: Run, device: torch.device) -> dict[str, Any]:
         published = judge(learned, data.num_classes, svd, **common)
         found["svd"] = _measures(data, _array(published.score), _array(published.flagged))
     features = _array(learned.record.activations)
-    for name, detect in BASELINES.items():
+    for name, detector in BASELINES.items():
         if rate or name not in TOLD:
             with progress.stage(name):
-                verdict = detect(features, labels, rate or NO_RATE)
+                verdict = detector.detect(features, labels, rate or NO_RATE)
             found[name] = _measures(data, verdict.score, verdict.flagged)
     losses, choice = _array(learned.record.losses), learned.choice
     obeyed = measure_model(learned.model, load_test(run), data.attacks, run.target, device=device)

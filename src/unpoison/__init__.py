@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .config import BaBConfig as BaBConfig
+    from .config import DetectorConfig as DetectorConfig
     from .config import EnsembleConfig as EnsembleConfig
     from .config import PDAutoRConfig as PDAutoRConfig
     from .dataset import SanitizedDataset as SanitizedDataset
+    from .detectors import Detector as Detector
+    from .detectors import Verdict as Verdict
+    from .detectors import register_detector as register_detector
     from .improvement import verify as verify
     from .report import Report as Report
     from .restoration import Restorer as Restorer
@@ -23,24 +27,32 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 # Resolved on first use: importing the package stays as cheap as importing torch.
 _HOMES = {
     "BaBConfig": "config",
+    "Detector": "detectors",
+    "DetectorConfig": "config",
     "EnsembleConfig": "config",
     "PDAutoRConfig": "config",
     "Report": "report",
     "Restorer": "restoration",
     "SanitizedDataset": "dataset",
+    "Verdict": "detectors",
+    "register_detector": "detectors",
     "Sanitizer": "sanitizer",
     "sanitize": "tables",
     "verify": "improvement",
 }
 __all__ = [
     "BaBConfig",
+    "Detector",
+    "DetectorConfig",
     "EnsembleConfig",
     "PDAutoRConfig",
     "Report",
     "Restorer",
     "SanitizedDataset",
     "Sanitizer",
+    "Verdict",
     "__version__",
+    "register_detector",
     "sanitize",
     "verify",
 ]

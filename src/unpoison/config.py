@@ -1,14 +1,17 @@
 """Configurations of the methods, and their presets."""
 
 import dataclasses
-from typing import Self, TypeVar
+from typing import Annotated, Self, TypeVar
+
+from pydantic import Field
 
 from . import restoration
-from .checks import checked
+from .checks import Positive, checked
 from .detection import config as detection
 from .detection.config import DetectionConfig
 from .errors import ConfigError
 from .restoration import RestorationConfig
+from .training.loop import TrainingConfig
 from .verification import config as verification
 from .verification.config import VerificationConfig
 
@@ -76,6 +79,42 @@ class EnsembleConfig:
     def preset(cls, name: str) -> Self:
         """Returns the preset of that name of both methods."""
         return cls(pdautor=PDAutoRConfig.preset(name), bab=BaBConfig.preset(name))
+
+
+@checked
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DetectorConfig:
+    """Settings of a detector on features as a method: "scan" and so on, see `unpoison.detectors`."""
+
+    backbone: str | None = None
+    """Name of the network whose penultimate activations are the features; None chooses by the device."""
+    width: Positive | None = None
+    """Channels of its first stage; None chooses by the device."""
+    training: TrainingConfig | None = None
+    """How it is trained; None chooses as for "pdautor"."""
+    poison_rate: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
+    """The share of poison that detectors are told which assume to know it; they flag in proportion to it."""
+    restoration: RestorationConfig = restoration.DEFAULT
+    """As for "pdautor"; only with `on_poison="restore"`."""
+
+    def __post_init__(self) -> None:
+        self.network  # noqa: B018  # refuses unknown names
+
+    @property
+    def network(self) -> DetectionConfig:
+        """How the network is trained."""
+        return DetectionConfig(backbone=self.backbone, width=self.width, training=self.training)
+
+    @classmethod
+    def preset(cls, name: str) -> Self:
+        """Returns a preset, as `PDAutoRConfig.preset` does."""
+        network = _chosen(name, default=detection.DEFAULT, paper=detection.PAPER, fast=detection.FAST)
+        return cls(
+            backbone=network.backbone,
+            width=network.width,
+            training=network.training,
+            restoration=_restoration(name),
+        )
 
 
 def _restoration(name: str) -> RestorationConfig:

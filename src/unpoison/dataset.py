@@ -40,7 +40,7 @@ class SanitizedDataset(ScriptAttributes):
         dataset: any map-style dataset with items (image, label, ...), mappings or namedtuples. Images are PIL images,
             or arrays or tensors [H,W], [H,W,C] or [C,H,W]: uint8; floats in 0..1 or 0..255, or integers in 0..1,
             0..255, 0..4095 or 0..65535, as nearly all images of the dataset are. One of another range is an error.
-        method: a registered method, "pdautor", "bab" or "ensemble".
+        method: "pdautor", "bab", "ensemble", or the name of a detector, see `register_detector`.
         config: a preset's name ("paper", "default", "fast") or the method's configuration.
         on_poison: what happens to flagged samples: "restore", "drop" or "keep"; the method's own when None.
         max_altered: share of the samples of a class that may be restored or dropped for being flagged, above 0 and up

@@ -56,7 +56,8 @@ from .errors import (
     WorkerPreparationWarning,
 )
 from .left_out import over_all_items, without_folder
-from .methods.base import MethodInfo, OnPoison, Outcome, get_method
+from .methods import get_method
+from .methods.base import MethodInfo, OnPoison, Outcome
 from .methods.copies import OnDuplicates
 from .methods.kept import OUTCOME_FORMATS, RESTORER, Task, decide, detected_in, made_by
 from .pictures import Pictures
@@ -98,7 +99,7 @@ class Sanitizer:
     """Detects poisoned samples in a dataset and restores or drops them.
 
     Args:
-        method: a registered method, "pdautor", "bab" or "ensemble".
+        method: "pdautor", "bab", "ensemble", or the name of a detector, see `register_detector`.
         config: a preset's name ("paper", "default", "fast") or the method's configuration; "default" when None.
         on_poison: what happens to flagged samples: "restore", "drop" or "keep"; the method's own when None.
         max_altered: share of the samples of a class that may be restored or dropped for being flagged, above 0 and up
@@ -346,7 +347,7 @@ class Sanitizer:
             names=found.names,
             text_labels=found.text_labels,
             keep=self._review.kept,
-            method=self.method,
+            method=get_method(self.method).key,
             config=self.config,
             on_poison=self.on_poison,
             max_altered=self.max_altered,

@@ -7,9 +7,10 @@ from sklearn.decomposition import FastICA
 
 from unpoison import metrics
 from unpoison.detection.svd import svd_scores
+from unpoison.detectors import activation_clustering, post_training, scan, spectre
+from unpoison.detectors.base import between
 from unpoison.errors import ConfigError
-from unpoison_bench.baselines import BASELINES, activation_clustering, art, post_training, scan, spectre
-from unpoison_bench.baselines.base import between
+from unpoison_bench.baselines import BASELINES, art
 
 CLASSES, SIZE, DIMENSIONS, POISONED = 6, 300, 16, 40
 DECIDING = ("activation_clustering", "scan")
@@ -33,7 +34,7 @@ def drawn(distance, seed=0):
 
 def test_planted_cluster_is_ranked_first(name):
     features, labels, poisoned = drawn(8.0)
-    verdict = BASELINES[name](features, labels, float(poisoned.mean()))
+    verdict = BASELINES[name].detect(features, labels, float(poisoned.mean()))
     assert verdict.score.dtype == np.float32
     assert (verdict.score.shape, verdict.flagged.shape) == (labels.shape, labels.shape)
     assert verdict.flagged.dtype == np.bool_
@@ -46,14 +47,14 @@ def test_planted_cluster_is_ranked_first(name):
 
 def test_nothing_is_ranked_where_nothing_was_planted(name):
     features, labels, poisoned = drawn(0.0)
-    score = BASELINES[name](features, labels, float(poisoned.mean())).score
+    score = BASELINES[name].detect(features, labels, float(poisoned.mean())).score
     assert metrics.average_precision(score[labels == 0], poisoned[labels == 0]) < 0.35
 
 
 def test_published_cuts():
     features, labels, poisoned = drawn(8.0)
     rate = float(poisoned.mean())
-    flagged = {name: BASELINES[name](features, labels, rate).flagged for name in BASELINES if name != "art"}
+    flagged = {name: BASELINES[name].detect(features, labels, rate).flagged for name in BASELINES if name != "art"}
     assert [int(flagged["spectral"][labels == label].sum()) for label in range(CLASSES)] == [60] * CLASSES
     assert flagged["post_training"].sum() == 60
     assert (flagged["spectre"].sum(), flagged["spectre"][labels != 0].sum()) == (60, 0)
@@ -64,20 +65,20 @@ def test_published_cuts():
 @pytest.mark.parametrize("name", DECIDING)
 def test_classes_without_clusters_are_left_alone(name):
     features, labels, _ = drawn(0.0)
-    assert not BASELINES[name](features, labels, 0.01).flagged.any()
+    assert not BASELINES[name].detect(features, labels, 0.01).flagged.any()
 
 
 @pytest.mark.parametrize("name", DECIDING)
 def test_rate_is_not_used(name):
     features, labels, _ = drawn(8.0)
-    one, other = (BASELINES[name](features, labels, rate) for rate in (0.01, 0.4))
+    one, other = (BASELINES[name].detect(features, labels, rate) for rate in (0.01, 0.4))
     np.testing.assert_array_equal(one.score, other.score)
     np.testing.assert_array_equal(one.flagged, other.flagged)
 
 
 def test_poisoned_digits_are_ranked(name, victim):
     labels, poisoned = victim.given.labels, victim.poisoned
-    verdict = BASELINES[name](victim.features, labels, 0.05)
+    verdict = BASELINES[name].detect(victim.features, labels, 0.05)
     inside = labels == 0
     chance = poisoned[inside].mean()
     assert metrics.average_precision(verdict.score[inside], poisoned[inside]) > chance + 0.2
@@ -148,7 +149,7 @@ def test_classes_of_few_samples_and_dead_units(name):
     features[:, :4] = 0
     features[labels == 5] = 1.5
     keep = np.r_[0 : 4 * SIZE, 4 * SIZE, 5 * SIZE : 5 * SIZE + 2]
-    verdict = BASELINES[name](features[keep], labels[keep], 0.05)
+    verdict = BASELINES[name].detect(features[keep], labels[keep], 0.05)
     assert np.isfinite(verdict.score).all()
 
 
@@ -168,7 +169,7 @@ def test_classes_of_few_samples_and_dead_units(name):
 def test_wrong_input_is_refused(name, change, message):
     arguments = {"features": np.ones((4, 2), np.float32), "labels": np.zeros(4, np.int64), "rate": 0.1} | change
     with pytest.raises(ConfigError, match=message):
-        BASELINES[name](**arguments)
+        BASELINES[name].detect(**arguments)
 
 
 def test_art_flags_by_the_share_of_each_class():

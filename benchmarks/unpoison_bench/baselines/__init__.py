@@ -1,21 +1,14 @@
-"""Published defences, to compare with: reimplemented on given features, and one that heals a model (`nad`).
+"""Published defences to compare with: all detectors, ART's Spectral Signatures, and one that heals a model (`nad`)."""
 
-`spectral`, `spectre`, `post_training` and `art` are told the true rate of poison, as their papers assume;
-`activation_clustering` and `scan` decide by themselves.
-"""
+from unpoison.detectors import BUILT_IN, get_detector
+from unpoison.detectors.base import Detector
 
-from . import activation_clustering, art, post_training, scan, spectral, spectre
-from .base import Detect
-from .base import Verdict as Verdict
+from .art import DETECTOR
 
-BASELINES: dict[str, Detect] = {
-    "spectral": spectral.detect,
-    "activation_clustering": activation_clustering.detect,
-    "scan": scan.detect,
-    "spectre": spectre.detect,
-    "post_training": post_training.detect,
-    "art": art.detect,
+BASELINES: dict[str, Detector] = {
+    **{name: get_detector(name) for name in BUILT_IN},
+    DETECTOR.name: DETECTOR,
 }
 """Detectors by name."""
-TOLD = ("spectral", "spectre", "post_training", "art")
+TOLD = tuple(name for name, detector in BASELINES.items() if detector.told)
 """Those that are told the true rate of poison."""

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .base import Features, Labels, Verdict, checked, classes
+from unpoison.detectors.base import Detector, Features, Labels, Verdict, checked, classes
 
 
 @checked
@@ -34,3 +34,8 @@ def detect(features: Features, labels: Labels, rate: float) -> Verdict:
     for members in classes(labels):
         score[members] = SpectralSignatureDefense.spectral_signature_scores(features[members])[:, 0]
     return Verdict(score, flagged)
+
+
+DETECTOR = Detector(
+    name="art", detect=detect, source="the Adversarial Robustness Toolbox, Tran et al., 2018", told=True
+)

@@ -11,12 +11,14 @@ from .streams import show
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
     parser.add_argument("out", metavar="OUT", type=Path, help="folder to write to")
-    parser.add_argument("--method", default="pdautor", help="pdautor, bab or ensemble (default: %(default)s)")
+    parser.add_argument(
+        "--method", default="pdautor", help="pdautor, bab, ensemble or a detector, such as scan (default: %(default)s)"
+    )
     parser.add_argument("--preset", default="default", help="paper, default or fast (default: %(default)s)")
     parser.add_argument(
         "--on-poison",
         choices=("restore", "drop", "keep"),
-        help="what to do with flagged images (default: the method's own; bab drops, the others restore)",
+        help="what to do with flagged images (default: pdautor and ensemble restore, the others drop)",
     )
     parser.add_argument(
         "--max-altered",

@@ -6,6 +6,6 @@ from . import pdautor as pdautor
 from .base import MethodInfo as MethodInfo
 from .base import OnPoison as OnPoison
 from .base import Outcome as Outcome
-from .base import get_method as get_method
-from .base import list_methods as list_methods
-from .base import register as register
+from .registry import get_method as get_method
+from .registry import list_methods as list_methods
+from .registry import register as register

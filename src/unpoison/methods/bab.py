@@ -28,11 +28,12 @@ from ..verification.config import VerificationConfig
 from ..verification.decision import Decision, by_mixture, resistance, unanimous
 from ..verification.models import Verdict, ask, bab_loss
 from ..verification.trigger import Trigger, choose_triggers
-from .base import MethodInfo, register
+from .base import MethodInfo
 from .classifier import train_classifier
 from .cleaning import cleaning, finishing
 from .explain import explain
 from .found import Found
+from .registry import register
 from .verdict import Explanation, Suspicion, against_labels, unexplained
 
 STEERING = 0.5

@@ -1,4 +1,4 @@
-"""What a method is, and the registry of methods by name."""
+"""What a method is."""
 
 import dataclasses
 from collections.abc import Callable
@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..errors import ConfigError
 from ..pictures import Footprint
 from ..progress import Progress
 from ..report import Report
@@ -117,26 +116,10 @@ class MethodInfo:
     """What happens to flagged samples unless the user says otherwise."""
     source: str
     """The paper."""
+    version: str = ""
+    """Of a method that is not the package's own."""
 
-
-_METHODS: dict[str, MethodInfo] = {}
-
-
-def register(info: MethodInfo) -> None:
-    """Makes a method available under its name."""
-    _METHODS[info.name] = info
-
-
-def list_methods() -> list[str]:
-    return sorted(_METHODS)
-
-
-def get_method(name: str) -> MethodInfo:
-    """Looks a method up.
-
-    Raises:
-        ConfigError: no method has this name.
-    """
-    if not isinstance(name, str) or name not in _METHODS:
-        raise ConfigError(f"unknown method {name!r}: choose one of {', '.join(list_methods())}")
-    return _METHODS[name]
+    @property
+    def key(self) -> str:
+        """What names it among the keys under which results are cached."""
+        return f"{self.name} {self.version}".strip()

@@ -9,9 +9,10 @@ import numpy.typing as npt
 from ..config import EnsembleConfig
 from ..report import ClassEvidence
 from . import bab, pdautor
-from .base import MethodInfo, register
+from .base import MethodInfo
 from .cleaning import cleaning, finishing
 from .found import Found
+from .registry import register
 from .verdict import Explanation, Finding
 
 AGREEMENT = 0.3

@@ -66,7 +66,7 @@ class Task:
 
     def decisive(self, store: ImageStore, **more: Any) -> str:
         """A key of the images and of what decides about them in every step."""
-        return cache_key(pixels=store.pixels, method=self.method.name, seed=self.seed, **made_by(self.device), **more)
+        return cache_key(pixels=store.pixels, method=self.method.key, seed=self.seed, **made_by(self.device), **more)
 
     def found_key(self, store: ImageStore) -> str:
         return self.decisive(store, searching=self.method.searching(self.config), format=FORMAT)

@@ -12,10 +12,11 @@ import numpy.typing as npt
 
 from ..config import PDAutoRConfig
 from ..detection.detector import Detection, detect
-from .base import MethodInfo, register
+from .base import MethodInfo
 from .cleaning import cleaning, finishing
 from .explain import explain
 from .found import Found
+from .registry import register
 from .verdict import Suspicion, unexplained
 
 

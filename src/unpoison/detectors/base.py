@@ -1,5 +1,6 @@
-"""What the published detectors have in common: features in, a verdict out."""
+"""What a detector is: features in, a verdict out."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import NamedTuple
@@ -7,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from unpoison.errors import ConfigError
+from ..errors import ConfigError
 
 MARGIN = 1.5
 """Tran et al. (2018) and Hayase et al. (2021) remove this many times the number of poisoned samples."""
@@ -29,6 +30,26 @@ class Verdict(NamedTuple):
 Detect = Callable[[Features, Labels, float], Verdict]
 """(features float32 [N,D], labels int64 [N], rate) to `Verdict`; the rate is the true share of poison in the whole
 dataset, which only the detectors that assume to know it use. Raises `ConfigError` for other input."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Detector:
+    """A detector that works on the penultimate activations of a network that was trained on the suspect data.
+
+    Registered by `register_detector`, or named by an installed package in the entry point group
+    `unpoison.detectors`, it is a method: `SanitizedDataset(data, method=name)`.
+    """
+
+    name: str
+    """Of the method."""
+    detect: Detect
+    """Maps features and labels to a verdict."""
+    source: str
+    """The paper."""
+    told: bool = False
+    """Whether it uses the rate: then it flags as much in clean data."""
+    version: str = ""
+    """Part of the keys under which its finds are cached: to be changed whenever they change."""
 
 
 def checked(detect: Detect) -> Detect:

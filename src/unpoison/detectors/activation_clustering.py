@@ -6,7 +6,7 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.metrics import silhouette_score
 
-from .base import Features, Labels, Verdict, between, checked, classes
+from .base import Detector, Features, Labels, Verdict, between, checked, classes
 
 DIMENSIONS = 10
 LEAST_SILHOUETTE = 0.1
@@ -54,3 +54,10 @@ def reduce(features: Features) -> npt.NDArray[np.floating]:
         return np.zeros((len(features), 1), np.float32)
     points: npt.NDArray[np.floating] = PCA(count, whiten=True, svd_solver="full").fit_transform(features)
     return points
+
+
+DETECTOR = Detector(
+    name="activation_clustering",
+    detect=detect,
+    source="Chen et al., Detecting Backdoor Attacks on Deep Neural Networks by Activation Clustering, SafeAI 2019",
+)

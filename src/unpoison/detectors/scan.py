@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.cluster import KMeans
 
-from .base import Features, Labels, Verdict, between, checked, classes
+from .base import Detector, Features, Labels, Verdict, between, checked, classes
 
 INDEX = math.e**2
 """A class is contaminated above it; published 7.3891."""
@@ -87,3 +87,10 @@ def whiten(features: Features, labels: Labels) -> Matrix:
     variances, directions = np.linalg.eigh(of_variation)
     whitened: Matrix = x @ (directions / np.sqrt(variances))
     return whitened
+
+
+DETECTOR = Detector(
+    name="scan",
+    detect=detect,
+    source="Tang et al., Demon in the Variant, USENIX Security 2021",
+)

@@ -2,9 +2,8 @@
 
 import torch
 
-from unpoison.detection.svd import svd_scores, threshold_at
-
-from .base import Features, Labels, Verdict, checked
+from ..detection.svd import svd_scores, threshold_at
+from .base import Detector, Features, Labels, Verdict, checked
 
 
 @checked
@@ -15,3 +14,11 @@ def detect(features: Features, labels: Labels, rate: float) -> Verdict:
     """
     score = svd_scores(torch.from_numpy(features), torch.from_numpy(labels))
     return Verdict(score.numpy(), (score > threshold_at(score, rate)).numpy())
+
+
+DETECTOR = Detector(
+    name="post_training",
+    detect=detect,
+    source="Chen et al., PD-AutoR, section 5.1.2: the baseline without loss trajectories",
+    told=True,
+)

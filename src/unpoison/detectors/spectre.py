@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from .base import Features, Labels, Verdict, checked, classes, highest, removed
+from .base import Detector, Features, Labels, Verdict, checked, classes, highest, removed
 
 ALPHA = 4.0
 """Of the QUE score, as published."""
@@ -87,3 +87,11 @@ def que(whitened: Points) -> Points:
     weights = np.exp(ALPHA * (variances - variances[-1]) / max(float(variances[-1]) - 1, 1e-6))
     scores: Points = np.square(whitened @ directions) @ (weights / weights.sum())
     return scores
+
+
+DETECTOR = Detector(
+    name="spectre",
+    detect=detect,
+    source="Hayase et al., SPECTRE: Defending Against Backdoor Attacks Using Robust Statistics, ICML 2021",
+    told=True,
+)

@@ -3,9 +3,8 @@
 import numpy as np
 import torch
 
-from unpoison.detection.svd import svd_scores
-
-from .base import Features, Labels, Verdict, checked, classes, highest, removed
+from ..detection.svd import svd_scores
+from .base import Detector, Features, Labels, Verdict, checked, classes, highest, removed
 
 
 @checked
@@ -21,3 +20,11 @@ def detect(features: Features, labels: Labels, rate: float) -> Verdict:
     for members in classes(labels):
         flagged[highest(score, members, removed(rate, len(labels)))] = True
     return Verdict(score, flagged)
+
+
+DETECTOR = Detector(
+    name="spectral",
+    detect=detect,
+    source="Tran et al., Spectral Signatures in Backdoor Attacks, NeurIPS 2018",
+    told=True,
+)

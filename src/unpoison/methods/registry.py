@@ -1,0 +1,28 @@
+"""Methods by name: those that are registered, and every detector on features."""
+
+from ..detectors import get_detector, list_detectors
+from ..errors import ConfigError
+from .base import MethodInfo
+from .published import method_of
+
+_METHODS: dict[str, MethodInfo] = {}
+
+
+def register(info: MethodInfo) -> None:
+    """Makes a method available under its name."""
+    _METHODS[info.name] = info
+
+
+def list_methods() -> list[str]:
+    return sorted({*_METHODS, *list_detectors()})
+
+
+def get_method(name: str) -> MethodInfo:
+    """Looks a method up.
+
+    Raises:
+        ConfigError: no method has this name, or a detector of another package cannot be loaded.
+    """
+    if not isinstance(name, str) or name not in list_methods():
+        raise ConfigError(f"unknown method {name!r}: choose one of {', '.join(list_methods())}")
+    return _METHODS[name] if name in _METHODS else method_of(get_detector(name))
