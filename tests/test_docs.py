@@ -125,4 +125,4 @@ def test_blocks_run(page, at_place):
 def test_no_block_is_of_another_language():
     for page in PAGES:
         languages = re.findall(r"^```(\S*)\n.*?^```$", page.read_text(), re.M | re.S)
-        assert set(languages) <= {"python", "sh", "bibtex"}, page.name
+        assert set(languages) <= {"python", "sh", "bibtex", "toml"}, page.name

@@ -15,6 +15,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--method", default="pdautor", help="pdautor, bab, ensemble or a detector, such as scan (default: %(default)s)"
     )
     parser.add_argument("--preset", default="default", help="paper, default or fast (default: %(default)s)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file of settings other than the preset's")
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="one such setting, for instance detection.width=8; may be repeated",
+    )
     parser.add_argument(
         "--on-poison",
         choices=("restore", "drop", "keep"),
@@ -58,11 +67,14 @@ def run(arguments: argparse.Namespace) -> None:
     from ..data.cache import check_outside
     from ..data.outputs import check_apart, check_replaceable
     from ..data.sources import open_source
+    from ..methods import get_method
     from ..sanitizer import HTML, Sanitizer
+    from ..settings import with_settings
 
+    preset = get_method(arguments.method).preset(arguments.preset)
     sanitizer = Sanitizer(
         arguments.method,
-        config=arguments.preset,
+        config=with_settings(preset, arguments.config, arguments.settings),
         on_poison=arguments.on_poison,
         max_altered=arguments.max_altered,
         duplicates=arguments.duplicates,
