@@ -8,7 +8,6 @@ from pathlib import Path
 
 from unpoison.cli.options import Command, add_shared
 from unpoison.cli.streams import show
-from unpoison.data.outputs import check_folder
 from unpoison.errors import ConfigError
 
 from .names import EXPERIMENT_NAMES, FALSE_ALARMS, HALF_NAMES, SCALE_NAMES, SUITE_NAMES
@@ -71,6 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    from unpoison.data.outputs import check_folder
+
     kind = (
         FALSE_ALARMS if arguments.name == FALSE_ALARMS else "rows" if arguments.name in SUITE_NAMES else "experiments"
     )
