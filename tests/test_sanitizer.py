@@ -98,6 +98,13 @@ def test_precision_and_device_decide_the_key(pairs, cache, monkeypatch):
     assert len(list(cache.glob("runs/*"))) == 3
 
 
+def test_the_network_that_is_chosen_decides_the_key(pairs, cache, monkeypatch):
+    for width in (16, 8, 16):
+        monkeypatch.setattr("unpoison.methods.kept.default_network", lambda device, width=width: ("resnet9", width))
+        Sanitizer("corner", device="cpu").fit(pairs)
+    assert len(list(cache.glob("runs/*"))) == 2
+
+
 def test_versions_that_write_another_format_keep_apart(pairs, cache, monkeypatch):
     Sanitizer("twostep").fit(pairs)
     monkeypatch.setattr("unpoison.sanitizer.RUN_FORMAT", 99)

@@ -14,6 +14,7 @@ from unpoison.attacks import BadNets, PoisonedDataset
 from unpoison.attacks.folder import write_poisoned
 from unpoison.cli import main
 from unpoison.data import outputs
+from unpoison.data.files import flush_all
 from unpoison.data.outputs import RECORD, check_apart, check_replaceable, lies_in, replacing_folder
 from unpoison.errors import ConfigError, RestorerError
 from unpoison.samples import write_samples
@@ -84,6 +85,19 @@ def test_a_poisoned_copy_is_not_written_into_what_is_read(photos):
     data = PoisonedDataset(photos, BadNets(size=2), rate=0.1)
     with pytest.raises(ConfigError, match="lies in"):
         write_poisoned(data, Path(photos.root) / "out", {})
+
+
+def test_many_files_are_brought_to_the_disk_at_once(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr("unpoison.data.files.sys.platform", "linux")
+    monkeypatch.setattr("os.sync", lambda: calls.append("sync"))
+    monkeypatch.setattr("os.fsync", lambda file: calls.append("fsync"))
+    for name in ("a", "b"):
+        (tmp_path / name).touch()
+    flush_all(tmp_path)
+    monkeypatch.setattr("unpoison.data.files.MANY", 2)
+    flush_all(tmp_path)
+    assert calls == ["fsync", "fsync", "fsync", "sync"]
 
 
 def test_the_cache_does_not_lie_in_what_is_read(photos, tmp_path):

@@ -23,6 +23,8 @@ SIGNATURE, MAX_SIGNATURE = "SHA256SUMS.minisig", 1 << 14
 """Beside a list of checksums: who signed it; in bytes at most."""
 WRITE_ERRORS = (OSError, SafetensorError)
 """What a file system that fails is called; safetensors has a name of its own for it."""
+MANY = 1000
+"""Files that are waited for one by one. Measured: 3 ms each, and .1 s for 1,500 at once, with all that others wrote."""
 _HERE, _EXCHANGE = -100, 2
 """Linux's AT_FDCWD and RENAME_EXCHANGE."""
 
@@ -118,7 +120,11 @@ def flush(path: Path) -> None:
 
 def flush_all(folder: Path) -> None:
     """Waits until a folder, with all files and folders in it, is on disk."""
-    for path in (*folder.rglob("*"), folder):
+    paths = [*folder.rglob("*"), folder]
+    if len(paths) > MANY and sys.platform == "linux":  # elsewhere it may not wait
+        os.sync()
+        return
+    for path in paths:
         flush(path)
 
 

@@ -29,6 +29,11 @@ class Choice(NamedTuple):
     """Reasons, for the report."""
 
 
+def default_network(device: torch.device) -> tuple[str, int]:
+    """Backbone and width of M where the configuration leaves them open."""
+    return ("resnet9", 16) if device.type == "cpu" else ("resnet18", 64)
+
+
 def choose(
     config: DetectionConfig,
     images: npt.NDArray[np.uint8],
@@ -41,8 +46,8 @@ def choose(
     cpu = device.type == "cpu"
     n = len(labels)
     notes = []
-    backbone = config.backbone or ("resnet9" if cpu else "resnet18")
-    width = config.width or (16 if cpu else 64)
+    backbone, width = default_network(device)
+    backbone, width = config.backbone or backbone, config.width or width
     training = config.training
     if config.backbone is None or config.width is None:
         notes.append(f"network: {backbone} of width {width}, as fits a {device.type}")

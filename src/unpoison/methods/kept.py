@@ -25,6 +25,7 @@ from ..data.duplicates import find_duplicates
 from ..data.files import remove_leftovers, writing
 from ..data.reading import parse_json, parsing
 from ..data.store import ImageStore
+from ..detection.choice import default_network
 from ..pictures import Footprint, stacked
 from ..progress import Progress
 from ..report import FORMAT as REPORT_FORMAT
@@ -83,13 +84,14 @@ class Task:
         )
 
 
-def made_by(device: torch.device) -> dict[str, str]:
-    """Of every key of what is computed: the version and the arithmetic. The kind of device and the settings, which are
-    in the key as well, decide which network is trained: a CPU's result never answers for a GPU's."""
+def made_by(device: torch.device) -> dict[str, Any]:
+    """Of every key of what is computed: the version, the arithmetic, and the network where the settings, which are in
+    the key as well, leave it open: a CPU's result never answers for a GPU's."""
     return {
         "version": importlib.metadata.version("unpoison"),
         "device": device.type,
         "precision": precision_of(device),
+        "network": default_network(device),
     }
 
 
