@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from unpoison.restoration import Card, RestorationConfig, Restorer
-from unpoison.restoration.estimate.patch import estimate_patch
 from unpoison.restoration.pairs import Pairs
 from unpoison.restoration.restorer import Architecture
 from unpoison.training.loop import as_input
+from unpoison.triggers.patch import estimate_patch
 from unpoison_bench.data import load_images
 from unpoison_bench.machine import machine_facts
 

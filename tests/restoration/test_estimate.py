@@ -7,8 +7,8 @@ from sklearn.datasets import load_sample_images
 
 from unpoison.attacks import SIG, BadNets, Blend, WaNet
 from unpoison.restoration import Estimate, estimate_transform
-from unpoison.restoration.estimate.warp import Warp
-from unpoison.restoration.estimate.warping import find_warp
+from unpoison.triggers.warp import Warp
+from unpoison.triggers.warping import find_warp
 from unpoison_bench.data import load_images
 
 

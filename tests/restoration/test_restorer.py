@@ -9,8 +9,8 @@ from listed import relist
 from restorers import make_restorer
 from unpoison.errors import RestorerError
 from unpoison.restoration import FAST, Estimate, RestorationConfig, Restorer, estimate_transform, train_restorer
-from unpoison.restoration.estimate import KINDS
 from unpoison.restoration.networks import MultiGranularityDiscriminator
+from unpoison.triggers import KINDS
 
 
 @pytest.fixture(scope="module")

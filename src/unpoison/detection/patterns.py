@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from .. import rules
-from ..restoration.estimate.statistics import Spectrum
 from ..training.loop import as_input
+from ..triggers.statistics import Spectrum
 
 DIRECTIONS = 4
 _MEASURED, _DECOMPOSED, _BATCH = 4000, 1500, 256

@@ -21,10 +21,10 @@ from ..detection.choice import Choice
 from ..detection.verifier import Verifier
 from ..report import ClassEvidence
 from ..restoration import Estimate
-from ..restoration.estimate import Kind
 from ..training.backbones import Backbone
 from ..training.loop import TrainingConfig
 from ..training.weights import load_backbone, read_tensors, save_backbone
+from ..triggers import Kind
 from .verdict import Explanation, Finding
 
 FORMAT = 2

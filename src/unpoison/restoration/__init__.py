@@ -1,12 +1,12 @@
 """Restoration: explain the poison, take it off the pixels, check the result and restore the labels."""
 
+from ..triggers import Estimate as Estimate
+from ..triggers import estimate_transform as estimate_transform
 from .card import Card as Card
 from .config import DEFAULT as DEFAULT
 from .config import FAST as FAST
 from .config import PAPER as PAPER
 from .config import RestorationConfig as RestorationConfig
-from .estimate import Estimate as Estimate
-from .estimate import estimate_transform as estimate_transform
 from .quality import Quality as Quality
 from .quality import check_quality as check_quality
 from .restorer import Restorer as Restorer

@@ -11,8 +11,8 @@ from torch import Tensor
 from ..progress import Stage
 from ..training.loop import as_input
 from ..training.threads import follow_load
+from ..triggers import Estimate
 from .config import RestorationConfig
-from .estimate import Estimate
 from .restorer import Restorer
 
 _HELD_OUT = 128

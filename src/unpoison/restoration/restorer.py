@@ -24,8 +24,8 @@ from ..data.reading import parse_json, parsing, read_bytes
 from ..errors import CacheError, DamagedError, RestorerError
 from ..training.loop import as_input
 from ..training.precision import autocast
+from ..triggers import KINDS, Estimate, Kind
 from .card import Card
-from .estimate import KINDS, Estimate, Kind
 from .networks import Generator
 
 FORMAT = 1

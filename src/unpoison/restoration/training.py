@@ -6,9 +6,9 @@ import torch
 
 from ..errors import RestorerError
 from ..progress import Stage
+from ..triggers import Estimate
 from .config import DEFAULT, RestorationConfig
 from .cyclegan import train_cyclegan
-from .estimate import Estimate
 from .pairs import Pairs
 from .restorer import MAX_SIDE, MIN_SIDE, Architecture, Restorer
 

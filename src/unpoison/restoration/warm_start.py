@@ -9,8 +9,8 @@ import torch
 
 from .. import rules
 from ..progress import Stage
+from ..triggers import Estimate
 from .config import DEFAULT, RestorationConfig
-from .estimate import Estimate
 from .pairs import Pairs
 from .restorer import Restorer
 from .training import train_restorer

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ... import rules
-from ...training.loop import EVAL_BATCH, as_input
+from .. import rules
+from ..training.loop import EVAL_BATCH, as_input
 from .base import Estimate, Kind
 from .statistics import LEVELS
 

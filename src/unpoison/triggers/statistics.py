@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ...training.loop import as_input
+from ..training.loop import as_input
 
 LEVELS = 256
 _CHUNK = 512

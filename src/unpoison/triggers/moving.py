@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ... import rules
+from .. import rules
 from .patch import find_patch
 from .statistics import histograms
 

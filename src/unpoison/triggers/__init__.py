@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ... import rules
-from ...progress import Stage
-from ...training.loop import EVAL_BATCH, as_input
+from .. import rules
+from ..progress import Stage
+from ..training.loop import EVAL_BATCH, as_input
 from .base import KINDS as KINDS
 from .base import Estimate as Estimate
 from .base import Kind as Kind

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ... import rules
+from .. import rules
 from .statistics import Spectrum
 
 Frequency = tuple[float, float]

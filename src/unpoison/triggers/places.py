@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ... import rules
+from .. import rules
 
 
 def locate(images: Tensor, hole: Tensor, values: Tensor, tolerance: Tensor) -> tuple[Tensor, Tensor]:

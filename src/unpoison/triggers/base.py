@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ... import rules
-from ...training.loop import EVAL_BATCH, as_input
+from .. import rules
+from ..training.loop import EVAL_BATCH, as_input
 from .places import draw, locate, place
 from .warp import Warp
 
