@@ -2,7 +2,7 @@
 
     UNPOISON_DATA=/path/to/data python benchmarks/warm_start.py [--dataset cifar10] [--out FILE.json]
 
-The flags are right and the trigger is estimated from them, so that only restoration is compared: seconds to train or
+The flags are right and the trigger is inverted from them, so that only restoration is compared: seconds to train or
 adapt a restorer and to restore the flagged images, and the mean absolute error of the pixels that the attack changed.
 Both ways are timed in turn, several rounds, and the median counts.
 """
@@ -20,7 +20,8 @@ from unpoison import Restorer
 from unpoison.attacks import BadNets, PoisonedDataset
 from unpoison.data.labelled import LabelledImages
 from unpoison.methods.repair import restore_in_batches
-from unpoison.restoration import adapt_restorer, estimate_transform, train_restorer
+from unpoison.restoration import adapt_restorer, train_restorer
+from unpoison.triggers import search_trigger
 from unpoison_bench.data import load_images
 from unpoison_bench.machine import machine_facts
 from unpoison_bench.rows import SOURCES
@@ -40,13 +41,13 @@ def measure(dataset, attack, device):
     poisoned = PoisonedDataset(originals, attack, rate=RATE, target=source.target, seed=0)
     given, flagged = LabelledImages.of(poisoned).images, poisoned.poisoned
     content = np.eye(int(originals.labels.max()) + 1, dtype=np.float32)[poisoned.clean_label]
-    estimate = estimate_transform(given, flagged, content, device=device)
+    trigger = search_trigger(given, flagged, content, device=device)
     published = Restorer.from_pretrained(MODELS / f"patches-{dataset}")
     changed = given[flagged] != originals.images[flagged]
     common = {"device": device, "seed": 0}
     ways = {
-        "trained": lambda: (train_restorer(given, flagged, estimate, **common), "trained"),
-        "warm start": lambda: adapt_restorer(published, given, flagged, flagged, estimate, **common),
+        "trained": lambda: (train_restorer(given, flagged, trigger, **common), "trained"),
+        "warm start": lambda: adapt_restorer(published, given, flagged, flagged, trigger, **common),
     }
     seconds, found = {way: [] for way in ways}, {}
     for _ in range(ROUNDS):
@@ -59,7 +60,7 @@ def measure(dataset, attack, device):
             found[way] = {"error": float(error), "how": how}
     median = {way: statistics.median(values) for way, values in seconds.items()}
     return {
-        "kind": estimate.kind,
+        "kind": None if trigger is None else trigger.kind,
         "ways": {way: {**found[way], "median_seconds": median[way], "seconds": seconds[way]} for way in ways},
         "time_ratio": median["warm start"] / median["trained"],
         "error_ratio": found["warm start"]["error"] / found["trained"]["error"],

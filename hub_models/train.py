@@ -17,7 +17,7 @@ from unpoison.restoration import Card, RestorationConfig, Restorer
 from unpoison.restoration.pairs import Pairs
 from unpoison.restoration.restorer import Architecture
 from unpoison.training.loop import as_input
-from unpoison.triggers.patch import estimate_patch
+from unpoison.triggers import Patch
 from unpoison_bench.data import load_images
 from unpoison_bench.machine import machine_facts
 
@@ -33,7 +33,7 @@ CONFIG = RestorationConfig()
 
 
 def random_patch(family, images, rng):
-    """The estimate of a patch of this family, somewhere on images like these, uint8 [N,H,W,C]."""
+    """A patch of this family, somewhere on images like these, uint8 [N,H,W,C]."""
     height, width, channels = images.shape[1:]
     tall, wide = rng.integers(SIDES[0], SIDES[1] + 1, 2)
     if family == "white square":
@@ -49,30 +49,28 @@ def random_patch(family, images, rng):
         "coloured rectangle": lambda: np.broadcast_to(rng.random(channels), images.shape[1:]),
         "checkerboard": lambda: np.broadcast_to(np.indices((height, width)).sum(0)[..., None] % 2, images.shape[1:]),
     }.get(family, lambda: rng.random(images.shape[1:]))()
-    return _estimate(mask, values, images)
+    return _patch(mask, values, images)
 
 
-def _estimate(mask, values, images):
-    return estimate_patch(
-        torch.from_numpy(mask), torch.tensor(values * mask[..., None], dtype=torch.float32), images, images.shape[1:]
-    )
+def _patch(mask, values, images):
+    return Patch.of(torch.from_numpy(mask), torch.tensor(values * mask[..., None], dtype=torch.float32), images)
 
 
 def white_corner(images):
     """The 3x3 white corner of BadNets, which the published restorer itself expects."""
     mask = np.zeros(images.shape[1:3], bool)
     mask[-3:, -3:] = True
-    return _estimate(mask, np.ones(images.shape[1:]), images)
+    return _patch(mask, np.ones(images.shape[1:]), images)
 
 
-def errors(restorer, estimate, images):
+def errors(restorer, patch, images):
     """Mean absolute errors, 0..1, of the pixels under a patch: restored, filled from around it, left as they are."""
-    restorer.estimate.load_state_dict(estimate.state_dict())
+    restorer.estimate.load_state_dict(patch.state_dict())
     x = as_input(torch.from_numpy(images))
     with torch.inference_mode():
-        stamped = estimate.poison(x)
-        hole, _ = estimate.placed(stamped)
-        outcomes = restorer.correct(stamped), estimate.invert(stamped), stamped
+        stamped = patch.stamp(x)
+        hole = patch.hole(stamped)
+        outcomes = restorer.correct(stamped), patch.invert(stamped), stamped
         return [float(((outcome - x).abs() * hole).mean() / hole.mean()) for outcome in outcomes]
 
 

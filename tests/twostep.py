@@ -12,8 +12,8 @@ from unpoison.methods.cleaning import cleaning
 from unpoison.methods.found import Found
 from unpoison.methods.verdict import Explanation, Finding
 from unpoison.report import ClassEvidence
-from unpoison.restoration import Estimate
 from unpoison.training.backbones import create_backbone
+from unpoison.triggers import Patch
 
 CALLS: list[str] = []
 
@@ -30,7 +30,7 @@ def make_found(images, labels, num_classes=corner.CLASSES, **changes):
     """What is flagged are the images with a white last pixel."""
     flagged = (images[:, -1, -1] == 255).all(1)
     torch.manual_seed(0)
-    finding = Finding(classes=[0], members=flagged, estimate=Estimate("patch", images.shape[1:]))
+    finding = Finding(classes=[0], members=flagged, estimate=Patch(images.shape[1:]))
     values = {
         "explanation": Explanation(
             score=np.where(flagged, 2.5, -1).astype(np.float32), kind=np.full(len(labels), "backdoor"),

@@ -6,15 +6,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from unpoison.config import PDAutoRConfig
-from unpoison.detection.detector import learn
-from unpoison.methods.classifier import train_classifier
-from unpoison.methods.found import Found
-from unpoison.methods.verdict import Explanation, Finding
-from unpoison.progress import Progress
-from unpoison.report import ClassEvidence
-from unpoison.restoration import estimate_transform
-from unpoison.training.loop import on_device, predict
+from ..config import PDAutoRConfig
+from ..detection.detector import learn
+from ..methods.classifier import train_classifier
+from ..methods.found import Found
+from ..methods.verdict import Explanation, Finding
+from ..progress import Progress
+from ..report import ClassEvidence
+from ..training.loop import on_device, predict
+from ..triggers import search_trigger
 
 Flags = npt.NDArray[np.bool_]
 
@@ -51,9 +51,9 @@ def find_by_hand(
                 images, labels, ~flagged, num_classes, learned.choice, device, seed, stage.part(0, 0.5)
             )
             probabilities = predict(verifier, on_device(images, device)).logits.softmax(1).cpu().numpy()
-            estimate = estimate_transform(images, flagged, probabilities, stage=stage.part(0.5, 1), **common)
+            trigger = search_trigger(images, flagged, probabilities, stage=stage.part(0.5, 1), **common)
         classes = np.unique(labels[flagged]).tolist()
-        findings = [Finding(classes=classes, members=flagged, estimate=None if estimate.kind == "none" else estimate)]
+        findings = [Finding(classes=classes, members=flagged, estimate=trigger)]
     score = np.where(flagged, 1, -1).astype(np.float32)
     members = [labels == label for label in range(num_classes)]
     return Found(

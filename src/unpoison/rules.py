@@ -72,13 +72,13 @@ beside what the other classes lead to expect. Clean: aeroplanes beside poisoned 
 FEW_LEARNED = 0.1
 """Share of the flagged samples: a verifier that has learned more of them may obey their trigger."""
 
-# Estimates of triggers.
+# Trigger inversion.
 LEAST_FLAGGED = 8
 """Images: fewer explain nothing."""
 HELD_OUT_SEPARATION = 4.0
 """Standard deviations of clean scores between them and those of flagged images that the fit has not seen."""
 LARGEST_VARIATION = 0.25
-"""Of `Estimate.variation`, a share of the mean: what varies less was stamped. Sets of 1,500 images; clean: red cars .37
+"""Of `Pattern.variation`, a share of the mean: what varies less was stamped. Sets of 1,500 images; clean: red cars .37
 to .53, signs at dusk .98; poison: waves 0 to .19, blends .01, a watermark that lets more of dark images show .45, which
 must leave a gap."""
 GAP = 2.0

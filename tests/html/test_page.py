@@ -171,6 +171,18 @@ def test_a_patch_that_moves_has_no_place():
     assert "with a trigger at" not in page
 
 
+@pytest.mark.parametrize(
+    ("kind", "said"), [("warp", "Trigger: a warp of the whole image"), ("magic", "Trigger: magic"), ("", None)]
+)
+def test_the_kind_of_a_trigger_in_words(kind, said):
+    # Reports may come from where other kinds are known.
+    report = make()
+    found = Footprint([1], kind, 0, np.full((8, 8), 9, np.float32))
+    pictures = dataclasses.replace(report.pictures, footprints=[found])
+    page = Loads(render(dataclasses.replace(report, pictures=pictures))).text
+    assert "Trigger:" not in page if said is None else said in page
+
+
 def test_votes():
     votes = np.ones((60, 3), bool)
     votes[:10, 1:] = False

@@ -17,7 +17,7 @@ from unpoison.methods.copies import mere_copies, with_duplicates
 from unpoison.methods.spared import Spared
 from unpoison.methods.verdict import Finding
 from unpoison.report import ClassEvidence
-from unpoison.restoration import Estimate
+from unpoison.triggers import Patch
 
 pytestmark = pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
 COUNT = 100
@@ -39,7 +39,7 @@ def mere(flagged, groups, labels=None, kind="backdoor", explained=None, blank=()
     kinds = np.full(COUNT, kind)
     findings = []
     if explained is not None:
-        findings = [Finding(classes=[0], members=mask(*explained), estimate=Estimate("patch", (8, 8, 3)))]
+        findings = [Finding(classes=[0], members=mask(*explained), estimate=Patch((8, 8, 3)))]
     found = mere_copies(mask(*flagged), kinds, labels, Duplicates(of, mask(*blank)), findings)
     return np.flatnonzero(found).tolist()
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from unpoison.methods.ensemble import _findings, fuse
 from unpoison.methods.verdict import Finding
-from unpoison.restoration import Estimate
+from unpoison.triggers import Patch
 
 
 def test_either_flags_and_both_flag_more():
@@ -26,7 +26,7 @@ def test_order_among_the_unflagged_stays():
 def test_one_finding_per_trigger():
     labels = np.array([0, 0, 1, 1, 2, 2])
     flagged = np.array([True, False, True, True, True, False])
-    one, other = (Estimate("patch", (8, 8, 3)) for _ in range(2))
+    one, other = (Patch((8, 8, 3)) for _ in range(2))
     nobody = np.zeros(6, bool)
     found = _findings(
         labels,

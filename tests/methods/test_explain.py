@@ -19,9 +19,9 @@ from unpoison.methods.explain import explain
 from unpoison.methods.fit import Group, trigger_odds
 from unpoison.methods.verdict import Suspicion
 from unpoison.progress import Progress
-from unpoison.restoration import Estimate
 from unpoison.training.backbones import Backbone, create_backbone
 from unpoison.training.loop import TrainingConfig
+from unpoison.triggers import Patch
 from unpoison_bench.data import load_images
 
 CHOICE = Choice("conv5", 8, TrainingConfig(epochs=4), [])
@@ -306,7 +306,7 @@ def test_of_many_classes_those_are_searched_whose_most_doubted_samples_are_doubt
 
 @pytest.mark.parametrize(("share", "flagged"), [(0.6, True), (0.04, False)])
 def test_patch_that_does_not_stand_out_is_judged_by_how_many_carry_it(share, flagged):
-    estimate = Estimate("patch", (8, 8, 1))
+    estimate = Patch((8, 8, 1))
     corner = torch.zeros(1, 8, 8)
     corner[:, 6:, 6:] = 1
     estimate.set(scale=1 - corner, shift=corner, tolerance=torch.tensor(0.02), contrast=torch.tensor([0.1, 0.2]))
@@ -321,7 +321,7 @@ def test_patch_that_does_not_stand_out_is_judged_by_how_many_carry_it(share, fla
 
 
 def test_patch_that_does_not_stand_out_is_judged_by_the_content_of_those_that_carry_it():
-    estimate = Estimate("patch", (8, 8, 1))
+    estimate = Patch((8, 8, 1))
     corner = torch.zeros(1, 8, 8)
     corner[:, 6:, 6:] = 1
     estimate.set(scale=1 - corner, shift=corner, tolerance=torch.tensor(0.02), contrast=torch.tensor([0.1, 0.2]))

@@ -18,8 +18,8 @@ from unpoison.methods.cleaning import finishing
 from unpoison.methods.found import Found
 from unpoison.methods.verdict import Explanation, Finding
 from unpoison.progress import Progress
-from unpoison.restoration import Estimate
 from unpoison.training.loop import TrainingConfig
+from unpoison.triggers import Patch, Warp
 
 CPU = torch.device("cpu")
 CHOICE = Choice("conv5", 2, TrainingConfig(epochs=1, batch_size=8), ["because"])
@@ -29,7 +29,7 @@ CHOICE = Choice("conv5", 2, TrainingConfig(epochs=1, batch_size=8), ["because"])
 def found(images_and_labels):
     images, labels = images_and_labels
     flagged = np.arange(24) < 6
-    warp, patch = Estimate("warp", (8, 8, 3)), Estimate("patch", (8, 8, 3))
+    warp, patch = Warp((8, 8, 3)), Patch((8, 8, 3))
     warp.warp.flow.normal_()
     patch.shift.normal_()
     findings = [

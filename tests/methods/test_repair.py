@@ -15,9 +15,10 @@ from unpoison.methods.repair import Repair, repair
 from unpoison.methods.stamping import share_turned
 from unpoison.methods.verdict import Finding
 from unpoison.progress import Progress
-from unpoison.restoration import FAST, Estimate, estimate_transform
+from unpoison.restoration import FAST
 from unpoison.training.backbones import Backbone, create_backbone
 from unpoison.training.loop import TrainingConfig, train
+from unpoison.triggers import Blend, Trigger, search_trigger
 
 CPU = torch.device("cpu")
 
@@ -29,7 +30,7 @@ class Patched(NamedTuple):
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
     flagged: npt.NDArray[np.bool_]
-    estimate: Estimate
+    trigger: Trigger
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +40,8 @@ def patched():
     index = np.random.default_rng(0).choice(np.flatnonzero(truth != 0), 60, replace=False)
     images, labels, flagged = clean.copy(), truth.copy(), np.zeros(len(truth), bool)
     images[index], labels[index], flagged[index] = BadNets(2)(clean[index]), 0, True
-    estimate = estimate_transform(images, flagged, np.eye(10, dtype=np.float32)[truth])
-    return Patched(clean, images, labels, flagged, estimate)
+    trigger = search_trigger(images, flagged, np.eye(10, dtype=np.float32)[truth])
+    return Patched(clean, images, labels, flagged, trigger)
 
 
 def learn(images, labels) -> Backbone:
@@ -53,12 +54,12 @@ def learn(images, labels) -> Backbone:
 
 
 def turned(model, patched):
-    [share] = share_turned(patched.estimate, [model], patched.clean, patched.labels, [0], device=CPU, seed=0)
+    [share] = share_turned(patched.trigger, [model], patched.clean, patched.labels, [0], device=CPU, seed=0)
     return share
 
 
 def repaired(patched, suspicious) -> Repair:
-    finding = Finding(classes=[0], members=patched.flagged, estimate=patched.estimate)
+    finding = Finding(classes=[0], members=patched.flagged, estimate=patched.trigger)
     choice = Choice("resnet9", 16, TrainingConfig(epochs=8, batch_size=64), [])
     progress = Progress(False)
     with progress.stage("C") as stage:
@@ -83,7 +84,7 @@ def test_trigger_that_works_is_seen_and_removed(patched):
 
 
 def test_trigger_that_is_known_too_little_is_not_taken_off(patched):
-    faint = Estimate("blend", patched.images.shape[1:])
+    faint = Blend(patched.images.shape[1:])
     faint.set(shift=torch.full_like(faint.shift, 4 / 255), tolerance=torch.tensor(8 / 255))
     finding = Finding(classes=[0], members=patched.flagged, estimate=faint)
     model = create_backbone("conv5", 1, 10, 4)

@@ -1,13 +1,14 @@
 import numpy as np
 import torch
 
-from unpoison.restoration import FAST, check_quality, estimate_transform, train_restorer
+from unpoison.restoration import FAST, check_quality, train_restorer
 from unpoison.training.loop import predict
+from unpoison.triggers import search_trigger
 
 
 def test_restored_images_get_their_true_labels_and_pass(case, classifier, backdoored):
-    estimate = estimate_transform(case.images, case.flagged, case.probabilities)
-    restorer = train_restorer(case.images, case.flagged, estimate, FAST)
+    trigger = search_trigger(case.images, case.flagged, case.probabilities)
+    restorer = train_restorer(case.images, case.flagged, trigger, FAST)
     restored = restorer(torch.from_numpy(case.images[case.poisoned])).numpy()
     found = check_quality(
         restored, case.labels[case.poisoned], case.images[~case.flagged], classifier, backdoored, FAST

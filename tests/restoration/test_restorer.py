@@ -8,15 +8,15 @@ from safetensors.torch import load_file, save_file
 from listed import relist
 from restorers import make_restorer
 from unpoison.errors import RestorerError
-from unpoison.restoration import FAST, Estimate, RestorationConfig, Restorer, estimate_transform, train_restorer
+from unpoison.restoration import FAST, RestorationConfig, Restorer, train_restorer
 from unpoison.restoration.networks import MultiGranularityDiscriminator
-from unpoison.triggers import KINDS
+from unpoison.triggers import search_trigger, triggers
 
 
 @pytest.fixture(scope="module")
 def restorer(case) -> Restorer:
-    estimate = estimate_transform(case.images, case.flagged, case.probabilities)
-    return train_restorer(case.images, case.flagged, estimate, FAST)
+    trigger = search_trigger(case.images, case.flagged, case.probabilities)
+    return train_restorer(case.images, case.flagged, trigger, FAST)
 
 
 def test_restored_pixels_are_far_closer_than_doing_nothing(case, restorer):
@@ -31,8 +31,8 @@ def test_clean_images_pass_through(case, restorer):
 
 
 def test_same_seed_same_restorer(case):
-    estimate = estimate_transform(case.images, case.flagged, case.probabilities)
-    first, second = (train_restorer(case.images, case.flagged, estimate, FAST, seed=4) for _ in range(2))
+    trigger = search_trigger(case.images, case.flagged, case.probabilities)
+    first, second = (train_restorer(case.images, case.flagged, trigger, FAST, seed=4) for _ in range(2))
     images = torch.from_numpy(case.images[:100])
     assert torch.equal(first(images), second(images))
 
@@ -93,7 +93,7 @@ def test_saved_and_loaded_restorers_agree_bit_by_bit(case, restorer, tmp_path):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["none", *(trigger.kind for trigger in triggers())])
 def test_every_kind_is_saved_and_loaded(kind, tmp_path):
     restorer = make_restorer(kind=kind)
     loaded = Restorer.from_pretrained(restorer.save_pretrained(tmp_path / "r"))
@@ -130,14 +130,14 @@ def damage_weights(folder, change):
         (lambda f: damage_config(f, height=10**9), "8..256"),
         (lambda f: damage_config(f, generator_width=10**6), "1..256"),
         (lambda f: damage_config(f, generator_width=True), r"\$.generator_width"),
-        (lambda f: damage_config(f, kind="magic"), r"\$.kind"),
+        (lambda f: damage_config(f, kind="magic"), "unknown kind of trigger 'magic'"),
         (lambda f: damage_config(f, residual="gone"), "missing required field `residual`"),
         (lambda f: damage_config(f, code="import os"), "unknown entries"),
         (lambda f: damage_config(f, height=16), "instead of"),
         (lambda f: damage_config(f, positions=False), "instead of"),
         (lambda f: damage_weights(f, lambda t: t.pop("strength")), "does not fit"),
         (lambda f: damage_weights(f, lambda t: t.update(extra=torch.zeros(1))), "does not fit"),
-        (lambda f: damage_weights(f, lambda t: t["estimate.shift"].fill_(float("nan"))), "not finite"),
+        (lambda f: damage_weights(f, lambda t: t["strength"].fill_(float("nan"))), "not finite"),
         (lambda f: damage_weights(f, lambda t: t.update(strength=torch.ones((), dtype=torch.float64))), "instead of"),
     ],
 )
@@ -146,6 +146,20 @@ def test_wrong_files_are_refused_with_one_clear_error(tmp_path, damage, message)
     damage(folder)
     with pytest.raises(RestorerError, match=message):
         Restorer.from_pretrained(relist(folder))
+
+
+@pytest.mark.parametrize("kind", ["none", "patch", "warp"])
+def test_tensors_that_every_trigger_had_in_earlier_versions_are_passed_over(kind, tmp_path):
+    restorer = make_restorer(kind=kind)
+    folder = restorer.save_pretrained(tmp_path / "r")
+    maps, numbers = ("scale", "shift", "direction"), {"tolerance": (), "contrast": (2,), "calibration": (4,)}
+    had = {f"estimate.{name}": torch.ones(3, 8, 8) for name in maps}
+    had |= {f"estimate.{name}": torch.ones(shape) for name, shape in numbers.items()}
+    damage_weights(folder, lambda tensors: tensors.update(had | tensors))
+    again = Restorer.from_pretrained(relist(folder))
+    assert list(again.state_dict()) == list(restorer.state_dict())
+    images = torch.randint(0, 256, (2, 8, 8, 3), dtype=torch.uint8)
+    assert torch.equal(again(images), restorer(images))
 
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path):
@@ -166,7 +180,7 @@ def test_images_of_another_kind_are_refused(images):
 def test_unsupported_sizes_are_refused(side):
     images = np.zeros((20, side, side, 1), np.uint8)
     with pytest.raises(RestorerError, match="resize"):
-        train_restorer(images, np.arange(20) < 9, Estimate("none", (side, side, 1)), FAST)
+        train_restorer(images, np.arange(20) < 9, None, FAST)
 
 
 def test_plain_unet_and_single_granularity_are_other_networks_that_work(case):

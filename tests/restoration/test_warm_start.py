@@ -5,19 +5,18 @@ import pytest
 import torch
 
 from unpoison.errors import RestorerError
-from unpoison.restoration import FAST, Estimate, RestorationConfig, Restorer, adapt_restorer, train_restorer
+from unpoison.restoration import FAST, RestorationConfig, Restorer, adapt_restorer, train_restorer
+from unpoison.triggers import Blend, MovingPatch, Patch
 
 CPU = torch.device("cpu")
 CONFIG = RestorationConfig(supervised_steps=80, batch_size=64, width=8, transformer_depth=1)
 CHANCE = torch.tensor([0.12, 0.02])
 
 
-def patch(rows, columns, value=1.0, kind="patch"):
+def patch(rows, columns, value=1.0, kind=Patch):
     hole = torch.zeros(1, 8, 8)
     hole[:, rows, columns] = 1
-    return Estimate(kind, (8, 8, 1)).set(
-        scale=1 - hole, shift=value * hole, tolerance=torch.tensor(0.02), contrast=CHANCE
-    )
+    return kind((8, 8, 1)).set(scale=1 - hole, shift=value * hole, tolerance=torch.tensor(0.02), contrast=CHANCE)
 
 
 CORNER, CENTRE = patch(slice(6, 8), slice(6, 8)), patch(slice(2, 5), slice(3, 6))
@@ -35,7 +34,7 @@ def stamped(case, estimate):
     flagged = np.zeros(len(images), bool)
     flagged[::10] = True
     batch = torch.from_numpy(images[flagged]).permute(0, 3, 1, 2).float() / 255
-    images[flagged] = (estimate.poison(batch) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    images[flagged] = (estimate.stamp(batch) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     return images, flagged
 
 
@@ -49,7 +48,7 @@ def error(restorer, images, case, flagged):
 
 
 def test_network_for_one_place_learns_to_fill_in_any(case, known):
-    estimate = patch(slice(0, 3), slice(0, 3), kind="moving patch")
+    estimate = patch(slice(0, 3), slice(0, 3), kind=MovingPatch)
     images, flagged = stamped(case, estimate)
     restorer, how = adapt(known, images, flagged, estimate)
     assert how == f"fine-tuned for {CONFIG.supervised_steps // 4} steps"
@@ -84,14 +83,13 @@ def test_network_that_is_no_help_is_fine_tuned(case, known):
 def test_other_kinds_of_triggers(case, known):
     flagged = np.zeros(len(case.clean), bool)
     flagged[::10] = True
-    faint = Estimate("blend", (8, 8, 1)).set(
+    faint = Blend((8, 8, 1)).set(
         scale=torch.full((1, 8, 8), 0.9), shift=torch.full((1, 8, 8), 0.05), direction=torch.ones(1, 8, 8)
     )
     restorer, how = adapt(known, case.clean, flagged, faint)
     assert (restorer.estimate.kind, how) == ("blend", "replaced; it knows another kind of trigger")
     # Without an explanation there is nothing to check the given one against.
-    for nothing in (None, Estimate("none", (8, 8, 1))):
-        assert adapt(known, case.clean, flagged, nothing)[0] is known
+    assert adapt(known, case.clean, flagged, None)[0] is known
     unexplained = train_restorer(case.images, case.flagged, None, FAST)
     assert adapt(unexplained, case.clean, flagged, CENTRE)[0] is unexplained
 
@@ -102,7 +100,7 @@ def test_pattern_that_is_known(case):
     known = train_restorer(
         case.images,
         case.flagged,
-        Estimate("blend", (8, 8, 1)).set(
+        Blend((8, 8, 1)).set(
             scale=torch.full((1, 8, 8), 0.8),
             shift=stripes,
             direction=stripes,

@@ -137,7 +137,7 @@ def _findings(report: Report) -> list[dict[str, Any]]:
                 "picture": images.heat(footprint),
                 "peak": float(footprint.change.max()),
                 "footprint": footprint,
-                "kind": words.KINDS.get(footprint.kind, footprint.kind),
+                "kind": words.kind(footprint),
                 "after": [(words.class_name(report, label), count) for label, count in after.most_common(8)],
             }
         )

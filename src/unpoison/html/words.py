@@ -1,7 +1,7 @@
 """A report's facts in plain English."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,9 @@ import numpy.typing as npt
 from ..pictures import Footprint
 from ..printable import printable
 from ..report import Report
+
+if TYPE_CHECKING:
+    from ..triggers import Trigger
 
 REASONS = {
     "asked": "flagged images were to be dropped",
@@ -24,13 +27,6 @@ STATUS = {
     "needs a look": "needs a look: more of it was flagged than max_altered allows, so nothing in it was changed",
     "not assessable": "not assessable: what was seen of this class says neither that it is poisoned nor that it is not",
     "clean": "nothing found",
-}
-KINDS = {
-    "patch": "a patch, which replaces pixels",
-    "moving patch": "a patch, which replaces pixels, elsewhere in every image",
-    "blend": "a pattern, mixed into the image",
-    "periodic": "waves, added to the image",
-    "warp": "a warp of the whole image",
 }
 UNCHANGED = 1.0
 """Grey levels; a mean change below this is none."""
@@ -102,6 +98,21 @@ def main_footprint(report: Report) -> Footprint | None:
     return None
 
 
+def kind(footprint: Footprint) -> str:
+    """What its trigger does, in words; its name where this installation does not know such triggers, "" where nothing
+    explains the change."""
+    trigger = _trigger(footprint)
+    return footprint.kind if trigger is None else trigger.description
+
+
+def _trigger(footprint: Footprint) -> "type[Trigger] | None":
+    if not footprint.kind:
+        return None
+    from ..triggers import triggers  # loads torch, which a page of no explained trigger does without
+
+    return next((trigger for trigger in triggers() if trigger.kind == footprint.kind), None)
+
+
 def verdict(report: Report) -> str:
     """One sentence, and one about the classes that a person should look at."""
     total, flagged = len(report), int(report.flagged.sum())
@@ -134,8 +145,9 @@ def _where(report: Report) -> str:
     shown = main_footprint(report)
     if shown is None:
         return ""
-    if shown.kind == "moving patch":
-        return ", with a patch that lies elsewhere in every image"
+    trigger = _trigger(shown)
+    if trigger is not None and trigger.moves:
+        return f", with {trigger.description}"
     found = place(shown.change)
     return f", with a trigger {found.words}" if found.small else f", by a change {found.words}"
 

@@ -8,7 +8,7 @@ import torch
 
 from .. import rules
 from ..progress import Stage
-from ..restoration import Estimate, estimate_transform
+from ..triggers import Trigger, search_trigger
 
 FITS = 2
 CHUNK = 4096
@@ -48,7 +48,7 @@ class Fit(NamedTuple):
 
     group: Group
     """What it was fitted to."""
-    estimate: Estimate
+    estimate: Trigger
     members: npt.NDArray[np.int64]
     score: npt.NDArray[np.float32]
     """float32, of the members; above 0 = the trigger is there."""
@@ -77,19 +77,18 @@ class Fit(NamedTuple):
 
 
 def fit_trigger(group: Group, device: torch.device, seed: int, stage: Stage) -> Fit | None:
-    """Estimates the trigger of the suspects, and again of those inside that show it.
+    """Inverts the trigger of the suspects, and again of those inside that show it.
 
-    Suspects that the detector missed sharpen the second estimate: it has more images, and a cleaner background.
+    Suspects that the detector missed sharpen the second fit: it has more images, and a cleaner background.
     """
     members, suspects = np.flatnonzero(group.inside), group.suspects
     found = None
     for turn in range(FITS):
         part = stage.part(turn / FITS, (turn + 1) / FITS)
-        estimate = estimate_transform(group.images, suspects, group.probabilities, device=device, seed=seed, stage=part)
-        copies = estimate.kind == "blend" and float(estimate.scale.mean()) < 1 - rules.OPAQUE
-        if estimate.kind == "none" or copies:
+        trigger = search_trigger(group.images, suspects, group.probabilities, device=device, seed=seed, stage=part)
+        if trigger is None or trigger.copies:
             break
-        found = Fit(group, estimate, members, trigger_odds(estimate, group, members))
+        found = Fit(group, trigger, members, trigger_odds(trigger, group, members))
         suspects, before = np.zeros_like(suspects), suspects
         suspects[members] = found.score > 0
         if (suspects == before).all():
@@ -97,11 +96,11 @@ def fit_trigger(group: Group, device: torch.device, seed: int, stage: Stage) -> 
     return found
 
 
-def trigger_odds(estimate: Estimate, group: Group, members: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+def trigger_odds(trigger: Trigger, group: Group, members: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     """Log-odds, float32 [M], that members carry the trigger: pixels overrule the detector where they are clear."""
-    evidence = pixel_evidence(estimate, group.images, members)
+    evidence = pixel_evidence(trigger, group.images, members)
     say = _limited(group.odds[members])
-    if estimate.replaces:
+    if trigger.replaces:
         # A white patch on a white ground is hidden from pixels and networks alike. What is left: how many others
         # carry it, and whether the content is more like theirs or like that of those without.
         hidden, content = np.abs(evidence) < rules.DETECTOR_SAY, group.content[members]
@@ -113,11 +112,11 @@ def trigger_odds(estimate: Estimate, group: Group, members: npt.NDArray[np.int64
 
 
 def pixel_evidence(
-    estimate: Estimate, images: npt.NDArray[np.uint8], index: npt.NDArray[np.int64]
+    trigger: Trigger, images: npt.NDArray[np.uint8], index: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float32]:
     """What the pixels of some images say, float32 [n], without a copy of all of them at once."""
     chunks = np.array_split(index, 1 + len(index) // CHUNK)
-    return np.concatenate([estimate.evidence(images[chunk]) for chunk in chunks])
+    return np.concatenate([trigger.evidence(images[chunk]) for chunk in chunks])
 
 
 def _resemblance(

@@ -20,11 +20,10 @@ from ..data.reading import parsing
 from ..detection.choice import Choice
 from ..detection.verifier import Verifier
 from ..report import ClassEvidence
-from ..restoration import Estimate
 from ..training.backbones import Backbone
 from ..training.loop import TrainingConfig
 from ..training.weights import load_backbone, read_tensors, save_backbone
-from ..triggers import Kind
+from ..triggers import Trigger, get_trigger
 from .verdict import Explanation, Finding
 
 FORMAT = 2
@@ -54,7 +53,7 @@ class ChoiceFacts(msgspec.Struct):
 
 
 class _EstimateFacts(msgspec.Struct):
-    kind: Kind
+    kind: str
     shape: tuple[int, int, int]
 
 
@@ -174,11 +173,11 @@ class Found:
 
 def _estimate(
     facts: _EstimateFacts | None, number: int, tensors: dict[str, torch.Tensor], device: torch.device
-) -> Estimate | None:
+) -> Trigger | None:
     if facts is None:
         return None
-    estimate = Estimate(facts.kind, facts.shape)
+    trigger = get_trigger(facts.kind)(facts.shape)
     prefix = f"{number}."
     own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    estimate.load_state_dict(own, strict=True)
-    return estimate.to(device)
+    trigger.load_state_dict(own, strict=True)
+    return trigger.to(device)

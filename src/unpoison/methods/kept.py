@@ -32,6 +32,7 @@ from ..report import FORMAT as REPORT_FORMAT
 from ..report import Report
 from ..restoration.restorer import FORMAT as RESTORER_FORMAT
 from ..training.precision import precision_of
+from ..triggers import triggers
 from .base import MethodInfo, OnPoison, Outcome
 from .copies import OnDuplicates, mere_copies, with_duplicates
 from .found import FORMAT, REUSED, Found
@@ -85,13 +86,14 @@ class Task:
 
 
 def made_by(device: torch.device) -> dict[str, Any]:
-    """Of every key of what is computed: the version, the arithmetic, and the network where the settings, which are in
-    the key as well, leave it open: a CPU's result never answers for a GPU's."""
+    """Of every key of what is computed: the version, the arithmetic, the network where the settings, which are in the key
+    as well, leave it open, and the kinds of triggers: a CPU's result never answers for a GPU's."""
     return {
         "version": importlib.metadata.version("unpoison"),
         "device": device.type,
         "precision": precision_of(device),
         "network": default_network(device),
+        "triggers": [trigger.kind for trigger in triggers()],
     }
 
 

@@ -11,8 +11,8 @@ from .. import rules
 from ..detection.gate import foreign_content, outstanding, resembles, unusual
 from ..detection.verifier import opinion, verify
 from ..progress import Progress
-from ..restoration import Estimate
 from ..training.loop import as_input, on_device
+from ..triggers import Trigger
 from .fit import Fit, pixel_evidence
 from .stamping import share_turned
 from .verdict import Suspicion
@@ -106,8 +106,8 @@ class Proofs:
 
 
 @torch.inference_mode()
-def _bare(estimate: Estimate, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def _bare(trigger: Trigger, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Images that show a trigger, uint8 [n,H,W,C], without it."""
-    x = as_input(torch.from_numpy(images).to(estimate.scale.device))
-    out: npt.NDArray[np.uint8] = (estimate.invert(x) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    x = as_input(torch.from_numpy(images).to(trigger.device))
+    out: npt.NDArray[np.uint8] = (trigger.invert(x) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
     return out

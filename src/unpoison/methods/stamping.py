@@ -4,16 +4,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..restoration import Estimate
 from ..training.backbones import Backbone
 from ..training.loop import as_input, on_device, predict
+from ..triggers import Trigger
 
 STAMPED = 500
 """Images that are enough to tell a working trigger from none."""
 
 
 def share_turned(
-    estimate: Estimate,
+    trigger: Trigger,
     models: list[Backbone],
     images: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.int64],
@@ -34,7 +34,7 @@ def share_turned(
     x, y = on_device(images[index], device), torch.from_numpy(labels[index]).to(device)
     wanted = torch.tensor(classes, device=device)
     with torch.inference_mode():
-        stamped = (estimate.poison(as_input(x)) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+        stamped = (trigger.stamp(as_input(x)) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
 
     def wrong(model: Backbone, batch: torch.Tensor) -> float:
         answer = predict(model, batch).logits.argmax(1)

@@ -12,8 +12,8 @@ from ..detection.choice import Choice
 from ..detection.detector import Detection
 from ..detection.doubt import log_odds_against
 from ..detection.verifier import Verifier
-from ..restoration import Estimate
 from ..training.backbones import Backbone
+from ..triggers import Trigger
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class Finding:
     classes: list[int]
     members: npt.NDArray[np.bool_]
     """bool [N]; the flagged samples of these classes."""
-    estimate: Estimate | None
+    estimate: Trigger | None
 
     @property
     def place(self) -> str:

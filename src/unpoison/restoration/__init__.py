@@ -1,7 +1,5 @@
-"""Restoration: explain the poison, take it off the pixels, check the result and restore the labels."""
+"""Restoration: take the poison off the pixels, check the result and restore the labels."""
 
-from ..triggers import Estimate as Estimate
-from ..triggers import estimate_transform as estimate_transform
 from .card import Card as Card
 from .config import DEFAULT as DEFAULT
 from .config import FAST as FAST

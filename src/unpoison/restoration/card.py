@@ -10,14 +10,6 @@ from ..checks import checked
 if TYPE_CHECKING:
     from .restorer import Architecture
 
-_UNDOES = {
-    "none": "unexplained changes, by a CycleGAN",
-    "patch": "pixels that a patch replaced",
-    "moving patch": "pixels that a patch replaced, anywhere in the image",
-    "blend": "a pattern that was blended in",
-    "periodic": "waves that were added",
-    "warp": "a warp of the whole image",
-}
 _LIMITS = (
     "It takes off the kind of trigger that it was trained on. An attack of another kind stays.",
     "Restored pixels are an estimate, not the original ones.",
@@ -44,8 +36,8 @@ class Card:
     limits: tuple[str, ...] = ()
     """Further ones than those of every restorer."""
 
-    def render(self, architecture: "Architecture", parameters: int) -> ModelCard:
-        """The README.md of a repository with a restorer of this architecture."""
+    def render(self, architecture: "Architecture", parameters: int, undoes: str) -> ModelCard:
+        """The README.md of a repository with a restorer of this architecture, which undoes what the words say."""
         data = ModelCardData(
             license=self.licence or None,
             library_name="unpoison",
@@ -55,7 +47,7 @@ class Card:
         a = architecture
         facts = {
             "Takes": f"uint8 images, {a.height} x {a.width} pixels, {a.channels} channels",
-            "Takes off": _UNDOES[a.kind],
+            "Takes off": undoes,
             "Size": f"{parameters:,} numbers, {parameters * 4 / 1e6:.1f} MB",
             "Trained on": self.trained_on or self.dataset or "not stated",
             "Attacks": ", ".join(self.attacks) or "not stated",

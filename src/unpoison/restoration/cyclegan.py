@@ -28,7 +28,7 @@ def train_cyclegan(
     """Trains the generator of a restorer in place.
 
     Args:
-        restorer: R, of an estimate of kind "none".
+        restorer: R, of no known trigger.
         images: uint8 [N,H,W,C].
         poisoned: bool [N], the members of D_p; the rest is D_c.
     """

@@ -1,4 +1,4 @@
-"""Pairs of clean images and the same with an estimated patch on: they teach and test what was under it."""
+"""Pairs of clean images and the same with a patch on: they teach and test what was under it."""
 
 import copy
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from torch import Tensor
 from ..progress import Stage
 from ..training.loop import as_input
 from ..training.threads import follow_load
-from ..triggers import Estimate
+from ..triggers import Trigger
 from .config import RestorationConfig
 from .restorer import Restorer
 
@@ -47,7 +47,7 @@ class Pairs:
         restorer: Restorer,
         steps: int,
         stage: Stage | None = None,
-        others: Callable[[], Estimate] | None = None,
+        others: Callable[[], Trigger] | None = None,
     ) -> None:
         """Teaches the generator what is under the patch, starting from the inverted estimate.
 
@@ -59,12 +59,13 @@ class Pairs:
         learning_rate, size = self._config.learning_rate, min(self._config.batch_size, len(self._clean))
         optimizer = torch.optim.Adam(restorer.generator.parameters(), learning_rate)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=max(1, steps))
-        own = copy.deepcopy(restorer.estimate.state_dict())
+        patch = _patch(restorer)
+        own = copy.deepcopy(patch.state_dict())
         restorer.generator.to(memory_format=torch.channels_last).train()
         for step in range(steps):
             follow_load()
             if others is not None:
-                restorer.estimate.load_state_dict(others().state_dict())
+                patch.load_state_dict(others().state_dict())
             stamped, x = self._pair(restorer, self._rng.choice(self._clean, size))
             loss = _error(restorer, stamped, restorer.correct(stamped), x)
             optimizer.zero_grad(set_to_none=True)
@@ -74,7 +75,7 @@ class Pairs:
             if stage:
                 stage.update((step + 1) / steps)
         restorer.generator.eval()
-        restorer.estimate.load_state_dict(own)
+        patch.load_state_dict(own)
         if self.gain(restorer) <= 0:
             restorer.invert_only()
 
@@ -82,17 +83,22 @@ class Pairs:
     def gain(self, restorer: Restorer) -> float:
         """How much nearer the generator comes to held-out images than the inverted estimate alone, of its error."""
         stamped, x = self._pair(restorer, self._held_out)
-        inverted = _error(restorer, stamped, restorer.estimate.invert(stamped), x)
+        inverted = _error(restorer, stamped, _patch(restorer).invert(stamped), x)
         return 1 - float(_error(restorer, stamped, restorer.correct(stamped), x) / inverted.clamp_min(1e-9))
 
     def _pair(self, restorer: Restorer, index: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         x = as_input(torch.from_numpy(self._images[np.sort(index)]).to(self._device))
         with torch.no_grad():
-            stamped = restorer.estimate.poison(x)
+            stamped = _patch(restorer).stamp(x)
         return stamped, x
+
+
+def _patch(restorer: Restorer) -> Trigger:
+    assert restorer.estimate is not None
+    return restorer.estimate
 
 
 def _error(restorer: Restorer, stamped: Tensor, restored: Tensor, x: Tensor) -> Tensor:
     # Only the patch can be wrong: the mean over the image would hide it.
-    hole, _ = restorer.estimate.placed(stamped)
+    hole = _patch(restorer).hole(stamped)
     return ((restored - x).abs() * hole).mean() / hole.mean()

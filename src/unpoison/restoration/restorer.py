@@ -21,10 +21,10 @@ from ..data.checksums import MAX_SUMS, SUMS, Checked, write_sums
 from ..data.files import MAX_SIGNATURE, SIGNATURE, WRITE_ERRORS, reason_of
 from ..data.outputs import adding_to
 from ..data.reading import parse_json, parsing, read_bytes
-from ..errors import CacheError, DamagedError, RestorerError
+from ..errors import CacheError, ConfigError, DamagedError, RestorerError
 from ..training.loop import as_input
 from ..training.precision import autocast
-from ..triggers import KINDS, Estimate, Kind
+from ..triggers import UNEXPLAINED, Trigger, get_trigger
 from .card import Card
 from .networks import Generator
 
@@ -37,6 +37,8 @@ PIXELS_AT_ONCE = 64 * 32 * 32
 _MAX_WIDTH, _MAX_DEPTH = 256, 24
 _MAX_CONFIG, _MAX_HEADER = 1 << 16, 1 << 20
 """Bytes of `config.json`, and of what a safetensors file holds besides its tensors."""
+_IDLE = {f"estimate.{name}" for name in ("scale", "shift", "tolerance", "contrast", "direction", "calibration")}
+"""Tensors of triggers that restorers of earlier versions hold whether or not their kind has them."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,8 +52,8 @@ class Architecture:
     height: int
     width: int
     channels: int
-    kind: Kind
-    """Of the estimate."""
+    kind: str
+    """Of the trigger; `UNEXPLAINED` where the CycleGAN alone restores."""
     generator_width: int
     transformer_depth: int
     residual: bool
@@ -72,8 +74,11 @@ class Architecture:
         for name in ("residual", "positions"):
             if type(getattr(self, name)) is not bool:
                 raise RestorerError(f"a restorer needs {name} to be true or false, got {getattr(self, name)!r}")
-        if self.kind not in KINDS:
-            raise RestorerError(f"unknown estimate {self.kind!r}: choose one of {', '.join(KINDS)}")
+        if self.kind != UNEXPLAINED:
+            try:
+                get_trigger(self.kind)
+            except ConfigError as error:
+                raise RestorerError(f"a restorer's trigger cannot be built: {error}") from error
 
 
 class _Described(msgspec.Struct):
@@ -84,14 +89,14 @@ class _Described(msgspec.Struct):
 
 
 class Restorer(nn.Module, PyTorchModelHubMixin):
-    """The content restorator R of section 3.2, with the estimate that explains the poison, if any does.
+    """The content restorator R of section 3.2, with the trigger that explains the poison, if any does.
 
     `restorer(images)` maps uint8 [B,H,W,C] to restored images of the same shape and dtype. Images that do not
     show the explained trigger pass through unchanged.
 
     Attributes:
         architecture: what the network is built from.
-        estimate: the explained transform; kind "none" where the CycleGAN alone restores.
+        estimate: the trigger that it takes off; None where the CycleGAN alone restores.
         generator: the network, a ViT-aided U-Net.
         origin: "user/name@commit" where it came from the Hub.
     """
@@ -102,8 +107,8 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
         super().__init__()
         self.architecture = architecture
         channels, size = architecture.channels, (architecture.height, architecture.width)
-        self.estimate = Estimate(architecture.kind, (*size, channels))
-        explained = architecture.kind != "none"
+        explained = architecture.kind != UNEXPLAINED
+        self.estimate = get_trigger(architecture.kind)((*size, channels)) if explained else None
         self.generator = Generator(
             channels,
             size,
@@ -115,14 +120,15 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
         )
         self.register_buffer("strength", torch.ones(()))
 
+    estimate: Trigger | None
     strength: Tensor
     """float32 [], 0..1: how much of an unexplained restoration is applied."""
 
     def correct(self, images: Tensor) -> Tensor:
         """Restores float images [B,C,H,W] in 0..1 that are taken to be poisoned."""
-        if self.estimate.kind == "none":
+        if self.estimate is None:
             return self._generate(images)
-        hole, _ = self.estimate.placed(images)
+        hole = self.estimate.hole(images)
         inverse = self.estimate.invert(images)
         restored = self._generate(inverse, images, hole.expand(len(images), -1, -1, -1))
         # Outside a patch the pixels are known.
@@ -135,8 +141,8 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
 
     def restore(self, images: Tensor) -> Tensor:
         """Restores float images [B,C,H,W] in 0..1, each as far as it shows the trigger."""
-        explained = self.estimate.kind != "none"
-        share = torch.sigmoid(self.estimate.log_odds(images)) if explained else self.strength.expand(len(images))
+        known = self.estimate
+        share = self.strength.expand(len(images)) if known is None else torch.sigmoid(known.log_odds(images))
         return images + share[:, None, None, None] * (self.correct(images) - images)
 
     def check(self, shape: Sequence[int]) -> None:
@@ -153,7 +159,7 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
             )
 
     def invert_only(self) -> None:
-        """Leaves a patch as the inverted estimate fills it: the generator adds nothing."""
+        """Leaves images as the inverted trigger does: the generator adds nothing."""
         last = self.generator.network.last
         assert last.bias is not None
         nn.init.zeros_(last.weight)
@@ -281,8 +287,7 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
         with _explaining():
             files = Checked(folder, signed_by)
             architecture = _read_config(files)
-            outline = _outline(architecture)
-            tensors = _read_weights(files.check(WEIGHTS, _max_weights(outline)), outline)
+            tensors = _read_weights(files.check(WEIGHTS, _max_weights(architecture)), _outline(architecture))
         restorer = cls(architecture)
         restorer.load_state_dict(tensors, strict=True)
         return restorer.eval()
@@ -297,7 +302,8 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
     def generate_model_card(self, card: Card | None = None, **_: Any) -> ModelCard:
         """The model card, from what the architecture tells and what the author says."""
         parameters = sum(tensor.numel() for tensor in self.state_dict().values())
-        return (card or Card()).render(self.architecture, parameters)
+        undoes = "unexplained changes, by a CycleGAN" if self.estimate is None else self.estimate.description
+        return (card or Card()).render(self.architecture, parameters, undoes)
 
 
 def fetch(id_: str, revision: str | None = None, signed_by: str | Path | None = None) -> tuple[Path, str]:
@@ -311,7 +317,7 @@ def fetch(id_: str, revision: str | None = None, signed_by: str | Path | None = 
     if SIGNATURE in (snapshot.files or ()):
         snapshot.fetch(SIGNATURE, MAX_SIGNATURE)
     with _explaining():
-        largest = _max_weights(_outline(_read_config(Checked(folder, signed_by))))
+        largest = _max_weights(_read_config(Checked(folder, signed_by)))
     snapshot.fetch(WEIGHTS, largest)
     return folder, str(snapshot.source)
 
@@ -345,9 +351,11 @@ def _outline(architecture: Architecture) -> dict[str, Tensor]:
         return Restorer(architecture).state_dict()
 
 
-def _max_weights(outline: dict[str, Tensor]) -> int:
-    """Bytes of a file with these tensors."""
-    return sum(4 * tensor.numel() for tensor in outline.values()) + _MAX_HEADER
+def _max_weights(architecture: Architecture) -> int:
+    """Bytes of a file with its tensors, and those of `_IDLE`, none of which is larger than an image."""
+    a = architecture
+    numbers = sum(tensor.numel() for tensor in _outline(a).values()) + len(_IDLE) * a.channels * a.height * a.width
+    return 4 * numbers + _MAX_HEADER
 
 
 def _read_config(files: Checked) -> Architecture:
@@ -365,7 +373,7 @@ def _read_config(files: Checked) -> Architecture:
 def _read_weights(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
-            found = set(file.keys())
+            found = set(file.keys()) - (_IDLE - set(expected))
             if found != set(expected):
                 missing, unknown = sorted(set(expected) - found), sorted(found - set(expected))
                 raise RestorerError(

@@ -1,4 +1,4 @@
-"""Trains a restorer: on pairs made with the estimate where there is one, else as the CycleGAN of the paper."""
+"""Trains a restorer: on pairs made with the trigger where it is known, else as the CycleGAN of the paper."""
 
 import numpy as np
 import numpy.typing as npt
@@ -6,7 +6,7 @@ import torch
 
 from ..errors import RestorerError
 from ..progress import Stage
-from ..triggers import Estimate
+from ..triggers import UNEXPLAINED, Trigger
 from .config import DEFAULT, RestorationConfig
 from .cyclegan import train_cyclegan
 from .pairs import Pairs
@@ -16,7 +16,7 @@ from .restorer import MAX_SIDE, MIN_SIDE, Architecture, Restorer
 def train_restorer(
     images: npt.NDArray[np.uint8],
     poisoned: npt.NDArray[np.bool_],
-    estimate: Estimate | None = None,
+    estimate: Trigger | None = None,
     config: RestorationConfig = DEFAULT,
     *,
     device: torch.device | None = None,
@@ -28,7 +28,7 @@ def train_restorer(
     Args:
         images: uint8 [N,H,W,C], may be memory-mapped; 8x8 to 256x256 pixels.
         poisoned: bool [N], the members of D_p; the rest is D_c.
-        estimate: how D_p was made. None, or kind "none", leaves the work to the CycleGAN.
+        estimate: how D_p was made. None leaves the work to the CycleGAN.
 
     Raises:
         RestorerError: the images are of an unsupported size.
@@ -40,23 +40,24 @@ def train_restorer(
             f"a restorer works on images of {MIN_SIDE}x{MIN_SIDE} to {MAX_SIDE}x{MAX_SIDE} pixels, got "
             f"{height}x{width}: resize the dataset"
         )
-    explained = estimate is not None and estimate.kind != "none" and config.use_estimate
+    explained = estimate if config.use_estimate else None
     torch.manual_seed(seed)
     restorer = Restorer(
         Architecture(
             height=height,
             width=width,
             channels=channels,
-            kind=estimate.kind if estimate is not None and explained else "none",
+            kind=UNEXPLAINED if explained is None else explained.kind,
             generator_width=config.width,
             transformer_depth=config.transformer_depth,
             residual=config.residual,
             positions=config.positions,
         )
     ).to(device)
-    if estimate is not None and explained:
-        restorer.estimate.load_state_dict(estimate.state_dict())
-        if estimate.replaces and config.supervised_steps:
+    if explained is not None:
+        assert restorer.estimate is not None
+        restorer.estimate.load_state_dict(explained.state_dict())
+        if explained.replaces and config.supervised_steps:
             pairs = Pairs(images, np.flatnonzero(~poisoned), config, device=device, seed=seed)
             pairs.train(restorer, config.supervised_steps, stage)
         else:

@@ -9,7 +9,7 @@ import torch
 
 from .. import rules
 from ..progress import Stage
-from ..triggers import Estimate
+from ..triggers import Trigger
 from .config import DEFAULT, RestorationConfig
 from .pairs import Pairs
 from .restorer import Restorer
@@ -33,7 +33,7 @@ def adapt_restorer(
     images: npt.NDArray[np.uint8],
     flagged: npt.NDArray[np.bool_],
     members: npt.NDArray[np.bool_],
-    estimate: Estimate | None,
+    estimate: Trigger | None,
     config: RestorationConfig = DEFAULT,
     *,
     device: torch.device,
@@ -57,15 +57,17 @@ def adapt_restorer(
     """
     given.check(images.shape[1:])
     given = given.to(device)
-    if estimate is None or estimate.kind == "none" or not config.use_estimate or given.estimate.kind == "none":
+    known = given.estimate
+    if estimate is None or known is None or not config.use_estimate:
         return Adapted(given, "used as it is; nothing tells beforehand how well it fits")
-    if not given.estimate.replaces and (given.estimate.evidence(images[members]) > 0).mean() >= rules.PATTERN_KNOWN:
+    if not known.replaces and (known.evidence(images[members]) > 0).mean() >= rules.PATTERN_KNOWN:
         return Adapted(given, "used as it is; it knows this trigger")
-    if not (given.estimate.replaces and estimate.replaces):
+    if not (known.replaces and estimate.replaces):
         trained = train_restorer(images, flagged, estimate, config, device=device, seed=seed, stage=stage)
         return Adapted(trained, "replaced; it knows another kind of trigger")
     restorer = Restorer(dataclasses.replace(given.architecture, kind=estimate.kind)).to(device).eval()
-    restorer.load_state_dict(given.state_dict() | {f"estimate.{k}": v for k, v in estimate.state_dict().items()})
+    network = {name: tensor for name, tensor in given.state_dict().items() if not name.startswith("estimate.")}
+    restorer.load_state_dict(network | {f"estimate.{name}": tensor for name, tensor in estimate.state_dict().items()})
     pairs = Pairs(images, np.flatnonzero(~flagged), config, device=device, seed=seed)
     if pairs.gain(restorer) >= rules.WARM_START_GAIN:
         return Adapted(restorer, "used as it is, with the patch that was found here")

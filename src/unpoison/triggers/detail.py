@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .warp import MARGIN, SHARPNESS, log_density, tiling
+from .flow import MARGIN, SHARPNESS, log_density, tiling
 
 PER_VALUE = 2
 """So many windows of every sharpness that show something are needed for each value of one."""
@@ -37,7 +37,7 @@ class Detail:
         return _density(self._factors(flow), tiles) - _density(self._unwarped, tiles)
 
     def whitening(self, flow: Tensor) -> Tensor:
-        """See `Warp`."""
+        """See `Flow`."""
         factors = torch.stack([self._unwarped, self._factors(flow)])
         inverse: Tensor = torch.linalg.solve_triangular(factors, torch.eye(factors.shape[-1]), upper=False)
         return inverse

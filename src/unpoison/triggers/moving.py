@@ -1,5 +1,7 @@
 """Patches that lie elsewhere in every image: a small window of most flagged images that few clean ones have."""
 
+from typing import ClassVar, Self
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -7,7 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .. import rules
-from .patch import find_patch
+from .comparison import Comparison
+from .patch import Patch, fill, find_patch
+from .places import draw, locate, place
+from .registry import register_trigger
 from .statistics import histograms
 
 WINDOW = 3
@@ -15,6 +20,64 @@ WINDOW = 3
 REACH = 7
 """Pixels around the window in which the rest of the patch is looked for."""
 _MAX_SUSPECTS, _MAX_REFERENCE = 500, 2000
+
+
+@register_trigger
+class MovingPatch(Patch):
+    """Pixels that are replaced, elsewhere in every image.
+
+    Attributes:
+        scale: as of a `Patch` that lies at the top left.
+        shift: the same.
+        tolerance: the same.
+        contrast: the same.
+        calibration: float32 [4]; the first is the share of clean images that match by chance where the patch would
+            stand out: any place may match. The others are not used.
+    """
+
+    kind = "moving patch"
+    description = "a patch that lies elsewhere in every image"
+    order = 40
+    moves = True
+    _hardly_seen: ClassVar[float] = rules.PATCH_CONTRAST["moving patch"]
+
+    calibration: Tensor
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        super().__init__(shape)
+        self.register_buffer("calibration", torch.tensor([0.0, 1.0, 0.0, 1.0]))
+
+    @classmethod
+    def find(cls, comparison: Comparison) -> Self | None:
+        reference = comparison.reference.images
+        seen = find_moving_patch(comparison.suspects, reference, comparison.seed)
+        return None if seen is None else cls.of(*seen, reference)
+
+    def _calibrate(self, matched: Tensor, contrast: Tensor) -> None:
+        super()._calibrate(matched, contrast)
+        apart = contrast >= self.contrast[0]
+        self.calibration[0] = (matched & apart).sum().add(0.5) / apart.sum().add(1)
+
+    def conclude(self, comparison: Comparison) -> Self | None:
+        """As it is: what other images show in part somewhere says nothing."""
+        return self
+
+    def stamp(self, images: Tensor) -> Tensor:
+        """The patch lies anywhere, by torch's own random numbers."""
+        where = draw(len(images), self._hole)
+        return (place(self.scale, *where) * images + place(self.shift, *where)).clamp(0, 1)
+
+    def invert(self, images: Tensor) -> Tensor:
+        return fill(images, self.hole(images))
+
+    @property
+    def _elsewhere(self) -> Tensor:
+        return self.calibration[0].clamp_min(super()._elsewhere)
+
+    def _placed(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        hole = self._hole
+        where = locate(images, hole, self.shift, self.tolerance)
+        return place(hole, *where), place(self.shift, *where)
 
 
 def find_moving_patch(

@@ -1,11 +1,16 @@
 """Waves: an additive pattern that a few sinusoids explain is replaced by them, which removes nearly all noise."""
 
 from collections.abc import Callable
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from .. import rules
+from ..training.loop import as_input
+from .mixing import stamped_mean
+from .pattern import Fitted, Pattern
+from .registry import register_trigger
 from .statistics import Spectrum
 
 Frequency = tuple[float, float]
@@ -15,6 +20,30 @@ _STEP, _FINE_STEP = 0.05, 0.01
 """Resolution of frequencies, in periods per image: of the search, and of the refinement around what it found."""
 _CLIPPING_STEPS, _SETTLED = 30, 2e-4
 """Corrections for clipping, many on black ground; they end when the pattern moves less than this, 0..1."""
+_ADDED = 0.975
+"""Share of the original that is left where a pattern is only added; the fit has steps of a hundredth."""
+
+
+@register_trigger
+class Periodic(Pattern):
+    """An added pattern that consists of a few waves."""
+
+    kind = "periodic"
+    description = "waves, added to the image"
+    order = 20
+
+    @classmethod
+    def of(cls, fitted: Fitted) -> Self | None:
+        if fitted.scale <= _ADDED:
+            return None
+        frequencies = find_waves(fitted.shift, float(fitted.variance.mean()))
+        if not frequencies:
+            return None
+        clean, spectrum = fitted.reference.images, fitted.reference.spectrum
+        mean = as_input(torch.from_numpy(fitted.images)).mean(0)
+        shift = fit_waves(frequencies, spectrum, mean, lambda shift: stamped_mean(clean, 1.0, shift))
+        # Two numbers per wave and channel: their error is negligible.
+        return cls.build(spectrum, 1.0, shift, torch.zeros_like(fitted.variance))
 
 
 def waves(frequency: Frequency, height: int, width: int) -> Tensor:

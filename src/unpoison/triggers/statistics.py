@@ -1,4 +1,4 @@
-"""Pixel statistics that all estimates share: histograms, the cosine transform, content matching."""
+"""Statistics that several kinds of triggers share: histograms, the cosine transform, content matching, scores."""
 
 import dataclasses
 
@@ -7,6 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from .. import rules
 from ..training.loop import as_input
 
 LEVELS = 256
@@ -15,6 +16,9 @@ _CHUNK = 512
 _BATCH = 256
 _SMALL = 1024
 """Values of an image up to which principal components are cheap."""
+_TAILS = 4.0
+"""Degrees of freedom of the Student t distribution that describes discriminant scores: photographs have heavy
+tails."""
 
 
 def content_matched(
@@ -98,10 +102,35 @@ class Spectrum:
         return inverse_cosine_transform(torch.einsum("...jhw,hwij->...ihw", coefficients, self.basis))
 
 
-def centre_and_spread(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def centre_and_spread(scores: Tensor) -> tuple[Tensor, Tensor]:
     """Median, and the standard deviation that the median absolute deviation stands for."""
     median = scores.median()
     return median, 1.4826 * (scores - median).abs().median().clamp_min(1e-9)
+
+
+def apart(clean: Tensor, shown: Tensor) -> bool:
+    """Whether hardly any image lies between those that show a trigger and those that do not, by a score [n] of each:
+    where images resemble each other by themselves, they do so more or less."""
+    if not len(clean) or not len(shown):
+        return True
+    centre = clean.median()
+    return bool(shown.quantile(0.1) - centre >= rules.GAP * (clean.quantile(0.99) - centre))
+
+
+def score_log_odds(score: Tensor, calibration: Tensor) -> Tensor:
+    """Log-likelihood ratio of scores.
+
+    Args:
+        score: float [B].
+        calibration: float [4], location and scale of the scores of clean images, then of poisoned ones.
+    """
+    clean, clean_scale, poisoned, poisoned_scale = calibration
+    return _student(score, poisoned, poisoned_scale) - _student(score, clean, clean_scale)
+
+
+def _student(score: Tensor, location: Tensor, scale: Tensor) -> Tensor:
+    """Log-density of Student's t, up to a constant."""
+    return -scale.log() - (_TAILS + 1) / 2 * (1 + ((score - location) / scale).square() / _TAILS).log()
 
 
 def cosine_matrix(size: int) -> Tensor:

@@ -1,102 +1,177 @@
-"""A warp: every pixel is taken from a little beside its place, by the same way in all images.
+"""Warps: a smooth one is fitted to the detail of images that nothing else explains."""
 
-Values between pixels are means of their neighbours, so a warp blurs, here more and there less, by how far between the
-pixels it looks. An image tells by the detail that it has left where that should be little, and where much.
-"""
+import copy
+from typing import NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-SIDE, MOST = 16, 4
-"""Largest side of a tile, and how many along each side of the image are looked at."""
-MARGIN = 2
-"""Pixels around a tile that it may be made of: a warp takes none from further away."""
-SHARPNESS = 3
-"""Kinds of tiles, by how sharp they are; each has a covariance of its own."""
-UNDOING = 20
+from .. import rules
+from ..training.loop import EVAL_BATCH, as_input
+from .base import Trigger
+from .comparison import Comparison
+from .detail import Detail
+from .flow import MARGIN, Flow, cut
+from .registry import register_trigger
+from .resizing import resized
+from .statistics import centre_and_spread, score_log_odds
+
+GRID, LEAST_SIDE = 6, 16
+"""Side of the grid of control points; finer warps are not found. In smaller images the points lie as close as the
+pixels, and such a flow makes any style of writing out of any other."""
+STARTS, SCREENED, STEPS = 6, 10, 30
+"""Searches, the steps of each, and the further steps of the best. Right and left blur almost alike, so that a search
+may end with part of the warp mirrored: less likely, and no help for what lies under it."""
+RATE, START = 0.1, 0.15
+"""Pixels by which a step moves the control points at first, and the spread of those from which a search starts: no warp
+at all has no slope."""
+DOUBT = 30.0
+"""Scale of the scores beyond which a suspect that is not warped pulls at the fit no more."""
+FITTED, SCREENING = 300, 1000
+"""Suspects whose detail is fitted, and clean images that are looked at for the warp."""
+_CLEAN = 4000
+"""Clean images whose detail is measured; the content of those that a group leaves out has no probabilities."""
 
 
-class Warp(nn.Module):
-    """Samples images beside their pixels, bilinearly, and tells images that were sampled so from others.
+@register_trigger
+class Warp(Trigger):
+    """Pixels are taken from beside their places, by the same way in all images.
 
     Attributes:
-        flow: float32 [2,H,W], how far right and below of its place every pixel is taken, in pixels, within ±`MARGIN`.
-        whitening: float32 [2,S,T,D,D]; of T tiles with D values and S kinds of sharpness, for images as they come and
-            for warped ones: the inverse of the Cholesky factor of their covariance.
+        warp: the way, and what detail it leaves.
+        calibration: float32 [4], see `score_log_odds`.
+        judged: size (H, W) of the images whose detail is known.
     """
+
+    kind = "warp"
+    description = "a warp of the whole image"
+    order = 50
+
+    calibration: Tensor
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        super().__init__(shape)
+        self.judged = shape[:2]
+        self.warp = Flow(*self.judged)
+        self.register_buffer("calibration", torch.tensor([0.0, 1.0, 0.0, 1.0]))
+
+    @classmethod
+    def find(cls, comparison: Comparison) -> Self | None:
+        reference, earlier = comparison.reference, comparison.earlier.get(cls.kind)
+        start = earlier.warp if isinstance(earlier, cls) else None
+        found = find_warp(comparison.suspects, reference.dataset, reference.draw(_CLEAN), start, seed=comparison.seed)
+        if found is None:
+            return None
+        trigger = cls(comparison.shape).set(calibration=found.calibration)
+        trigger.warp.set(found.flow, found.whitening)
+        return trigger
+
+    def stamp(self, images: Tensor) -> Tensor:
+        warped: Tensor = self.warp(images)
+        return warped.clamp(0, 1)
+
+    def invert(self, images: Tensor) -> Tensor:
+        return self.warp.undo(images).clamp(0, 1)
+
+    def log_odds(self, images: Tensor) -> Tensor:
+        return score_log_odds(self.warp.scores(self._as_judged(images)), self.calibration)
+
+    def at(self, size: tuple[int, int]) -> Self:
+        """Images are judged as if they were resized to the size at which it was fitted, since detail tells only at the
+        size at which it was lost. This copy cannot be saved."""
+        other = copy.deepcopy(self)
+        factors = self.warp.flow.new_tensor([new / old for new, old in zip(size[::-1], self.shape[1::-1], strict=True)])
+        other.warp.flow = resized(self.warp.flow[None], size)[0] * factors[:, None, None]
+        other.shape = (*size, self.shape[2])
+        return other
+
+    def _as_judged(self, images: Tensor) -> Tensor:
+        return images if images.shape[2:] == self.judged else resized(images, self.judged)
+
+
+class FoundWarp(NamedTuple):
+    """See `Warp` and `Flow`."""
 
     flow: Tensor
     whitening: Tensor
-
-    def __init__(self, height: int, width: int) -> None:
-        super().__init__()
-        (tall, wide), corners = tiling(height, width)
-        values = tall * wide
-        self.register_buffer("flow", torch.zeros(2, height, width))
-        self.register_buffer("whitening", torch.eye(values).repeat(2, SHARPNESS, len(corners), 1, 1))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Warps float images [B,C,H,W]."""
-        return _sample(images, self.flow)
-
-    def undo(self, images: Tensor) -> Tensor:
-        """Images [B,C,H,W] whose warped copies are like the given ones (Landweber's iteration)."""
-        restored = images
-        for _ in range(UNDOING):
-            # Sampling the other way is nearly the adjoint, since the flow is smooth.
-            restored = restored + _sample(images - self(restored), -self.flow)
-        return restored
-
-    def scores(self, images: Tensor) -> Tensor:
-        """Log-likelihood ratio [B] of "was warped so" over "was not", for float images [B,C,H,W] in 0..1."""
-        tiles = cut(images).mT
-        plain, warped = (
-            log_density(factors @ tiles, factors.diagonal(dim1=-2, dim2=-1).log().sum(-1)) for factors in self.whitening
-        )
-        return warped - plain
+    calibration: Tensor
 
 
-def tiling(height: int, width: int) -> tuple[tuple[int, int], list[tuple[int, int]]]:
-    """The height and width of tiles, and the rows and columns of their corners."""
-    counts = [-(-side // SIDE) for side in (height, width)]
-    tall, wide = (side // count for side, count in zip((height, width), counts, strict=True))
-    rows, columns = (
-        np.linspace(0, side - size, min(count, MOST)).round().astype(int).tolist()
-        for side, size, count in zip((height, width), (tall, wide), counts, strict=True)
-    )
-    return (tall, wide), [(row, column) for row in rows for column in columns]
-
-
-def cut(images: Tensor, margin: int = 0) -> Tensor:
-    """The tiles, or windows around them, of float images [B,C,H,W]: their brightness without its mean, [T,B,D].
-
-    Colours tell nothing: formats like JPEG store them blurred.
-    """
-    (tall, wide), corners = tiling(*images.shape[2:])
-    grey = F.pad(images.mean(1, keepdim=True), (margin,) * 4, mode="replicate")[:, 0]
-    windows = torch.stack(
-        [grey[:, row : row + tall + 2 * margin, column : column + wide + 2 * margin] for row, column in corners]
-    ).flatten(2)
-    return windows - windows.mean(2, keepdim=True)
-
-
-def log_density(whitened: Tensor, log_volume: Tensor) -> Tensor:
-    """Log-likelihood [B], up to a constant, of normal tiles of which each has a contrast of its own.
+def find_warp(
+    suspects: npt.NDArray[np.uint8],
+    images: npt.NDArray[np.uint8],
+    clean: npt.NDArray[np.int64],
+    found: Flow | None = None,
+    *,
+    seed: int,
+) -> FoundWarp | None:
+    """The warp under which what detail the suspects have, and where, is likeliest, or None.
 
     Args:
-        whitened: float [S,T,D,B], for every sharpness.
-        log_volume: float [S,T], log-determinants of what whitened them.
+        suspects: uint8 [N,H,W,C].
+        images: uint8 [M,H,W,C], may be memory-mapped.
+        clean: int64 [m], clean ones among them, in random order; six for each value of a window, at most 2,400.
+        found: where the search starts, if other suspects have shown a warp already.
+        seed: of other starts.
     """
-    half = whitened.shape[2] / 2
-    density: Tensor = log_volume[..., None] - half * (whitened.square().sum(2) + 1).log()
-    return density.logsumexp(0).sum(0)
+    height, width, channels = suspects.shape[1:]
+    if min(height, width) < LEAST_SIDE:
+        return None
+    chunks = np.array_split(np.sort(clean), 1 + len(clean) // EVAL_BATCH)
+    windows = torch.cat([_cut(images[chunk], MARGIN) for chunk in chunks], 1)
+    if not Detail.suffices(windows):
+        return None
+    detail = Detail(windows, (height, width, channels))
+    suspected, usual = _cut(suspects[:: 1 + len(suspects) // FITTED]), _cut(images[np.sort(clean[:SCREENING])])
+
+    def flow(points: Tensor) -> Tensor:
+        interpolated = F.interpolate(points, (height, width), mode="bicubic", align_corners=True)[0]
+        return interpolated.clamp(-MARGIN, MARGIN)
+
+    def loss(points: Tensor) -> Tensor:
+        return -F.softplus(detail.scores(flow(points), suspected) / DOUBT).mean()
+
+    @torch.no_grad()
+    def calibration(points: Tensor) -> Tensor | None:
+        """See `score_log_odds`; None where the warp is none."""
+        scores = detail.scores(flow(points), suspected)
+        centre, spread = centre_and_spread(detail.scores(flow(points), usual))
+        if (scores > 0).float().mean() < rules.WARP_SHOWN or scores.median() < centre + rules.WARP_SEPARATION * spread:
+            return None
+        shown, width = centre_and_spread(scores[scores > 0])
+        # The warp was fitted to these images, and they show it more alike than others will.
+        return torch.stack([centre, spread, shown, width.clamp_min(spread / 2)])
+
+    def search(points: Tensor, steps: int, last_rate: float) -> Tensor:
+        points = points.detach().clone().requires_grad_()
+        optimizer = torch.optim.Adam([points], RATE)
+        schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, last_rate / RATE, steps)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            torch.autograd.backward(loss(points))
+            optimizer.step()
+            schedule.step()
+        return points.detach()
+
+    if found is None:
+        starts = START * torch.randn(STARTS, 1, 2, GRID, GRID, generator=torch.Generator().manual_seed(seed))
+        best = search(starts[0], SCREENED, RATE)
+        if calibration(best) is None:
+            return None
+        best = min(
+            best, *(search(start, SCREENED, RATE) for start in starts[1:]), key=lambda points: float(loss(points))
+        )
+    else:
+        best = F.interpolate(found.flow[None], (GRID, GRID), mode="bilinear", align_corners=True)
+    best = search(best, STEPS, RATE / STEPS)
+    calibrated = calibration(best)
+    if calibrated is None:
+        return None
+    return FoundWarp(flow(best), detail.whitening(flow(best)), calibrated)
 
 
-def _sample(images: Tensor, flow: Tensor) -> Tensor:
-    height, width = images.shape[2:]
-    rows, columns = (torch.linspace(-1, 1, side, device=images.device) for side in (height, width))
-    across, down = flow[0] * 2 / max(1, width - 1), flow[1] * 2 / max(1, height - 1)
-    grid = torch.stack([columns + across, rows[:, None] + down], -1)
-    return F.grid_sample(images, grid.expand(len(images), -1, -1, -1), padding_mode="border", align_corners=True)
+def _cut(images: npt.NDArray[np.uint8], margin: int = 0) -> Tensor:
+    return cut(as_input(torch.from_numpy(images)), margin)
