@@ -22,6 +22,7 @@ from unpoison import cli, restoration
 from unpoison.attacks import BadNets, PoisonedDataset
 from unpoison.demo import load_digits
 from unpoison.detection import config as detection
+from unpoison.triggers import registry
 from unpoison.verification import config as verification
 
 ROOT = Path(__file__).parents[1]
@@ -69,9 +70,10 @@ def place(tmp_path_factory):
 
 @pytest.fixture
 def at_place(place, hub, monkeypatch, tmp_path):
-    """The page runs there, with the settings of "fast", and with a restorer on the Hub."""
+    """The page runs there, with the settings of "fast" and a restorer on the Hub; what it registers is forgotten."""
     monkeypatch.chdir(place)
     monkeypatch.setenv("UNPOISON_CACHE", str(place / "cache"))
+    monkeypatch.setattr(registry, "_KINDS", dict(registry._KINDS))
     for settings in (detection, verification, restoration):
         monkeypatch.setattr(settings, "DEFAULT", settings.FAST)
     folder = make_restorer().save_pretrained(tmp_path / "restorer")

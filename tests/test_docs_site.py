@@ -31,6 +31,7 @@ PUBLIC_MODULES = (
     "unpoison.attacks",
     "unpoison.metrics",
     "unpoison.restoration",
+    "unpoison.triggers",
     "unpoison.errors",
 )
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .restoration import Restorer as Restorer
     from .sanitizer import Sanitizer as Sanitizer
     from .tables import sanitize as sanitize
+    from .triggers import Trigger as Trigger
+    from .triggers import register_trigger as register_trigger
 
 __version__ = "0.1.0.dev0"
 
@@ -37,6 +39,8 @@ _HOMES = {
     "Verdict": "detectors",
     "register_detector": "detectors",
     "Sanitizer": "sanitizer",
+    "Trigger": "triggers",
+    "register_trigger": "triggers",
     "sanitize": "tables",
     "verify": "improvement",
 }
@@ -50,9 +54,11 @@ __all__ = [
     "Restorer",
     "SanitizedDataset",
     "Sanitizer",
+    "Trigger",
     "Verdict",
     "__version__",
     "register_detector",
+    "register_trigger",
     "sanitize",
     "verify",
 ]

@@ -86,8 +86,8 @@ class Task:
 
 
 def made_by(device: torch.device) -> dict[str, Any]:
-    """Of every key of what is computed: the version, the arithmetic, the network where the settings, which are in the key
-    as well, leave it open, and the kinds of triggers: a CPU's result never answers for a GPU's."""
+    """Of every key of what is computed: the version, the arithmetic, the kinds of triggers, and the network where the
+    settings, which are in the key as well, leave it open: a CPU's result never answers for a GPU's."""
     return {
         "version": importlib.metadata.version("unpoison"),
         "device": device.type,
