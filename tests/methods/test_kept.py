@@ -8,6 +8,7 @@ import twostep
 from restorers import make_restorer
 from unpoison import SanitizedDataset, Sanitizer
 from unpoison.methods import get_method
+from unpoison.triggers import Patch, registry
 
 pytestmark = pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
 FIRST, SECOND, LAST = corner.POISONED
@@ -57,6 +58,16 @@ def test_what_decides_about_detection_repeats_it(change, pairs, calls):
 def test_other_precision_repeats_detection(pairs, calls, monkeypatch):
     fit(pairs)
     monkeypatch.setattr("unpoison.methods.kept.precision_of", lambda device: "bf16")
+    fit(pairs)
+    assert calls == ["find", "finish"] * 2
+
+
+def test_another_kind_of_trigger_repeats_detection(pairs, calls, monkeypatch):
+    class Other(Patch):
+        kind = "other"
+
+    fit(pairs)
+    monkeypatch.setattr(registry, "_KINDS", {**registry._KINDS, "other": Other})
     fit(pairs)
     assert calls == ["find", "finish"] * 2
 
