@@ -18,7 +18,7 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 from restorers import make_restorer
 from signing_keys import write_key
-from unpoison import cli, restoration
+from unpoison import cli, detectors, restoration
 from unpoison.attacks import BadNets, PoisonedDataset
 from unpoison.demo import load_digits
 from unpoison.detection import config as detection
@@ -74,6 +74,7 @@ def at_place(place, hub, monkeypatch, tmp_path):
     monkeypatch.chdir(place)
     monkeypatch.setenv("UNPOISON_CACHE", str(place / "cache"))
     monkeypatch.setattr(registry, "_KINDS", dict(registry._KINDS))
+    monkeypatch.setattr(detectors, "_REGISTERED", {})
     for settings in (detection, verification, restoration):
         monkeypatch.setattr(settings, "DEFAULT", settings.FAST)
     folder = make_restorer().save_pretrained(tmp_path / "restorer")

@@ -6,15 +6,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..config import PDAutoRConfig
-from ..detection.detector import learn
-from ..methods.classifier import train_classifier
-from ..methods.found import Found
-from ..methods.verdict import Explanation, Finding
-from ..progress import Progress
-from ..report import ClassEvidence
-from ..training.loop import on_device, predict
-from ..triggers import search_trigger
+from unpoison.config import PDAutoRConfig
+from unpoison.detection.detector import learn
+from unpoison.methods.classifier import train_classifier
+from unpoison.methods.found import Found
+from unpoison.methods.verdict import Explanation, Finding
+from unpoison.progress import Progress
+from unpoison.report import ClassEvidence
+from unpoison.training.loop import on_device, predict
+from unpoison.triggers import search_trigger
 
 Flags = npt.NDArray[np.bool_]
 
