@@ -42,6 +42,7 @@ from .data.index import Index
 from .data.items import Keys
 from .data.outputs import check_apart, check_replaceable, replacing_folder
 from .data.pixels import EightBit, Encoded, Pixels, to_eight_bit, with_channels
+from .data.pruning import mark_used, prune, size_limit
 from .data.reading import map_array
 from .data.rows import clean_rows
 from .data.searched import folders_read, folders_searched
@@ -252,7 +253,7 @@ class Sanitizer:
         check_outside(self.cache_dir, folders_searched(view.dataset))
         progress = Progress(self.progress)
         in_worker = get_worker_info() is not None or multiprocessing.current_process().daemon
-        workers = 0 if in_worker else None
+        workers, limit = 0 if in_worker else None, size_limit()
         with telling_what_is_kept(self.cache_dir), progress.stage("read") as stage:
             origins = view.origins()
             index = None if origins is None else Index(self.cache_dir, origins)
@@ -324,6 +325,9 @@ class Sanitizer:
             with telling_what_is_kept(self.cache_dir, folder, parts):
                 build_once(self.cache_dir, key, lambda: is_complete(folder), build)
         cleaned = Cleaned(folder)
+        mark_used(folder, self._store_folder(found))
+        if limit is not None:
+            prune(self.cache_dir, limit=limit)
         if cleaned.manifest.unreadable:
             self._check_skipped(cleaned.report.unreadable)
         return cleaned

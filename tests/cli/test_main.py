@@ -13,7 +13,7 @@ COMMANDS = {command.name: command for command in commands_at_hand()}
 
 
 def test_all_are_there():
-    assert set(COMMANDS) == {"attack", "bench", "clean", "demo", "pull", "push", "report", "sign", "verify"}
+    assert set(COMMANDS) == {"attack", "bench", "cache", "clean", "demo", "pull", "push", "report", "sign", "verify"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -40,6 +40,7 @@ from .files import publish_bytes, writing
 from .items import Keys
 from .outputs import lies_in
 from .pixels import Levels, Pixels, decode_png
+from .pruning import hold
 from .reading import parsing
 from .shards import Shard, ShardReader, paths_of
 from .store import ImageStore
@@ -211,6 +212,7 @@ class Cleaned:
     def __init__(self, folder: Path) -> None:
         if not (folder / SUMS).exists():
             raise CacheError(f"{folder} holds no complete result, call prepare() again")
+        hold(self, folder)
         self.folder = folder
         self.shards = paths_of(folder, self.manifest.shards)
 

@@ -24,6 +24,7 @@ from .checksums import MAX_FILE
 from .facts import LABELS, SCHEMA, Facts, Rows, Texts
 from .files import publish_bytes
 from .origins import Origins, stamp
+from .pruning import mark_used
 from .reading import parse_arrays, parsing, read_bytes
 
 FORMAT = 2
@@ -92,6 +93,7 @@ class Index:
     def _load(self) -> "tuple[_Places, Facts] | None":
         try:
             content = read_bytes(self.path, MAX_FILE)
+            mark_used(self.path)
             with parsing(self.path):
                 data, digest = content[:-_DIGEST], content[-_DIGEST:]
                 if hashlib.sha256(data).digest() != digest:

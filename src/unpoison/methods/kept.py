@@ -23,6 +23,7 @@ from ..data.cache import build_once, cache_key
 from ..data.checksums import Checked, is_whole, publishing_checked
 from ..data.duplicates import find_duplicates
 from ..data.files import remove_leftovers, writing
+from ..data.pruning import mark_used
 from ..data.reading import parse_json, parsing
 from ..data.store import ImageStore
 from ..detection.choice import default_network
@@ -170,6 +171,7 @@ def _find_once(root: Path, task: Task, store: ImageStore, progress: Progress) ->
             found.save(temporary)
 
     build_once(root, f"found-{folder.parent.name}", lambda: is_whole(folder), build)
+    mark_used(folder.parent)
     found = Found.load(folder, task.device)
     if not built:
         took = f"{sum(found.timings.values()):.0f} s: {', '.join(found.timings)}"
@@ -188,6 +190,7 @@ def _once(root: Path, key: str, work: Callable[[], Outcome]) -> Decision:
             _save(outcome, temporary)
 
     build_once(root, f"outcome-{key}", lambda: is_whole(folder), build)
+    mark_used(folder)
     outcome = _load(folder)
     report = outcome.report
     timings = report.timings if built else {}
