@@ -3,13 +3,13 @@ import os
 import numpy as np
 import pytest
 import torch
-from unpoison.bench.data import load_images
 
 from batches import as_batch, as_images
 from unpoison.attacks import WaNet
 from unpoison.triggers import search_trigger
 from unpoison.triggers.flow import Flow
 from unpoison.triggers.warp import find_warp
+from unpoison_bench.data import load_images
 
 
 @pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
