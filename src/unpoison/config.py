@@ -1,7 +1,7 @@
 """Configurations of the methods, and their presets."""
 
 import dataclasses
-from typing import Annotated, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 from pydantic import Field
 
@@ -115,6 +115,14 @@ class DetectorConfig:
             training=network.training,
             restoration=_restoration(name),
         )
+
+
+if TYPE_CHECKING:
+    AnyConfig = str | PDAutoRConfig | BaBConfig | EnsembleConfig | DetectorConfig
+    """A preset's name, or the configuration of a method."""
+    MethodName = str
+else:  # they are looked up by what they are called with, which tells what there is to choose
+    AnyConfig = MethodName = Any
 
 
 def _restoration(name: str) -> RestorationConfig:

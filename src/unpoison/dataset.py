@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from . import rules
 from .checks import AnyPath, Device, Seed, Share, Transform, checked
+from .config import AnyConfig, MethodName
 from .data.access import KEEP, RawView, Record
 from .data.alignment import Positions, checked_indices, served_positions, with_stand_ins
 from .data.attributes import ScriptAttributes
@@ -76,9 +77,9 @@ class SanitizedDataset(ScriptAttributes):
     def __init__(
         self,
         dataset: Any,
-        method: Any = "pdautor",
+        method: MethodName = "pdautor",
         *,
-        config: Any = None,
+        config: AnyConfig | None = None,
         on_poison: OnPoison | None = None,
         max_altered: Share = rules.MAX_ALTERED,
         duplicates: OnDuplicates = "keep",

@@ -20,6 +20,7 @@ from torch.utils.data import get_worker_info
 
 from . import rules
 from .checks import AnyPath, Device, Seed, Share, check, checked
+from .config import AnyConfig, MethodName
 from .data.access import RawView, preserved_rng
 from .data.cache import (
     DETECTED,
@@ -133,9 +134,9 @@ class Sanitizer:
 
     def __init__(
         self,
-        method: Any = "pdautor",
+        method: MethodName = "pdautor",
         *,
-        config: Any = None,
+        config: AnyConfig | None = None,
         on_poison: OnPoison | None = None,
         max_altered: Share = rules.MAX_ALTERED,
         duplicates: OnDuplicates = "keep",

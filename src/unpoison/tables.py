@@ -11,6 +11,7 @@ import datasets
 import numpy as np
 
 from .checks import Positive, checked
+from .config import MethodName
 from .data.hugging_face import feature_keys
 from .data.items import Keys
 from .data.rows import clean_rows, row_digest
@@ -21,7 +22,12 @@ from .sanitizer import Sanitizer
 
 @checked
 def sanitize(
-    dataset: Any, method: Any = "pdautor", *, split: str = "train", num_proc: Positive | None = None, **options: Any
+    dataset: Any,
+    method: MethodName = "pdautor",
+    *,
+    split: str = "train",
+    num_proc: Positive | None = None,
+    **options: Any,
 ) -> Any:
     """Cleans a Hugging Face dataset.
 
