@@ -26,8 +26,9 @@ def digits():
 
 def clean(dataset, config):
     seen = LabelledImages.of(dataset)
+    classes = int(seen.labels.max()) + 1
     return run(
-        seen.images, seen.labels, 10, config=config, on_poison="drop", restorer=None, device=torch.device("cpu"),
+        seen.images, seen.labels, classes, config=config, on_poison="drop", restorer=None, device=torch.device("cpu"),
         seed=0, progress=Progress(False),
     )  # fmt: skip
 
@@ -79,9 +80,9 @@ def test_poison_is_restored(digits, wrapped):
 
 @pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with CIFAR-10")
 def test_joined_photographs_are_dropped():
-    joined = PoisonedDataset(
-        load_images("cifar10", "train", per_class=150), Composite(sources=(1, 2)), rate=0.04, target=0
-    )
+    data = load_images("cifar10", "train", per_class=150)
+    few = LabelledImages(data.images[data.labels < 5], data.labels[data.labels < 5])
+    joined = PoisonedDataset(few, Composite(sources=(1, 2)), rate=0.06, target=0)
     report = clean(joined, BaBConfig.preset("fast")).report
     assert report.flagged[joined.poisoned].mean() > 0.8
     assert report.flagged[~joined.poisoned].mean() < 0.01
