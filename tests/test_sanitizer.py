@@ -14,7 +14,7 @@ from PIL import Image
 import corner
 import twostep  # noqa: F401  # registers the method
 from restorers import make_restorer
-from unpoison import Report, Restorer, Sanitizer, sanitize
+from unpoison import Report, Restorer, Sanitizer, rules, sanitize
 from unpoison.data.cache import Cleaned
 from unpoison.data.checksums import write_sums
 from unpoison.data.pixels import EightBit
@@ -101,6 +101,13 @@ def test_precision_and_device_decide_the_key(pairs, cache, monkeypatch):
 def test_the_network_that_is_chosen_decides_the_key(pairs, cache, monkeypatch):
     for width in (16, 8, 16):
         monkeypatch.setattr("unpoison.methods.kept.default_network", lambda device, width=width: ("resnet9", width))
+        Sanitizer("corner", device="cpu").fit(pairs)
+    assert len(list(cache.glob("runs/*"))) == 2
+
+
+def test_the_numbers_that_decide_are_in_the_key(pairs, cache, monkeypatch):
+    for value in (rules.CLUSTER_EVIDENCE, 9.9, rules.CLUSTER_EVIDENCE):
+        monkeypatch.setattr(rules, "CLUSTER_EVIDENCE", value)
         Sanitizer("corner", device="cpu").fit(pairs)
     assert len(list(cache.glob("runs/*"))) == 2
 

@@ -7,6 +7,8 @@ benchmarks as a whole. Shares are of 0..1, grey levels of 0..255; figures are of
 said.
 """
 
+from typing import Any
+
 FALSE_ALARMS = 0.01
 """How often, at most, a dataset without poison is to have a class, or a group that shares a pattern, that sticks out of
 the rest of it; and how often one that mirroring does not harm is trained without."""
@@ -160,3 +162,8 @@ FLAT = 2
 """Grey levels between the pixels of a blank image and their mean."""
 COPY_CANDIDATES = 4.0
 """Grey levels between the thumbnails of candidates."""
+
+
+def numbers() -> dict[str, Any]:
+    """All of them by name: what was worked out with others is not reused."""
+    return {name: value for name, value in globals().items() if name.isupper()}

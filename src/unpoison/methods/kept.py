@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from .. import rules
 from ..data.cache import build_once, cache_key
 from ..data.checksums import Checked, is_whole, publishing_checked
 from ..data.duplicates import find_duplicates
@@ -87,14 +88,15 @@ class Task:
 
 
 def made_by(device: torch.device) -> dict[str, Any]:
-    """Of every key of what is computed: the version, the arithmetic, the kinds of triggers, and the network where the
-    settings, which are in the key as well, leave it open: a CPU's result never answers for a GPU's."""
+    """Of every key of what is computed: version, arithmetic, kinds of triggers, the numbers that decide, and, where the
+    settings leave it open, the network. They are in the key as well: a CPU's result never answers for a GPU's."""
     return {
         "version": importlib.metadata.version("unpoison"),
         "device": device.type,
         "precision": precision_of(device),
         "network": default_network(device),
         "triggers": [trigger.kind for trigger in triggers()],
+        "rules": rules.numbers(),
     }
 
 
