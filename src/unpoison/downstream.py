@@ -12,8 +12,9 @@ from .attacks.targets import Target, split_targets, wanted_labels
 from .data.labelled import LabelledImages
 from .errors import ConfigError
 from .metrics import accuracy, attack_success_rate
-from .training.backbones import Backbone, create_backbone
-from .training.loop import TrainingConfig, on_device, predict, train
+from .training.backbones import Backbone
+from .training.fit import fit_new
+from .training.loop import TrainingConfig, on_device, predict
 
 Predict = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.int64]]
 """Maps raw images, uint8 [N,H,W,C], to class numbers, int64 [N]."""
@@ -70,12 +71,8 @@ def train_model(
     device: torch.device,
 ) -> Backbone:
     """Trains a small network on `data`."""
-    torch.manual_seed(seed)
-    model = create_backbone(backbone, data.images.shape[3], num_classes, width)
     images, labels = on_device(data.images, device), torch.from_numpy(data.labels).to(device)
-    for _ in train(model, images, labels, config, seed):
-        pass
-    return model
+    return fit_new(images, labels, num_classes, backbone, width, config, seed)
 
 
 def measure_model(

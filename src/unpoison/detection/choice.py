@@ -11,8 +11,8 @@ import scipy
 import torch
 
 from .. import rules
-from ..training.backbones import create_backbone
-from ..training.loop import TrainingConfig, on_device, predict, train
+from ..training.fit import fit_new
+from ..training.loop import TrainingConfig, on_device, predict
 from .config import DetectionConfig
 
 _PROBE_IMAGES, _TRAINED = 4_000, 0.75
@@ -90,11 +90,9 @@ def mirror_chance(
     )
     if len(own) < 2:  # too few for any test
         return 1.0
-    torch.manual_seed(seed)
-    model = create_backbone("resnet9", images.shape[3], num_classes, 8)
     epochs = 4 if len(probe) >= 4000 else 8
-    for _ in train(model, x, y, dataclasses.replace(training, epochs=epochs, flip=False), seed):
-        pass
+    plain = dataclasses.replace(training, epochs=epochs, flip=False)
+    model = fit_new(x, y, num_classes, "resnet9", 8, plain, seed)
 
     def sureness(batch: torch.Tensor) -> npt.NDArray[np.float32]:
         odds: torch.Tensor = predict(model, batch).logits.log_softmax(1).gather(1, own[:, None])[:, 0]

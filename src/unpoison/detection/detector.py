@@ -12,7 +12,8 @@ from torch import Tensor
 from .. import rules
 from ..progress import Progress
 from ..report import ClassEvidence
-from ..training.backbones import Backbone, create_backbone
+from ..training.backbones import Backbone
+from ..training.fit import new_network
 from ..training.loop import on_device
 from .choice import Choice, choose
 from .config import DetectionConfig
@@ -100,8 +101,7 @@ def learn(
     with progress.stage("choose"):
         choice = choose(config, images, labels, num_classes, device, seed)
     x, y = on_device(images, device), torch.from_numpy(labels).to(device)
-    torch.manual_seed(seed)
-    model = create_backbone(choice.backbone, images.shape[3], num_classes, choice.width)
+    model = new_network(choice.backbone, choice.width, images.shape[3], num_classes, seed)
     with progress.stage("train on suspect data") as stage:
         record = record_training(model, x, y, choice.training, seed, stage)
     return Learned(x, y, model, choice, record)

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from .. import rules
 from ..progress import Progress, Stage
-from ..training.backbones import Backbone, create_backbone
-from ..training.loop import predict_mirrored, train
+from ..training.backbones import Backbone
+from ..training.fit import fit_new, fit_on
+from ..training.loop import TrainingConfig, predict_mirrored
 from .choice import Choice
 from .features import TrainingRecord
 from .gate import contradicted, evidence
@@ -93,11 +94,10 @@ def verify(
     x: Tensor, y: Tensor, credible: Tensor, num_classes: int, choice: Choice, seed: int, stage: Stage
 ) -> Verifier:
     """A classifier that was trained on the credible samples (bool [N]) alone."""
-    torch.manual_seed(seed + 1)
-    model = create_backbone(choice.backbone, x.shape[3], num_classes, choice.width)
-    training = dataclasses.replace(choice.training, epochs=math.ceil(choice.training.epochs * VERIFIER_EPOCHS))
-    for epoch, _ in train(model, x[credible], y[credible], training, seed + 1):
-        stage.update(epoch / training.epochs)
+    training = _shortened(choice.training, VERIFIER_EPOCHS)
+    model = fit_new(
+        x[credible], y[credible], num_classes, choice.backbone, choice.width, training, seed + 1, stage=stage
+    )
     return Verifier(model, credible)
 
 
@@ -112,11 +112,11 @@ def verify_again(
 def go_on(model: Backbone, x: Tensor, y: Tensor, choice: Choice, share: float, seed: int, stage: Stage) -> Backbone:
     """A copy of a trained classifier that goes on with uint8 images [N,H,W,C] and labels int64 [N] for a share of M's
     epochs."""
-    model = copy.deepcopy(model)
-    training = dataclasses.replace(choice.training, epochs=math.ceil(choice.training.epochs * share))
-    for epoch, _ in train(model, x, y, training, seed):
-        stage.update(epoch / training.epochs)
-    return model
+    return fit_on(copy.deepcopy(model), x, y, _shortened(choice.training, share), seed, stage=stage)
+
+
+def _shortened(training: TrainingConfig, share: float) -> TrainingConfig:
+    return dataclasses.replace(training, epochs=math.ceil(training.epochs * share))
 
 
 def opinion(verifier: Verifier, x: Tensor, choice: Choice) -> Tensor:

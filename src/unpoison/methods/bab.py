@@ -22,8 +22,9 @@ from ..detection.mixture import calibrate
 from ..detection.seams import seam_splits
 from ..detection.verifier import Verifier
 from ..progress import Progress, Stage
-from ..training.backbones import Backbone, create_backbone
-from ..training.loop import on_device, predict, train
+from ..training.backbones import Backbone
+from ..training.fit import fit_new
+from ..training.loop import on_device, predict
 from ..verification.config import VerificationConfig
 from ..verification.decision import Decision, by_mixture, resistance, unanimous
 from ..verification.models import Verdict, ask, bab_loss
@@ -145,11 +146,10 @@ def _verify(
         candidates = candidates[_turns(y[candidates]).argsort(stable=True)]
     implanted = torch.zeros_like(pool)
     implanted[candidates[: max(1, round(settings.implants * len(part)))]] = True
-    torch.manual_seed(seed)
-    model = create_backbone(settings.backbone, x.shape[3], num_classes + 1, settings.width)
     loss = bab_loss(implanted[part], trigger, num_classes, settings.alpha, weight)
-    for _ in train(model, x[part], y[part], settings.training, seed, loss):
-        pass
+    model = fit_new(
+        x[part], y[part], num_classes + 1, settings.backbone, settings.width, settings.training, seed, loss=loss
+    )
     return model, ask(model, x, implanted, trigger, num_classes)
 
 

@@ -17,8 +17,9 @@ from ..detection.choice import Choice, choose
 from ..detection.config import DEFAULT
 from ..detection.verifier import Verifier, go_on
 from ..progress import Progress, Stage
-from ..training.backbones import Backbone, create_backbone
-from ..training.loop import on_device, train
+from ..training.backbones import Backbone
+from ..training.fit import fit_new
+from ..training.loop import on_device
 from ..training.weights import load_backbone, save_backbone
 from .found import ChoiceFacts, Found
 
@@ -113,9 +114,5 @@ def train_classifier(
     stage: Stage,
 ) -> Backbone:
     """Trains C on D_c, the clean ones, bool [N], of uint8 images [N,H,W,C] with labels int64 [N]."""
-    torch.manual_seed(seed + 2)
-    model = create_backbone(choice.backbone, images.shape[3], num_classes, choice.width)
     x, y = _chosen(images, labels, clean, device)
-    for epoch, _ in train(model, x, y, choice.training, seed + 2):
-        stage.update(epoch / choice.training.epochs)
-    return model
+    return fit_new(x, y, num_classes, choice.backbone, choice.width, choice.training, seed + 2, stage=stage)

@@ -89,7 +89,7 @@ class Task:
 
 def made_by(device: torch.device) -> dict[str, Any]:
     """Of every key of what is computed: version, arithmetic, kinds of triggers, the numbers that decide, and, where the
-    settings leave it open, the network. They are in the key as well: a CPU's result never answers for a GPU's."""
+    settings leave it open, the network. Settings are in the key as well: a CPU's result never answers for a GPU's."""
     return {
         "version": importlib.metadata.version("unpoison"),
         "device": device.type,
