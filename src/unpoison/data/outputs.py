@@ -107,8 +107,8 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
 
     What was there before stays until then, and stays if the block or the change fails; only if the new name cannot be
     brought to the disk, which is tried last, there is an error and the new folder. Where the system cannot exchange two
-    folders in one step, the change is two renames: of a process that is killed between them, the next call finds what
-    was there under a name that ends in `.tmp`, and puts it back before anything else.
+    folders in one step, the change is two renames: of a process that is killed between them, the next call finds both
+    folders under names that end in `.tmp`, and puts one into the place before anything else.
 
     Raises:
         ConfigError: `check_replaceable` refuses the place by now, or it cannot be written.
@@ -223,7 +223,8 @@ def _recorded(folder: Path) -> dict[str, Any] | None:
 
 
 def _put_back(final: Path) -> None:
-    """Ends what a killed process began: of a folder that was to be replaced, it had moved the old one away."""
+    """Ends what a killed process began: it had moved the old folder away, and not yet put the new one into its place.
+    Either is whole, and either will do."""
     if final.exists():
         return
     for path in leftovers(final.parent, final.name):
