@@ -13,9 +13,10 @@ from typing import Any
 
 import torch
 
+import unpoison
 from unpoison.training.precision import precision_of
 
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = Path(unpoison.__path__[0])
 MB = 1e6
 
 

@@ -3,6 +3,9 @@
 import dataclasses
 import json
 import os
+import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +20,7 @@ from unpoison.methods.classifier import Classifier
 from unpoison.training.backbones import create_backbone
 from unpoison.training.loop import TrainingConfig
 from unpoison_bench import measure, processes, suite
+from unpoison_bench.machine import machine_facts
 from unpoison_bench.rows import METHODS, SUITES, Row, paper_config
 from unpoison_bench.table import table
 
@@ -189,6 +193,14 @@ def test_failed_row_leaves_no_file(tmp_path):
     with pytest.raises(UnpoisonError, match="cifar10-clean failed"):
         suite.run_suite("core", ["cifar10-clean"], tmp_path, preset="fast", per_class=1)
     assert not list(tmp_path.rglob("*.json"))
+
+
+def test_the_commit_is_that_of_the_code_that_is_measured():
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("the code is not in a checkout")
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True).stdout
+    assert machine_facts(torch.device("cpu"))["commit"] == head.strip()
 
 
 @needs_images
