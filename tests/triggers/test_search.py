@@ -3,6 +3,7 @@ import pytest
 
 from batches import as_batch, as_images
 from unpoison.attacks import Blend
+from unpoison.demo import load_digits
 from unpoison.triggers import Trigger, search_trigger
 
 
@@ -41,8 +42,9 @@ def test_evidence_is_about_each_image_alone(case, trigger):
 
 
 @pytest.mark.parametrize("pick", ["random", "one class"])
-def test_clean_images_are_not_explained(digits, pick):
-    images, labels = digits
+def test_clean_images_are_not_explained(pick):
+    digits = load_digits()
+    images, labels = digits.images, digits.labels
     rng = np.random.default_rng(3)
     pool = np.arange(len(labels)) if pick == "random" else np.flatnonzero(labels == 4)
     flagged = np.zeros(len(labels), bool)
@@ -52,8 +54,9 @@ def test_clean_images_are_not_explained(digits, pick):
 
 
 @pytest.mark.parametrize("count", [0, 3])
-def test_too_few_flags_explain_nothing(digits, count):
-    images, labels = digits
+def test_too_few_flags_explain_nothing(count):
+    digits = load_digits()
+    images, labels = digits.images, digits.labels
     flagged = np.arange(len(labels)) < count
     assert search_trigger(images, flagged, np.eye(10, dtype=np.float32)[labels]) is None
 
