@@ -318,6 +318,8 @@ class Sanitizer:
                 parts[DETECTED] = detected_in(self.cache_dir, task, store)
                 self._run(folder, view, store, found, task, progress)
             self._publish(folder, view, store, found, progress)
+            if limit is not None:
+                prune(self.cache_dir, limit=limit)
             _logger.info("the result lies in %s", printable(str(folder)))
 
         if is_complete(folder):
@@ -327,8 +329,6 @@ class Sanitizer:
                 build_once(self.cache_dir, key, lambda: is_complete(folder), build)
         cleaned = Cleaned(folder)
         mark_used(folder, self._store_folder(found))
-        if limit is not None:
-            prune(self.cache_dir, limit=limit)
         if cleaned.manifest.unreadable:
             self._check_skipped(cleaned.report.unreadable)
         return cleaned

@@ -4,6 +4,7 @@ import os
 import shlex
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 
 import pytest
 
@@ -104,3 +105,16 @@ def test_unexpected_errors_keep_their_traceback(monkeypatch):
     monkeypatch.setattr("unpoison.data.sources.open_source", broken)
     with pytest.raises(RuntimeError, match="a defect"):
         main(["clean", "a", "b"])
+
+
+@pytest.mark.parametrize("value", ["no_such_module:COMMAND", "unpoison.cli:main", "unpoison.cli.clean:COMMAND"])
+def test_a_command_of_another_package_that_cannot_be_used_is_left_out(value, monkeypatch, capfd):
+    broken = EntryPoint("broken", value, "unpoison.commands")
+    monkeypatch.setattr("unpoison.cli.entry_points", lambda group: [broken])
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    shown = capfd.readouterr()
+    assert "'broken' of" in shown.err
+    assert "update or uninstall that package" in shown.err
+    assert shown.out.count("clean a dataset into WebDataset shards") == 1

@@ -174,3 +174,20 @@ def test_commands(pairs, cache, capsys):
 def test_wrong_commands(arguments, message, capsys):
     assert main(["cache", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_what_may_not_be_removed_stays_and_ends_no_run(pairs, cache, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "it is somebody else's")
+
+    monkeypatch.setenv("UNPOISON_CACHE_LIMIT", "1kB")
+    monkeypatch.setattr("unpoison.data.pruning.temporary_name", refuse)
+    assert clean(pairs).cleaned.image_file(0)
+    assert len(kinds(cache)) == 4
+
+
+def test_opening_again_makes_no_room(pairs, cache, monkeypatch):
+    clean(pairs)
+    monkeypatch.setenv("UNPOISON_CACHE_LIMIT", "1kB")
+    clean(pairs)
+    assert len(kinds(cache)) == 4

@@ -166,5 +166,10 @@ for name in ("other", "gone"):
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     other, gone = done.stdout.splitlines()
-    assert other == "detector 'other' (unpoison_toy:DETECTOR) is no Detector of this name: repair it"
-    assert gone.startswith("detector 'gone' (unpoison_toy:NOT) cannot be loaded (")
+    fix = "): update or uninstall that package"
+    assert other == (
+        "'other' of unpoison-toy (unpoison.detectors) cannot be used (unpoison_toy:DETECTOR is no Detector of this name"
+        + fix
+    )
+    assert gone.startswith("'gone' of unpoison-toy (unpoison.detectors) cannot be used (module 'unpoison_toy' has no")
+    assert gone.endswith(fix)

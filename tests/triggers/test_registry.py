@@ -222,7 +222,7 @@ def test_what_is_no_kind_is_refused(wrong, message, own_registry):
 class Point:
     """As importlib.metadata has them."""
 
-    name, value, dist = "theirs", "theirs.module:Theirs", None
+    name, value, group, dist = "theirs", "theirs.module:Theirs", "unpoison.triggers", None
 
     def __init__(self, load):
         self.load = load
@@ -242,5 +242,7 @@ def test_a_package_whose_kind_cannot_be_used_is_named(own_registry, monkeypatch)
         raise ImportError("no module named theirs")
 
     offer(monkeypatch, missing)
-    with pytest.raises(ConfigError, match=r"theirs.module:Theirs cannot be used \(no module named theirs\)"):
+    with pytest.raises(
+        ConfigError, match=r"theirs.module:Theirs \(unpoison.triggers\) cannot be used \(no module named theirs\)"
+    ):
         triggers()

@@ -12,6 +12,7 @@ import argcomplete
 
 from .. import __version__
 from ..errors import ConfigError, UnpoisonError
+from ..plugins import load, unusable
 from ..printable import printable
 from . import attack, cache, clean, demo, pull, push, report, sign, verify
 from .options import Command, add_shared
@@ -41,9 +42,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def commands_at_hand() -> list[Command]:
-    """Our own, and those of other packages that are installed."""
-    found = sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name)
-    return [*(module.COMMAND for module in _OWN), *(entry.load() for entry in found)]
+    """Our own, and those of other packages that are installed; one that cannot be used keeps nobody from the others."""
+    commands = [module.COMMAND for module in _OWN]
+    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
+        try:
+            command = load(entry)
+            if not isinstance(command, Command) or command.name in {other.name for other in commands}:
+                raise unusable(entry, f"{entry.value} is no Command, or of a name that is taken")
+        except ConfigError as error:
+            _complain(str(error))
+            continue
+        commands.append(command)
+    return commands
 
 
 def _parser() -> argparse.ArgumentParser:

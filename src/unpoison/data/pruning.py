@@ -1,5 +1,6 @@
 """What lies in a cache folder, and making room in it: everything there can be made again."""
 
+import logging
 import os
 import sys
 import time
@@ -13,13 +14,15 @@ from filelock import FileLock, Timeout
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from ..errors import ConfigError
+from ..printable import printable
 from .checksums import SUMS
-from .files import temporary_name, writing
+from .files import reason_of, temporary_name
 
 if sys.platform != "win32":  # where files that are open cannot be removed
     import fcntl
 
 LIMIT = "UNPOISON_CACHE_LIMIT"
+_logger = logging.getLogger(__name__)
 _KINDS = {
     "index": ("index", ""),
     "stores": ("working copy", "store-"),
@@ -57,14 +60,11 @@ def entries(root: Path) -> list[Entry]:
 def prune(root: Path, *, limit: int | None = None, unused_since: float | None = None) -> list[Entry]:
     """Removes what was not used for longest, and returns it.
 
-    What a process serves or makes at the moment stays.
+    What a process serves or makes at the moment stays, and so does what may not be removed.
 
     Args:
         limit: bytes that may stay, or None.
         unused_since: time, in seconds since the epoch; what was used later may stay. None for any.
-
-    Raises:
-        CacheError: the folder cannot be written.
     """
     left, removed = entries(root), []
     total = sum(entry.size for entry in left)
@@ -120,11 +120,15 @@ def hold(who: object, folder: Path) -> None:
 
 
 def _remove(root: Path, entry: Entry) -> bool:
-    with writing(root), _unless_in_use(root, entry) as free:
-        if free:
-            with temporary_name(entry.path) as gone:
-                entry.path.rename(gone)  # nobody sees a part of it
-        return free
+    try:
+        with _unless_in_use(root, entry) as free:
+            if free:
+                with temporary_name(entry.path) as gone:
+                    entry.path.rename(gone)  # nobody sees a part of it
+            return free
+    except OSError as error:
+        _logger.info("%s stays: %s", printable(str(entry.path)), reason_of(error))
+        return False
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 
 from ..errors import ConfigError
+from ..plugins import load, unusable
 from .base import Detector as Detector
 from .base import Verdict as Verdict
 
@@ -43,11 +44,8 @@ def get_detector(name: str) -> Detector:
         detector: Detector = import_module(f".{name}", __name__).DETECTOR
         return detector
     for entry in entry_points(group=ENTRY_POINTS, name=name):
-        try:
-            found = entry.load()
-        except Exception as error:
-            raise ConfigError(f"detector {name!r} ({entry.value}) cannot be loaded ({error}): repair it") from error
+        found = load(entry)
         if not isinstance(found, Detector) or found.name != name:
-            raise ConfigError(f"detector {name!r} ({entry.value}) is no Detector of this name: repair it")
+            raise unusable(entry, f"{entry.value} is no Detector of this name")
         return found
     raise ConfigError(f"unknown detector {name!r}: choose one of {', '.join(list_detectors())}")

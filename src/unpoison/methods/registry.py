@@ -23,6 +23,8 @@ def get_method(name: str) -> MethodInfo:
     Raises:
         ConfigError: no method has this name, or a detector of another package cannot be loaded.
     """
-    if not isinstance(name, str) or name not in list_methods():
-        raise ConfigError(f"unknown method {name!r}: choose one of {', '.join(list_methods())}")
-    return _METHODS[name] if name in _METHODS else method_of(get_detector(name))
+    if isinstance(name, str) and name in _METHODS:
+        return _METHODS[name]
+    if isinstance(name, str) and name in list_detectors():
+        return method_of(get_detector(name))
+    raise ConfigError(f"unknown method {name!r}: choose one of {', '.join(list_methods())}")

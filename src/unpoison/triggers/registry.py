@@ -6,6 +6,7 @@ from importlib.metadata import entry_points
 from typing import TypeVar
 
 from ..errors import ConfigError
+from ..plugins import load, unusable
 from .base import Trigger
 
 GROUP = "unpoison.triggers"
@@ -72,10 +73,8 @@ def get_trigger(kind: str) -> type[Trigger]:
 def _load_entry_points() -> None:
     """Once, and not before somebody asks: what others offer may take long to import."""
     for point in entry_points(group=GROUP):
+        found = load(point)
         try:
-            register_trigger(point.load())
-        except Exception as error:
-            package = point.dist.name if point.dist is not None else point.value
-            raise ConfigError(
-                f"the trigger {point.name!r} of {package} cannot be used ({error}): update or uninstall that package"
-            ) from error
+            register_trigger(found)
+        except ConfigError as error:
+            raise unusable(point, error) from error
