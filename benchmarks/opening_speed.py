@@ -50,7 +50,7 @@ LINES = {
 }
 
 
-def find_nothing(images, labels, num_classes, *, config, on_poison, restorer, device, seed, progress):
+def find_nothing(images, labels, num_classes, *, config, on_poison, restorer, context):
     count = len(labels)
     report = Report(
         score=np.zeros(count, np.float32), flagged=np.zeros(count, bool), kind=np.full(count, ""),

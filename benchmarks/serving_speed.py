@@ -43,7 +43,7 @@ from unpoison_bench.machine import machine_facts
 ROUNDS, EVERY, BATCH = 5, 100, 256
 
 
-def restore_some(images, labels, num_classes, *, config, on_poison, restorer, device, seed, progress):
+def restore_some(images, labels, num_classes, *, config, on_poison, restorer, context):
     flagged = np.arange(len(images)) % EVERY == 0
     report = Report(
         score=flagged.astype(np.float32), flagged=flagged, kind=np.where(flagged, "backdoor", ""),

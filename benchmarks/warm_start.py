@@ -18,6 +18,7 @@ import torch
 
 from unpoison import Restorer
 from unpoison.attacks import BadNets, PoisonedDataset
+from unpoison.context import Context
 from unpoison.data.labelled import LabelledImages
 from unpoison.methods.repair import restore_in_batches
 from unpoison.restoration import adapt_restorer, train_restorer
@@ -41,7 +42,7 @@ def measure(dataset, attack, device):
     poisoned = PoisonedDataset(originals, attack, rate=RATE, target=source.target, seed=0)
     given, flagged = LabelledImages.of(poisoned).images, poisoned.poisoned
     content = np.eye(int(originals.labels.max()) + 1, dtype=np.float32)[poisoned.clean_label]
-    trigger = search_trigger(given, flagged, content, device=device)
+    trigger = search_trigger(given, flagged, content, Context(device))
     published = Restorer.from_pretrained(MODELS / f"patches-{dataset}")
     changed = given[flagged] != originals.images[flagged]
     common = {"device": device, "seed": 0}

@@ -31,10 +31,10 @@ class CornerConfig:
     log: str = ""
 
 
-def run(images, labels, num_classes, *, config, on_poison, restorer, device, seed, progress):
+def run(images, labels, num_classes, *, config, on_poison, restorer, context):
     assert images.dtype == np.uint8
     assert labels.dtype == np.int64
-    with progress.stage("detect"):
+    with context.stage("detect"):
         time.sleep(config.delay)
         if config.log:
             with Path(config.log).open("a") as file:
@@ -65,8 +65,8 @@ def run(images, labels, num_classes, *, config, on_poison, restorer, device, see
             ClassEvidence(label=c, size=int((labels == c).sum()), evidence=0.0, poisoned=False)
             for c in range(num_classes)
         ],
-        timings={"detect": progress.timings["detect"]},
-        config={"seed": seed},
+        timings={"detect": context.progress.timings["detect"]},
+        config={"seed": context.seed},
         notes=[],
         versions={},
     )

@@ -48,14 +48,14 @@ def make_found(images, labels, num_classes=corner.CLASSES, **changes):
     return Found(**{**values, **changes})
 
 
-def find(images, labels, num_classes, config, *, device, seed, progress):
+def find(images, labels, num_classes, config, context):
     CALLS.append("find")
-    with progress.stage("detect"):
+    with context.stage("detect"):
         return make_found(images, labels, num_classes)
 
 
 def finish(
-    found, images, labels, num_classes, *, config, on_poison, restorer, device, seed, progress, keep=None,
+    found, images, labels, num_classes, *, config, on_poison, restorer, context, keep=None,
     classifiers=None,
 ):  # fmt: skip
     CALLS.append("finish")
@@ -64,14 +64,14 @@ def finish(
     # `corner` flags what is white at the end.
     seen = np.array(images)
     seen[found.flagged & keep, -1, -1] = 0
-    with progress.stage("restore"):
+    with context.stage("restore"):
         outcome = corner.run(
             seen, labels, num_classes, config=corner.CornerConfig(), on_poison=on_poison, restorer=restorer,
-            device=device, seed=seed, progress=progress,
+            context=context,
         )  # fmt: skip
     assert (outcome.report.flagged == flagged).all()
     report = dataclasses.replace(
-        outcome.report, score=found.explanation.score, notes=list(found.notes), timings=dict(progress.timings)
+        outcome.report, score=found.explanation.score, notes=list(found.notes), timings=dict(context.progress.timings)
     )
     return dataclasses.replace(outcome, report=report)
 

@@ -12,13 +12,13 @@ import torch
 from PIL import Image
 
 from unpoison import metrics
+from unpoison.context import Context
 from unpoison.data.labelled import LabelledImages
 from unpoison.downstream import Downstream, measure_model, train_and_test, train_model
 from unpoison.methods import get_method
 from unpoison.methods.base import OnPoison, Outcome
 from unpoison.methods.base import Run as Method
 from unpoison.methods.cleaning import cleaning, finishing
-from unpoison.progress import Progress
 
 from .baselines.nad import heal
 from .curves import curve
@@ -47,7 +47,7 @@ STAGES = {
 def measure_cleaning(run: Run, device: torch.device) -> dict[str, Any]:
     """The measures of a run that cleans, by group; see benchmarks/README.md."""
     data = load(run)
-    progress = Progress(False)
+    context = Context(device, run.seed)
     method, on_poison = _method(run, data)
     outcome = method(
         data.given.images,
@@ -56,9 +56,7 @@ def measure_cleaning(run: Run, device: torch.device) -> dict[str, Any]:
         config=run.config(),
         on_poison=on_poison,
         restorer=None,
-        device=device,
-        seed=run.seed,
-        progress=progress,
+        context=context,
     )
     cleaned = as_cleaning(data, outcome)
     report = cleaned.report
@@ -70,8 +68,8 @@ def measure_cleaning(run: Run, device: torch.device) -> dict[str, Any]:
         "detection": found | {"curve": curve(report.score, data.poisoned)},
         "restoration": restoration(cleaned) | labels(cleaned) | clean_pass(cleaned, outcome.restorer, device),
         "by_models": by_models(report.votes, data.poisoned),
-        "stages": stages(progress.timings),
-        "timings": progress.timings,
+        "stages": stages(context.progress.timings),
+        "timings": context.progress.timings,
         "sheet": sheet(cleaned),
         "downstream": downstream(run, data, cleaned, device) if run.downstream else {},
         "config": report.config,

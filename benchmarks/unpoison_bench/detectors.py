@@ -8,13 +8,13 @@ import numpy.typing as npt
 import torch
 
 from unpoison.config import BaBConfig, PDAutoRConfig
+from unpoison.context import Context
 from unpoison.detection.detector import Learned, judge, learn
 from unpoison.downstream import measure_model
 from unpoison.methods import bab, ensemble
 from unpoison.methods.found import Found
 from unpoison.methods.pdautor import conclude
 from unpoison.metrics import average_precision, false_positive_rate, mean, recall
-from unpoison.progress import Progress
 
 from .baselines import BASELINES, TOLD
 from .curves import curve
@@ -34,16 +34,13 @@ def measure_detectors(run: Run, device: torch.device) -> dict[str, Any]:
     data, config = load(run), run.config()
     assert isinstance(config, PDAutoRConfig)
     images, labels = data.given.images, data.given.labels
-    progress, progress_of_bab = Progress(False), Progress(False)
-    common: dict[str, Any] = {"seed": run.seed, "progress": progress}
-    learned = learn(images, labels, data.num_classes, config.detection, device=device, **common)
-    mixture = judge(learned, data.num_classes, config.detection, **common)
-    alone = judge(without_losses(learned, run.seed), data.num_classes, config.detection, **common)
-    whole = conclude(mixture, images, labels, config, device=device, **common)
+    context, context_of_bab = Context(device, run.seed), Context(device, run.seed)
+    learned = learn(images, labels, data.num_classes, config.detection, context)
+    mixture = judge(learned, data.num_classes, config.detection, context)
+    alone = judge(without_losses(learned, run.seed), data.num_classes, config.detection, context)
+    whole = conclude(mixture, images, labels, config, context)
     verifiers = BaBConfig.preset(run.preset or get_scale(run.scale).preset)
-    answered = bab.find(
-        images, labels, data.num_classes, verifiers, device=device, seed=run.seed, progress=progress_of_bab
-    )
+    answered = bab.find(images, labels, data.num_classes, verifiers, context_of_bab)
     found = {
         "pdautor": _verdict(data, whole),
         "bab": _verdict(data, answered),
@@ -54,12 +51,12 @@ def measure_detectors(run: Run, device: torch.device) -> dict[str, Any]:
     rate = mean(data.poisoned) or 0.0
     if rate:
         svd = dataclasses.replace(config.detection, outliers="svd", poison_rate=rate)
-        published = judge(learned, data.num_classes, svd, **common)
+        published = judge(learned, data.num_classes, svd, context)
         found["svd"] = _measures(data, _array(published.score), _array(published.flagged))
     features = _array(learned.record.activations)
     for name, detector in BASELINES.items():
         if rate or name not in TOLD:
-            with progress.stage(name):
+            with context.stage(name):
                 verdict = detector.detect(features, labels, rate or NO_RATE)
             found[name] = _measures(data, verdict.score, verdict.flagged)
     losses, choice = _array(learned.record.losses), learned.choice
@@ -73,8 +70,8 @@ def measure_detectors(run: Run, device: torch.device) -> dict[str, Any]:
             name: losses[members].mean(0).tolist() if members.any() else None
             for name, members in (("poisoned", data.poisoned), ("clean", ~data.poisoned))
         },
-        "timings": progress.timings,
-        "timings_of_bab": progress_of_bab.timings,
+        "timings": context.progress.timings,
+        "timings_of_bab": context_of_bab.progress.timings,
         "config": dataclasses.asdict(config) | {"backbone": choice.backbone, "width": choice.width},
         "training": dataclasses.asdict(choice.training),
         "notes": choice.notes + answered.notes,

@@ -1,17 +1,14 @@
 """PD-AutoR with flags that are put in by hand, right but for a chosen share of errors (section 5.4.6)."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from unpoison.config import PDAutoRConfig
+from unpoison.context import Context
 from unpoison.detection.detector import learn
 from unpoison.methods.classifier import train_classifier
 from unpoison.methods.found import Found
 from unpoison.methods.verdict import Explanation, Finding
-from unpoison.progress import Progress
 from unpoison.report import ClassEvidence
 from unpoison.training.loop import on_device, predict
 from unpoison.triggers import search_trigger
@@ -35,23 +32,18 @@ def find_by_hand(
     labels: npt.NDArray[np.int64],
     num_classes: int,
     config: PDAutoRConfig,
+    context: Context,
     *,
     flagged: Flags,
-    device: torch.device,
-    seed: int,
-    progress: Progress,
 ) -> Found:
     """Takes flags, bool [N], as they are, and explains them as the default does. See `methods.base.Find`."""
-    common: dict[str, Any] = {"device": device, "seed": seed}
-    learned = learn(images, labels, num_classes, config.detection, progress=progress, **common)
+    learned = learn(images, labels, num_classes, config.detection, context)
     findings = []
     if flagged.any():
-        with progress.stage("explain") as stage:
-            verifier = train_classifier(
-                images, labels, ~flagged, num_classes, learned.choice, device, seed, stage.part(0, 0.5)
-            )
-            probabilities = predict(verifier, on_device(images, device)).logits.softmax(1).cpu().numpy()
-            trigger = search_trigger(images, flagged, probabilities, stage=stage.part(0.5, 1), **common)
+        with context.stage("explain") as part:
+            verifier = train_classifier(images, labels, ~flagged, num_classes, learned.choice, part.part(0, 0.5))
+            probabilities = predict(verifier, on_device(images, context.device)).logits.softmax(1).cpu().numpy()
+            trigger = search_trigger(images, flagged, probabilities, part.part(0.5, 1))
         classes = np.unique(labels[flagged]).tolist()
         findings = [Finding(classes=classes, members=flagged, estimate=trigger)]
     score = np.where(flagged, 1, -1).astype(np.float32)

@@ -9,11 +9,12 @@ import torch
 
 from .attacks import Attack
 from .attacks.targets import Target, split_targets, wanted_labels
+from .context import Context
 from .data.labelled import LabelledImages
 from .errors import ConfigError
 from .metrics import accuracy, attack_success_rate
 from .training.backbones import Backbone
-from .training.fit import fit_new
+from .training.fit import Recipe, fit_new
 from .training.loop import TrainingConfig, on_device, predict
 
 Predict = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.int64]]
@@ -72,7 +73,7 @@ def train_model(
 ) -> Backbone:
     """Trains a small network on `data`."""
     images, labels = on_device(data.images, device), torch.from_numpy(data.labels).to(device)
-    return fit_new(images, labels, num_classes, backbone, width, config, seed)
+    return fit_new(images, labels, num_classes, Recipe(backbone, width, config), Context(device, seed))
 
 
 def measure_model(

@@ -13,6 +13,7 @@ from .attacks import Attack
 from .attacks.targets import Target
 from .checks import Device, Seeds, checked
 from .config import PDAutoRConfig
+from .context import Context
 from .data.access import RawView
 from .data.labelled import LabelledImages
 from .data.store import Survey, read_images, survey
@@ -173,7 +174,7 @@ def _small_network(before: LabelledImages, after: LabelledImages, device: torch.
     classes = np.unique(np.concatenate([before.labels, after.labels]))
     config = PDAutoRConfig.preset("default").detection
     numbers = np.searchsorted(classes, before.labels)
-    choice: Choice = choose(config, before.images, numbers, len(classes), device, 0)
+    choice: Choice = choose(config, before.images, numbers, len(classes), Context(device))
 
     def train(given: LabelledImages, seed: int) -> Predict:
         with free_cores():

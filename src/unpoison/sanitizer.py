@@ -21,6 +21,7 @@ from torch.utils.data import get_worker_info
 from . import rules
 from .checks import AnyPath, Device, Seed, Share, check, checked
 from .config import AnyConfig, MethodName
+from .context import Context
 from .data.access import RawView, preserved_rng
 from .data.cache import (
     DETECTED,
@@ -398,7 +399,9 @@ class Sanitizer:
         """Detection and restoration of this dataset, saved in one step."""
         _logger.info("method %s on %s, flagged images: %s", self.method, task.device, self.on_poison)
         with free_cores():
-            outcome, decided_by, timings = decide(self.cache_dir, task, store, progress)
+            outcome, decided_by, timings = decide(
+                self.cache_dir, task, store, Context(task.device, task.seed, progress)
+            )
         report = dataclasses.replace(
             _with_own_labels(outcome, store.class_ids),
             timings={**progress.timings, **timings},

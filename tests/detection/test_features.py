@@ -4,9 +4,9 @@ import math
 
 import torch
 
+from unpoison.context import Context
 from unpoison.detection.features import fuse, record_training, training_time_feature
 from unpoison.detection.svd import svd_scores
-from unpoison.progress import Progress
 from unpoison.training.backbones import create_backbone
 from unpoison.training.loop import TrainingConfig, predict
 
@@ -30,8 +30,7 @@ def test_record_of_a_training():
     labels = torch.arange(64) % 3
     images = (labels[:, None, None, None] * 80 + torch.randint(0, 60, (64, 8, 8, 1))).to(torch.uint8)
     model = create_backbone("resnet9", 1, 3, 4)
-    with Progress(False).stage("train") as stage:
-        record = record_training(model, images, labels, TrainingConfig(epochs=6, batch_size=16), 0, stage)
+    record = record_training(model, images, labels, TrainingConfig(epochs=6, batch_size=16), Context())
     assert record.activations.shape == (64, model.num_features)
     assert record.losses.shape == (64, 6)
     assert torch.equal(record.activations, predict(model, images).features)
@@ -53,8 +52,7 @@ def test_losses_are_those_of_the_training_pass(monkeypatch):
     labels = torch.arange(10)
     images = torch.zeros(10, 8, 8, 1, dtype=torch.uint8)
     model = create_backbone("conv5", 1, 10, 2)
-    with Progress(False).stage("train") as stage:
-        record = record_training(model, images, labels, TrainingConfig(epochs=2, batch_size=4), 0, stage)
+    record = record_training(model, images, labels, TrainingConfig(epochs=2, batch_size=4), Context())
     expected, columns = torch.full((10,), math.log(10)), []
     for visit, batch in enumerate(seen):
         expected[batch] = batch.float() + 100 * visit

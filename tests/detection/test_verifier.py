@@ -2,9 +2,10 @@
 
 import torch
 
+from unpoison.context import Context
 from unpoison.detection.choice import Choice
 from unpoison.detection.verifier import go_on, opinion, verify, verify_again
-from unpoison.progress import Progress
+from unpoison.progress import Stage
 from unpoison.training.loop import TrainingConfig, predict
 
 CHOICE = Choice("conv5", 4, TrainingConfig(epochs=8, batch_size=20), [])
@@ -20,22 +21,18 @@ def data():
 def test_a_network_that_goes_on_takes_few_epochs_and_leaves_the_first_alone():
     x, y = data()
     fractions = []
-    with Progress(False).stage("verify") as stage:
-        verifier = verify(x, y, torch.arange(240) < 150, 3, CHOICE, 0, stage)
-        before = predict(verifier.model, x).logits
-        stage.update = fractions.append
-        model = go_on(verifier.model, x, y, CHOICE, 0.3, 1, stage)
-        epochs = len(fractions)
-    assert epochs == 3  # of 8
+    verifier = verify(x, y, torch.arange(240) < 150, 3, CHOICE, Context())
+    before = predict(verifier.model, x).logits
+    model = go_on(verifier.model, x, y, CHOICE, 0.3, Context(seed=1, running=Stage(fractions.append)))
+    assert len(fractions) == 3  # of 8 epochs
     assert torch.equal(predict(verifier.model, x).logits, before)
     assert (predict(model, x).logits.argmax(1) == y).float().mean() > 0.95
 
 
 def test_what_was_learned_adds_up():
     x, y = data()
-    with Progress(False).stage("verify") as stage:
-        verifier = verify(x, y, torch.arange(240) < 150, 3, CHOICE, 0, stage)
-        taught = verify_again(verifier, x, y, torch.arange(240) >= 120, CHOICE, 0, stage)
+    verifier = verify(x, y, torch.arange(240) < 150, 3, CHOICE, Context())
+    taught = verify_again(verifier, x, y, torch.arange(240) >= 120, CHOICE, Context())
     assert verifier.learned.sum() == 150
     assert taught.learned.all()
     said = opinion(taught, x, CHOICE)

@@ -5,15 +5,14 @@ import os
 
 import numpy as np
 import pytest
-import torch
 
 from unpoison import BaBConfig, Report, SanitizedDataset
 from unpoison.attacks import BadNets, Composite, PoisonedDataset
+from unpoison.context import Context
 from unpoison.data.labelled import LabelledImages
 from unpoison.demo import load_digits
 from unpoison.errors import DatasetError
 from unpoison.methods.bab import run
-from unpoison.progress import Progress
 from unpoison.training.loop import TrainingConfig
 from unpoison.verification.config import VerificationConfig
 from unpoison_bench.data import load_images
@@ -28,8 +27,8 @@ def clean(dataset, config):
     seen = LabelledImages.of(dataset)
     classes = int(seen.labels.max()) + 1
     return run(
-        seen.images, seen.labels, classes, config=config, on_poison="drop", restorer=None, device=torch.device("cpu"),
-        seed=0, progress=Progress(False),
+        seen.images, seen.labels, classes, config=config, on_poison="drop", restorer=None,
+        context=Context(),
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from unpoison.attacks import SIG, BadNets, Blend, PoisonedDataset
 from unpoison.config import PDAutoRConfig
+from unpoison.context import Context
 from unpoison.data.labelled import LabelledImages
 from unpoison.demo import load_digits
 from unpoison.detection.choice import Choice
@@ -18,7 +19,6 @@ from unpoison.detection.verifier import Verifier
 from unpoison.methods.explain import explain
 from unpoison.methods.fit import Group, trigger_odds
 from unpoison.methods.verdict import Suspicion
-from unpoison.progress import Progress
 from unpoison.training.backbones import Backbone, create_backbone
 from unpoison.training.loop import TrainingConfig
 from unpoison.triggers import Patch
@@ -31,9 +31,8 @@ def explanation(dataset):
     """Detects and explains with the preset "fast"."""
     config = PDAutoRConfig.preset("fast").detection
     seen = LabelledImages.of(dataset)
-    common = {"device": torch.device("cpu"), "seed": 0, "progress": Progress(False)}
-    detection = detect(seen.images, seen.labels, 10, config, **common)
-    return explain(seen.images, seen.labels, Suspicion.of(detection, seen.labels), config.causal_rate, **common)
+    detection = detect(seen.images, seen.labels, 10, config, Context())
+    return explain(seen.images, seen.labels, Suspicion.of(detection, seen.labels), config.causal_rate, Context())
 
 
 def explanation_of(given, seen, flagged, content=None, model=None, doubt=None, activations=None, suspects=None):
@@ -53,9 +52,7 @@ def explanation_of(given, seen, flagged, content=None, model=None, doubt=None, a
         verifier=Verifier(network, torch.arange(len(seen)) % 3 > 0),
         choice=CHOICE,
     )
-    return explain(
-        seen.images, seen.labels, suspicion, 0.1, device=torch.device("cpu"), seed=0, progress=Progress(False)
-    )
+    return explain(seen.images, seen.labels, suspicion, 0.1, Context())
 
 
 @pytest.fixture
@@ -205,7 +202,7 @@ def test_what_the_signs_of_a_class_share_is_no_trigger():
         choice=CHOICE,
     )
     labels = np.where(wrong, 1, signs.labels)
-    found = explain(signs.images, labels, suspicion, 0.1, device=torch.device("cpu"), seed=0, progress=Progress(False))
+    found = explain(signs.images, labels, suspicion, 0.1, Context())
     assert ((found.score > 0) == wrong).all()
 
 

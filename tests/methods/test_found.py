@@ -10,6 +10,7 @@ import torch
 import corner
 import twostep
 from listed import relist
+from unpoison.context import Context
 from unpoison.detection.choice import Choice
 from unpoison.detection.verifier import Verifier
 from unpoison.errors import CacheError
@@ -17,7 +18,6 @@ from unpoison.methods.classifier import Classifier
 from unpoison.methods.cleaning import finishing
 from unpoison.methods.found import Found
 from unpoison.methods.verdict import Explanation, Finding
-from unpoison.progress import Progress
 from unpoison.training.loop import TrainingConfig
 from unpoison.triggers import Patch, Warp
 
@@ -93,11 +93,9 @@ def test_damage_is_one_error(name, found, tmp_path):
 
 def trained(images_and_labels, found, flagged, folder):
     images, labels = images_and_labels
-    progress = Progress(False)
-    classifier = Classifier.trained(
-        images, labels, 3, flagged, found, folder=folder, device=CPU, seed=0, progress=progress
-    )
-    assert ("train on clean part" in progress.timings) != classifier.reused
+    context = Context()
+    classifier = Classifier.trained(images, labels, 3, flagged, found, context, folder=folder)
+    assert ("train on clean part" in context.progress.timings) != classifier.reused
     return classifier
 
 
@@ -139,7 +137,7 @@ def test_kept_samples_are_not_flagged(on_poison, found, images_and_labels):
     keep[[0, 23]] = True
     outcome = finishing("pdautor")(
         found, images, labels, 3, config=twostep.TwoStepConfig() if on_poison == "never" else _config(),
-        on_poison=on_poison, restorer=None, device=CPU, seed=0, progress=Progress(False), keep=keep,
+        on_poison=on_poison, restorer=None, context=Context(), keep=keep,
     )  # fmt: skip
     report = outcome.report
     np.testing.assert_array_equal(report.flagged, found.flagged & ~keep)
@@ -154,8 +152,8 @@ def test_findings_lose_the_classes_that_are_spared(found, images_and_labels):
     shared = Finding(classes=[0, 1, 2], members=flagged, estimate=found.explanation.findings[0].estimate)
     found = dataclasses.replace(found, explanation=dataclasses.replace(found.explanation, findings=[shared]))
     outcome = finishing("pdautor")(
-        found, images, labels, 3, config=_config(), on_poison="drop", restorer=None, device=CPU, seed=0,
-        progress=Progress(False), keep=flagged & (labels == 1),
+        found, images, labels, 3, config=_config(), on_poison="drop", restorer=None, context=Context(),
+        keep=flagged & (labels == 1),
     )  # fmt: skip
     assert outcome.footprints[0].classes == [0, 2]
     assert not outcome.report.classes[1].poisoned

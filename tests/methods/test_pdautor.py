@@ -9,12 +9,12 @@ import torch
 
 from unpoison import PDAutoRConfig, SanitizedDataset
 from unpoison.attacks import BadNets, Composite, PoisonedDataset
+from unpoison.context import Context
 from unpoison.data.labelled import LabelledImages
 from unpoison.demo import load_digits
 from unpoison.downstream import train_and_test
 from unpoison.methods.pdautor import run
 from unpoison.metrics import average_precision
-from unpoison.progress import Progress
 from unpoison.training.loop import TrainingConfig
 from unpoison_bench.data import load_images
 from unpoison_bench.false_alarms.listing import get_case
@@ -38,11 +38,10 @@ class Case:
 
 def clean(case, config, on_poison="restore", restorer=None):
     """Runs the method on what `case` offers as training data."""
-    progress = Progress(False)
     classes = int(case.labels.max()) + 1
     return run(
-        case.images, case.labels, classes, config=config, on_poison=on_poison, restorer=restorer, device=CPU, seed=0,
-        progress=progress,
+        case.images, case.labels, classes, config=config, on_poison=on_poison, restorer=restorer,
+        context=Context(),
     )  # fmt: skip
 
 

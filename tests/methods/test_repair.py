@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from unpoison.attacks import BadNets
+from unpoison.context import Context
 from unpoison.demo import load_digits
 from unpoison.detection.choice import Choice
 from unpoison.methods.classifier import Classifier, train_classifier
 from unpoison.methods.repair import Repair, repair
 from unpoison.methods.stamping import share_turned
 from unpoison.methods.verdict import Finding
-from unpoison.progress import Progress
 from unpoison.restoration import FAST
 from unpoison.training.backbones import Backbone, create_backbone
 from unpoison.training.loop import TrainingConfig, train
@@ -54,19 +54,17 @@ def learn(images, labels) -> Backbone:
 
 
 def turned(model, patched):
-    [share] = share_turned(patched.trigger, [model], patched.clean, patched.labels, [0], device=CPU, seed=0)
+    [share] = share_turned(patched.trigger, [model], patched.clean, patched.labels, [0], Context())
     return share
 
 
 def repaired(patched, suspicious) -> Repair:
     finding = Finding(classes=[0], members=patched.flagged, estimate=patched.trigger)
     choice = Choice("resnet9", 16, TrainingConfig(epochs=8, batch_size=64), [])
-    progress = Progress(False)
-    with progress.stage("C") as stage:
-        model = train_classifier(patched.images, patched.labels, ~patched.flagged, 10, choice, CPU, 0, stage)
+    model = train_classifier(patched.images, patched.labels, ~patched.flagged, 10, choice, Context())
     return repair(
         patched.images, patched.labels, patched.flagged, [finding], suspicious, Classifier(model, choice), FAST,
-        on_poison="restore", restorer=None, device=CPU, seed=0, progress=progress,
+        Context(), on_poison="restore", restorer=None,
     )  # fmt: skip
 
 
@@ -91,7 +89,7 @@ def test_trigger_that_is_known_too_little_is_not_taken_off(patched):
     choice = Choice("conv5", 4, TrainingConfig(epochs=1), [])
     result = repair(
         patched.images, patched.labels, patched.flagged, [finding], model, Classifier(model, choice), FAST,
-        on_poison="restore", restorer=None, device=CPU, seed=0, progress=Progress(False),
+        Context(), on_poison="restore", restorer=None,
     )  # fmt: skip
     np.testing.assert_array_equal(result.action == "drop", patched.flagged)
     assert set(result.reason[patched.flagged]) == {"inexact"}

@@ -4,14 +4,15 @@ import pytest
 import torch
 
 from flagged_digits import ATTACKS, Poisoned, poison
+from unpoison.context import Context
 from unpoison.training.backbones import Backbone
-from unpoison.training.fit import fit_new
+from unpoison.training.fit import Recipe, fit_new
 from unpoison.training.loop import TrainingConfig, predict
 
 
 def fit(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Backbone:
     x, y = torch.from_numpy(images), torch.from_numpy(labels)
-    return fit_new(x, y, 10, "resnet9", 8, TrainingConfig(epochs=8, batch_size=64), 0)
+    return fit_new(x, y, 10, Recipe("resnet9", 8, TrainingConfig(epochs=8, batch_size=64)), Context())
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from listed import relist
 from restorers import make_restorer
+from unpoison.context import Context
 from unpoison.errors import RestorerError
 from unpoison.restoration import FAST, RestorationConfig, Restorer, train_restorer
 from unpoison.restoration.networks import MultiGranularityDiscriminator
@@ -32,7 +33,7 @@ def test_clean_images_pass_through(case, restorer):
 
 def test_same_seed_same_restorer(case):
     trigger = search_trigger(case.images, case.flagged, case.probabilities)
-    first, second = (train_restorer(case.images, case.flagged, trigger, FAST, seed=4) for _ in range(2))
+    first, second = (train_restorer(case.images, case.flagged, trigger, FAST, Context(seed=4)) for _ in range(2))
     images = torch.from_numpy(case.images[:100])
     assert torch.equal(first(images), second(images))
 

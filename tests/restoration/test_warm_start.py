@@ -8,7 +8,6 @@ from unpoison.errors import RestorerError
 from unpoison.restoration import FAST, RestorationConfig, Restorer, adapt_restorer, train_restorer
 from unpoison.triggers import Blend, MovingPatch, Patch
 
-CPU = torch.device("cpu")
 CONFIG = RestorationConfig(supervised_steps=80, batch_size=64, width=8, transformer_depth=1)
 CHANCE = torch.tensor([0.12, 0.02])
 
@@ -39,7 +38,7 @@ def stamped(case, estimate):
 
 
 def adapt(given, images, flagged, estimate, config=CONFIG):
-    return adapt_restorer(given, images, flagged, flagged, estimate, config, device=CPU)
+    return adapt_restorer(given, images, flagged, flagged, estimate, config)
 
 
 def error(restorer, images, case, flagged):

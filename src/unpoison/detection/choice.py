@@ -3,7 +3,6 @@
 import dataclasses
 import logging
 import math
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +10,8 @@ import scipy
 import torch
 
 from .. import rules
-from ..training.fit import fit_new
+from ..context import Context
+from ..training.fit import Recipe, fit_new
 from ..training.loop import TrainingConfig, on_device, predict
 from .config import DetectionConfig
 
@@ -19,12 +19,10 @@ _PROBE_IMAGES, _TRAINED = 4_000, 0.75
 _logger = logging.getLogger(__name__)
 
 
-class Choice(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Choice(Recipe):
     """What M is and how it is trained."""
 
-    backbone: str
-    width: int
-    training: TrainingConfig
     notes: list[str]
     """Reasons, for the report."""
 
@@ -39,10 +37,10 @@ def choose(
     images: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.int64],
     num_classes: int,
-    device: torch.device,
-    seed: int,
+    context: Context,
 ) -> Choice:
     """Fills in what `config` leaves open for uint8 images [N,H,W,C] with labels int64 [N]."""
+    device = context.device
     cpu = device.type == "cpu"
     n = len(labels)
     notes = []
@@ -56,7 +54,7 @@ def choose(
         batch_size = 128 if n >= 4000 else 32
         epochs = int(np.clip(100_000 // n, 8, 15)) if cpu else 30
         training = TrainingConfig(epochs=epochs, batch_size=batch_size)
-        chance = mirror_chance(images, labels, num_classes, training, device, seed)
+        chance = mirror_chance(images, labels, num_classes, training, context)
         flip = chance > rules.FALSE_ALARMS
         training = dataclasses.replace(training, flip=flip)
         notes.append(
@@ -73,8 +71,7 @@ def mirror_chance(
     labels: npt.NDArray[np.int64],
     num_classes: int,
     training: TrainingConfig,
-    device: torch.device,
-    seed: int,
+    context: Context,
 ) -> float:
     """How likely a network that never saw mirrored images would be so much less sure of them by chance, 0..1.
 
@@ -82,17 +79,17 @@ def mirror_chance(
     probabilities of the labels, of the others and of their mirror images. Photographs of things give any value, digits
     and signs, whose mirror images mean something else, next to nothing.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(context.seed)
     probe = rng.permutation(len(labels))[:_PROBE_IMAGES]
     (x, y), (held_out, own) = (
-        (on_device(images[part], device), torch.from_numpy(labels[part]).to(device))
+        (on_device(images[part], context.device), torch.from_numpy(labels[part]).to(context.device))
         for part in map(np.sort, np.split(probe, [math.ceil(_TRAINED * len(probe))]))
     )
     if len(own) < 2:  # too few for any test
         return 1.0
     epochs = 4 if len(probe) >= 4000 else 8
     plain = dataclasses.replace(training, epochs=epochs, flip=False)
-    model = fit_new(x, y, num_classes, "resnet9", 8, plain, seed)
+    model = fit_new(x, y, num_classes, Recipe("resnet9", 8, plain), context)
 
     def sureness(batch: torch.Tensor) -> npt.NDArray[np.float32]:
         odds: torch.Tensor = predict(model, batch).logits.log_softmax(1).gather(1, own[:, None])[:, 0]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .. import rules
-from ..progress import Progress
+from ..context import Context
 from ..report import ClassEvidence
 from ..training.backbones import Backbone
 from ..training.fit import new_network
@@ -77,14 +77,11 @@ def detect(
     labels: npt.NDArray[np.int64],
     num_classes: int,
     config: DetectionConfig,
-    *,
-    device: torch.device,
-    seed: int,
-    progress: Progress,
+    context: Context,
 ) -> Detection:
     """Scores and flags uint8 images [N,H,W,C] with labels int64 [N]."""
-    learned = learn(images, labels, num_classes, config, device=device, seed=seed, progress=progress)
-    return judge(learned, num_classes, config, seed=seed, progress=progress)
+    learned = learn(images, labels, num_classes, config, context)
+    return judge(learned, num_classes, config, context)
 
 
 def learn(
@@ -92,28 +89,25 @@ def learn(
     labels: npt.NDArray[np.int64],
     num_classes: int,
     config: DetectionConfig,
-    *,
-    device: torch.device,
-    seed: int,
-    progress: Progress,
+    context: Context,
 ) -> Learned:
     """Components 1 to 3: trains M on uint8 images [N,H,W,C] with labels int64 [N] and keeps the features."""
-    with progress.stage("choose"):
-        choice = choose(config, images, labels, num_classes, device, seed)
-    x, y = on_device(images, device), torch.from_numpy(labels).to(device)
-    model = new_network(choice.backbone, choice.width, images.shape[3], num_classes, seed)
-    with progress.stage("train on suspect data") as stage:
-        record = record_training(model, x, y, choice.training, seed, stage)
+    with context.stage("choose"):
+        choice = choose(config, images, labels, num_classes, context)
+    x, y = on_device(images, context.device), torch.from_numpy(labels).to(context.device)
+    model = new_network(choice, images.shape[3], num_classes, context.seed)
+    with context.stage("train on suspect data") as part:
+        record = record_training(model, x, y, choice.training, part)
     return Learned(x, y, model, choice, record)
 
 
-def judge(learned: Learned, num_classes: int, config: DetectionConfig, *, seed: int, progress: Progress) -> Detection:
+def judge(learned: Learned, num_classes: int, config: DetectionConfig, context: Context) -> Detection:
     """Components 4 and 5: finds outliers among the features of what `learn` has trained."""
     x, y, model, choice, record = learned
     common: dict[str, Any] = {"model": model, "choice": choice}
     if config.outliers == "svd":
         return _detect_by_svd(record, y, num_classes, config, common)
-    return _detect_by_mixture(record, x, y, num_classes, config, choice, seed, progress, common)
+    return _detect_by_mixture(record, x, y, num_classes, config, choice, context, common)
 
 
 def _detect_by_svd(
@@ -148,15 +142,14 @@ def _detect_by_mixture(
     num_classes: int,
     config: DetectionConfig,
     choice: Choice,
-    seed: int,
-    progress: Progress,
+    context: Context,
     common: dict[str, Any],
 ) -> Detection:
     members = [y == label for label in range(num_classes)]
     activations = whiten(record.activations, y)
     clusters = [minority_split(activations[member], record.losses[member]) for member in members]
     seams = seam_splits(x, members)
-    verifier, probabilities = verdicts(record, x, y, members, clusters, seams, choice, seed, progress)
+    verifier, probabilities = verdicts(record, x, y, members, clusters, seams, choice, context)
     contradiction = contradictions(record, activations, probabilities, y)
     hypotheses = find_hypotheses(record, members, clusters, seams, contradiction, probabilities)
     needed = needed_evidence(hypotheses, config)
@@ -171,8 +164,8 @@ def _detect_by_mixture(
         for member, found in zip(members, best, strict=True):
             if found is not None:
                 credible[member] = found.split.log_ratio <= 0
-        with progress.stage("verify again") as stage:
-            taught = verify_again(taught, x, y, credible, choice, seed, stage)
+        with context.stage("verify again") as part:
+            taught = verify_again(taught, x, y, credible, choice, part)
             probabilities = opinion(taught, x, choice)
         contradiction = contradictions(record, activations, probabilities, y)
         for label in suspected:

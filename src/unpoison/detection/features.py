@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..progress import Stage
+from ..context import Context
 from ..training.backbones import Backbone
 from ..training.loop import TrainingConfig, cross_entropy, predict, train
 
@@ -21,7 +21,7 @@ class TrainingRecord(NamedTuple):
 
 
 def record_training(
-    model: Backbone, images: Tensor, labels: Tensor, config: TrainingConfig, seed: int, stage: Stage
+    model: Backbone, images: Tensor, labels: Tensor, config: TrainingConfig, context: Context
 ) -> TrainingRecord:
     """Trains M in place and logs every sample's loss in every epoch.
 
@@ -40,9 +40,9 @@ def record_training(
         return losses.mean()
 
     losses = []
-    for epoch, _ in train(model, images, labels, config, seed, loss):
+    for epoch, _ in train(model, images, labels, config, context.seed, loss):
         losses.append(latest.clone())
-        stage.update(epoch / config.epochs)
+        context.update(epoch / config.epochs)
     return TrainingRecord(predict(model, images).features, torch.stack(losses, 1))
 
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from .. import rules
-from ..progress import Progress, Stage
+from ..context import Context
 from ..training.backbones import Backbone
-from ..training.fit import fit_new, fit_on
+from ..training.fit import Recipe, fit_new, fit_on
 from ..training.loop import TrainingConfig, predict_mirrored
 from .choice import Choice
 from .features import TrainingRecord
@@ -43,8 +43,7 @@ def verdicts(
     clusters: list[Split],
     seams: list[Split | None],
     choice: Choice,
-    seed: int,
-    progress: Progress,
+    context: Context,
 ) -> tuple[Verifier, Tensor]:
     """The verifier, and float32 [N,K]: for every class, the opinion of one that has not learned its suspicious side.
 
@@ -57,8 +56,8 @@ def verdicts(
     for member, seam in zip(members, seams, strict=True):
         if seam is not None:
             whole[member] = seam.log_ratio <= 0
-    with progress.stage("verify") as stage:
-        verifier = verify(x, y, whole & _trusted(record, members, clusters), len(members), choice, seed, stage)
+    with context.stage("verify") as part:
+        verifier = verify(x, y, whole & _trusted(record, members, clusters), len(members), choice, part)
         first = opinion(verifier, x, choice)
     doubtful = [
         cluster.share > rules.CLEAR_MINORITY
@@ -68,8 +67,8 @@ def verdicts(
     if not any(doubtful):
         return verifier, first
     turned = [split.swapped() if swap else split for split, swap in zip(clusters, doubtful, strict=True)]
-    with progress.stage("verify") as stage:
-        other = verify(x, y, whole & _trusted(record, members, turned), len(members), choice, seed, stage)
+    with context.stage("verify") as part:
+        other = verify(x, y, whole & _trusted(record, members, turned), len(members), choice, part)
         for label, member in enumerate(members):
             if doubtful[label]:
                 second = opinion(other, x[member], choice)
@@ -90,29 +89,25 @@ def _trusted(record: TrainingRecord, members: list[Tensor], splits: list[Split])
     return trusted
 
 
-def verify(
-    x: Tensor, y: Tensor, credible: Tensor, num_classes: int, choice: Choice, seed: int, stage: Stage
-) -> Verifier:
+def verify(x: Tensor, y: Tensor, credible: Tensor, num_classes: int, choice: Choice, context: Context) -> Verifier:
     """A classifier that was trained on the credible samples (bool [N]) alone."""
-    training = _shortened(choice.training, VERIFIER_EPOCHS)
-    model = fit_new(
-        x[credible], y[credible], num_classes, choice.backbone, choice.width, training, seed + 1, stage=stage
-    )
+    recipe = Recipe(choice.backbone, choice.width, _shortened(choice.training, VERIFIER_EPOCHS))
+    model = fit_new(x[credible], y[credible], num_classes, recipe, context.seeded(context.seed + 1))
     return Verifier(model, credible)
 
 
 def verify_again(
-    verifier: Verifier, x: Tensor, y: Tensor, credible: Tensor, choice: Choice, seed: int, stage: Stage
+    verifier: Verifier, x: Tensor, y: Tensor, credible: Tensor, choice: Choice, context: Context
 ) -> Verifier:
     """The verifier, taught with all that is credible now; the given one stays as it is."""
-    model = go_on(verifier.model, x[credible], y[credible], choice, FURTHER_EPOCHS, seed + 1, stage)
+    model = go_on(verifier.model, x[credible], y[credible], choice, FURTHER_EPOCHS, context.seeded(context.seed + 1))
     return Verifier(model, verifier.learned | credible)
 
 
-def go_on(model: Backbone, x: Tensor, y: Tensor, choice: Choice, share: float, seed: int, stage: Stage) -> Backbone:
+def go_on(model: Backbone, x: Tensor, y: Tensor, choice: Choice, share: float, context: Context) -> Backbone:
     """A copy of a trained classifier that goes on with uint8 images [N,H,W,C] and labels int64 [N] for a share of M's
     epochs."""
-    return fit_on(copy.deepcopy(model), x, y, _shortened(choice.training, share), seed, stage=stage)
+    return fit_on(copy.deepcopy(model), x, y, _shortened(choice.training, share), context)
 
 
 def _shortened(training: TrainingConfig, share: float) -> TrainingConfig:

@@ -6,7 +6,6 @@ the strength of our backdoor, and decides by class; then the trigger that it fin
 """
 
 import math
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +14,15 @@ from torch import Tensor
 
 from .. import rules
 from ..config import BaBConfig
+from ..context import Context
 from ..detection.choice import Choice
 from ..detection.config import DetectionConfig
 from ..detection.hypotheses import weigh
 from ..detection.mixture import calibrate
 from ..detection.seams import seam_splits
 from ..detection.verifier import Verifier
-from ..progress import Progress, Stage
 from ..training.backbones import Backbone
-from ..training.fit import fit_new
+from ..training.fit import Recipe, fit_new
 from ..training.loop import on_device, predict
 from ..verification.config import VerificationConfig
 from ..verification.decision import Decision, by_mixture, resistance, unanimous
@@ -47,19 +46,15 @@ def find(
     labels: npt.NDArray[np.int64],
     num_classes: int,
     config: BaBConfig,
-    *,
-    device: torch.device,
-    seed: int,
-    progress: Progress,
+    context: Context,
 ) -> Found:
     """Sections 4.1 to 4.3. See `unpoison.methods.base.Find`."""
     settings = config.verification
-    common: dict[str, Any] = {"device": device, "seed": seed, "progress": progress}
-    x, y = on_device(images, device), torch.from_numpy(labels).to(device)
+    x, y = on_device(images, context.device), torch.from_numpy(labels).to(context.device)
 
     # 4.1 Data preprocessing, 4.2 verification model training, 4.3 inference.
-    with progress.stage("verify") as stage:
-        model, verdicts = _ask_models(x, y, images, num_classes, settings, seed, stage)
+    with context.stage("verify") as part:
+        model, verdicts = _ask_models(x, y, images, num_classes, settings, part)
     rates = [verdict.success(y) for verdict in verdicts]
     if settings.decision == "unanimous":
         decision = unanimous(verdicts, y, num_classes)
@@ -71,7 +66,7 @@ def find(
     elif settings.decision == "unanimous":
         explanation = unexplained(decision.score.cpu().numpy())
     else:
-        explanation = _explained(decision, model, images, labels, num_classes, settings, common)
+        explanation = _explained(decision, model, images, labels, num_classes, settings, context)
     return Found(
         explanation=explanation,
         classes=decision.classes,
@@ -87,8 +82,7 @@ def _ask_models(
     images: npt.NDArray[np.uint8],
     num_classes: int,
     settings: VerificationConfig,
-    seed: int,
-    stage: Stage,
+    context: Context,
 ) -> tuple[Backbone, list[Verdict]]:
     """The last verification model, and the answers of N of them.
 
@@ -98,13 +92,14 @@ def _ask_models(
     goal = settings.success
     most = settings.scouts + settings.models * (1 if goal is None else TRIES)
     # Models take turns with the places: an attacker's trigger under one of ours blinds few of them. The paper has one.
-    triggers = choose_triggers(images, settings.trigger_size, seed)[: 1 if goal is None else None]
+    triggers = choose_triggers(images, settings.trigger_size, context.seed)[: 1 if goal is None else None]
     weight, pool = settings.weight, torch.ones_like(y, dtype=torch.bool)
     scouts: list[Verdict] = []
     asked: list[Verdict] = []
     for number in range(most):
         trigger = triggers[number % len(triggers)]
-        model, verdict = _verify(x, y, num_classes, pool, trigger, weight, settings, seed * 1000 + number)
+        one = Context(context.device, context.seed * 1000 + number)
+        model, verdict = _verify(x, y, num_classes, pool, trigger, weight, settings, one)
         if goal is not None:
             weight *= (_odds(goal) / _odds(verdict.success(y))) ** STEERING
         if len(scouts) < settings.scouts:
@@ -116,7 +111,7 @@ def _ask_models(
             goal is None or rules.USEFUL_SUCCESS[0] <= verdict.success(y) <= rules.USEFUL_SUCCESS[1]
             for verdict in asked
         )
-        stage.update((len(scouts) + useful) / (settings.scouts + settings.models))
+        context.update((len(scouts) + useful) / (settings.scouts + settings.models))
         if useful == settings.models:
             break
     if goal is not None:
@@ -132,14 +127,14 @@ def _verify(
     trigger: Trigger,
     weight: float,
     settings: VerificationConfig,
-    seed: int,
+    context: Context,
 ) -> tuple[Backbone, Verdict]:
     """Trains one verification model on a random part of the data, and asks it about all of it.
 
     Args:
         pool: bool [N], the samples that may be implanted.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(context.seed)
     part = torch.randperm(len(y), generator=generator)[: max(2, round(settings.subset * len(y)))].to(y.device)
     candidates = part[pool[part]]
     if settings.success is not None:
@@ -147,9 +142,8 @@ def _verify(
     implanted = torch.zeros_like(pool)
     implanted[candidates[: max(1, round(settings.implants * len(part)))]] = True
     loss = bab_loss(implanted[part], trigger, num_classes, settings.alpha, weight)
-    model = fit_new(
-        x[part], y[part], num_classes + 1, settings.backbone, settings.width, settings.training, seed, loss=loss
-    )
+    recipe = Recipe(settings.backbone, settings.width, settings.training)
+    model = fit_new(x[part], y[part], num_classes + 1, recipe, context, loss=loss)
     return model, ask(model, x, implanted, trigger, num_classes)
 
 
@@ -178,15 +172,14 @@ def _explained(
     labels: npt.NDArray[np.int64],
     num_classes: int,
     settings: VerificationConfig,
-    common: dict[str, Any],
+    context: Context,
 ) -> Explanation:
     """Adds images that are joined from others, and repairs the flags with the trigger that the flagged ones share.
 
     Joined images resist no more than others: what networks see in each part is real.
     """
-    device, seed = common["device"], common["seed"]
-    x = on_device(images, device)
-    members = [torch.from_numpy(labels == label).to(device) for label in range(num_classes)]
+    x = on_device(images, context.device)
+    members = [torch.from_numpy(labels == label).to(context.device) for label in range(num_classes)]
     seams = seam_splits(x, members)
     whole = decision.credible.clone()
     for member, seam in zip(members, seams, strict=True):
@@ -194,8 +187,8 @@ def _explained(
             whole[member] &= seam.log_ratio <= 0
     credible = whole.cpu().numpy()
     choice = Choice(settings.backbone, settings.width, settings.training, [])
-    with common["progress"].stage("train on credible part") as stage:
-        verifier = train_classifier(images, labels, credible, num_classes, choice, device, seed, stage)
+    with context.stage("train on credible part") as part:
+        verifier = train_classifier(images, labels, credible, num_classes, choice, part)
     opinion = predict(verifier, x).logits.softmax(1)
     score = decision.score.clone()
     gated = [entry.label for entry in decision.classes if entry.poisoned]
@@ -221,7 +214,7 @@ def _explained(
         verifier=Verifier(verifier, whole),
         choice=choice,
     )
-    return explain(images, labels, suspicion, settings.causal_rate, **common)
+    return explain(images, labels, suspicion, settings.causal_rate, context)
 
 
 def _odds(rate: float) -> float:

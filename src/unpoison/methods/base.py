@@ -7,10 +7,9 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
+from ..context import Context
 from ..pictures import Footprint
-from ..progress import Progress
 from ..report import Report
 from ..restoration import Restorer
 from .found import Found
@@ -45,9 +44,7 @@ class Run(Protocol):
         config: Any,
         on_poison: OnPoison,
         restorer: Restorer | None,
-        device: torch.device,
-        seed: int,
-        progress: Progress,
+        context: Context,
     ) -> Outcome:
         """Cleans uint8 images [N,H,W,C] with labels int64 [N] in 0..num_classes-1; see `Outcome`."""
         ...
@@ -62,10 +59,7 @@ class Find(Protocol):
         labels: npt.NDArray[np.int64],
         num_classes: int,
         config: Any,
-        *,
-        device: torch.device,
-        seed: int,
-        progress: Progress,
+        context: Context,
     ) -> Found:
         """Says what is poisoned; of the configuration it reads what `MethodInfo.searching` names."""
         ...
@@ -84,9 +78,7 @@ class Finish(Protocol):
         config: Any,
         on_poison: OnPoison,
         restorer: Restorer | None,
-        device: torch.device,
-        seed: int,
-        progress: Progress,
+        context: Context,
         keep: npt.NDArray[np.bool_] | None = None,
         classifiers: Path | None = None,
     ) -> Outcome:

@@ -11,17 +11,17 @@ import numpy.typing as npt
 import torch
 
 from .. import rules
+from ..context import Context
 from ..data.checksums import Checked, is_whole, publishing_checked
 from ..data.files import writing
 from ..detection.choice import Choice, choose
 from ..detection.config import DEFAULT
 from ..detection.verifier import Verifier, go_on
-from ..progress import Progress, Stage
 from ..training.backbones import Backbone
 from ..training.fit import fit_new
 from ..training.loop import on_device
 from ..training.weights import load_backbone, save_backbone
-from .found import ChoiceFacts, Found
+from .found import Found
 
 EPOCHS = 0.6
 """Of M's, for a C that goes on from a verifier. Measured, 10,000 images of CIFAR-10: after .3 of 10 epochs it is right
@@ -45,11 +45,9 @@ class Classifier(NamedTuple):
         num_classes: int,
         flagged: npt.NDArray[np.bool_],
         found: Found,
+        context: Context,
         *,
         folder: Path | None,
-        device: torch.device,
-        seed: int,
-        progress: Progress,
     ) -> Self:
         """Trains C on what is not flagged, bool [N], or reads it where that was done for the same flags.
 
@@ -63,21 +61,21 @@ class Classifier(NamedTuple):
         """
         place = None if folder is None else folder / hashlib.sha256(np.packbits(flagged).tobytes()).hexdigest()[:32]
         if place is not None and is_whole(place):
-            return cls.load(place, device)
+            return cls.load(place, context.device)
         choice = found.choice
         if choice is None:
-            with progress.stage("choose"):
-                choice = choose(DEFAULT, images, labels, num_classes, device, seed)
-        with progress.stage("train on clean part") as stage:
+            with context.stage("choose"):
+                choice = choose(DEFAULT, images, labels, num_classes, context)
+        with context.stage("train on clean part") as part:
             if found.verifier is None or _has_learned(found.verifier, flagged):
-                model = train_classifier(images, labels, ~flagged, num_classes, choice, device, seed, stage)
+                model = train_classifier(images, labels, ~flagged, num_classes, choice, part)
             else:
-                x, y = _chosen(images, labels, ~flagged, device)
-                model = go_on(found.verifier.model, x, y, choice, EPOCHS, seed + 2, stage)
+                x, y = _chosen(images, labels, ~flagged, context.device)
+                model = go_on(found.verifier.model, x, y, choice, EPOCHS, part.seeded(part.seed + 2))
         if place is not None:
             with writing(place), publishing_checked(place) as temporary:
                 save_backbone(model, temporary / _MODEL)
-                (temporary / _CHOICE).write_text(json.dumps(msgspec.to_builtins(ChoiceFacts.of(choice))))
+                (temporary / _CHOICE).write_text(json.dumps(msgspec.to_builtins(choice)))
         return cls(model, choice)
 
     @classmethod
@@ -88,7 +86,7 @@ class Classifier(NamedTuple):
             DamagedError: a file is damaged.
         """
         files = Checked(place)
-        choice = files.json(_CHOICE, ChoiceFacts).choice()
+        choice = files.json(_CHOICE, Choice)
         return cls(load_backbone(files.check(_MODEL), device), choice, reused=True)
 
 
@@ -109,10 +107,8 @@ def train_classifier(
     clean: npt.NDArray[np.bool_],
     num_classes: int,
     choice: Choice,
-    device: torch.device,
-    seed: int,
-    stage: Stage,
+    context: Context,
 ) -> Backbone:
     """Trains C on D_c, the clean ones, bool [N], of uint8 images [N,H,W,C] with labels int64 [N]."""
-    x, y = _chosen(images, labels, clean, device)
-    return fit_new(x, y, num_classes, choice.backbone, choice.width, choice.training, seed + 2, stage=stage)
+    x, y = _chosen(images, labels, clean, context.device)
+    return fit_new(x, y, num_classes, choice, context.seeded(context.seed + 2))

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
+from ..context import Context
 from ..detection.choice import Choice
 from ..pictures import Footprint
-from ..progress import Progress
 from ..report import Report, versions
 from ..restoration import Restorer
 from ..training.precision import precision_of
@@ -37,15 +36,12 @@ def cleaning(find: Find, finish: Finish) -> Run:
         config: Any,
         on_poison: OnPoison,
         restorer: Restorer | None,
-        device: torch.device,
-        seed: int,
-        progress: Progress,
+        context: Context,
     ) -> Outcome:
         """See `unpoison.methods.base.Run`."""
-        common: dict[str, Any] = {"device": device, "seed": seed, "progress": progress}
-        found = find(images, labels, num_classes, config, **common)
+        found = find(images, labels, num_classes, config, context)
         return finish(
-            found, images, labels, num_classes, config=config, on_poison=on_poison, restorer=restorer, **common
+            found, images, labels, num_classes, config=config, on_poison=on_poison, restorer=restorer, context=context
         )
 
     return run
@@ -63,14 +59,11 @@ def finishing(name: str) -> Finish:
         config: Any,
         on_poison: OnPoison,
         restorer: Restorer | None,
-        device: torch.device,
-        seed: int,
-        progress: Progress,
+        context: Context,
         keep: npt.NDArray[np.bool_] | None = None,
         classifiers: Path | None = None,
     ) -> Outcome:
         """See `unpoison.methods.base.Finish`."""
-        common: dict[str, Any] = {"device": device, "seed": seed, "progress": progress}
         flagged, findings, notes = found.flagged, found.explanation.findings, []
         _logger.info("%d of %d images are suspicious", flagged.sum(), len(flagged))
         for finding in findings:
@@ -79,12 +72,12 @@ def finishing(name: str) -> Finish:
             flagged, findings = flagged & ~keep, _without(findings, keep, labels)
         classifier = None
         if on_poison == "restore" and flagged.any():
-            classifier = Classifier.trained(images, labels, num_classes, flagged, found, folder=classifiers, **common)
+            classifier = Classifier.trained(images, labels, num_classes, flagged, found, context, folder=classifiers)
             if classifier.reused:
                 notes.append(f"{REUSED}: the classifier of the unflagged part")
         repaired = repair(
-            images, labels, flagged, findings, found.model, classifier, config.restoration,
-            on_poison=on_poison, restorer=restorer, **common,
+            images, labels, flagged, findings, found.model, classifier, config.restoration, context,
+            on_poison=on_poison, restorer=restorer,
         )  # fmt: skip
         notes += repaired.notes
         for note in notes:
@@ -105,18 +98,18 @@ def finishing(name: str) -> Finish:
                 dataclasses.replace(entry, poisoned=entry.poisoned or entry.label in poisoned)
                 for entry in found.classes
             ],
-            timings=dict(progress.timings),
+            timings=dict(context.progress.timings),
             config={
                 "method": name,
                 **dataclasses.asdict(config),
                 "chosen": None if choice is None else _facts(choice),
                 "on_poison": on_poison,
-                "device": str(device),
-                "precision": precision_of(device),
-                "seed": seed,
+                "device": str(context.device),
+                "precision": precision_of(context.device),
+                "seed": context.seed,
             },
             notes=[
-                f"precision: {precision_of(device)}, as fits this {device.type}",
+                f"precision: {precision_of(context.device)}, as fits this {context.device.type}",
                 *found.notes,
                 *(finding.describe() for finding in findings),
                 *notes,

@@ -1,12 +1,12 @@
 """Both papers' evidence in one verdict, for users who prefer safety to time."""
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..config import EnsembleConfig
+from ..context import Context
 from ..report import ClassEvidence
 from . import bab, pdautor
 from .base import MethodInfo
@@ -25,11 +25,11 @@ def find(
     labels: npt.NDArray[np.int64],
     num_classes: int,
     config: EnsembleConfig,
-    **common: Any,
+    context: Context,
 ) -> Found:
     """What either method flags. See `unpoison.methods.base.Find`."""
-    first = pdautor.find(images, labels, num_classes, config.pdautor, **common)
-    second = bab.find(images, labels, num_classes, config.bab, **common)
+    first = pdautor.find(images, labels, num_classes, config.pdautor, context)
+    second = bab.find(images, labels, num_classes, config.bab, context)
     return combine(first, second, labels)
 
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from .. import rules
+from ..context import Context
 from ..detection.gate import outstanding
 from ..detection.mixture import minority_split
 from ..detection.patterns import pixel_clusters
-from ..progress import Progress
 from .fit import SAMPLED, Fit, Group, fit_trigger
 from .proofs import Proofs
 from .verdict import Explanation, Finding, Suspicion
@@ -28,10 +28,7 @@ def explain(
     labels: npt.NDArray[np.int64],
     suspicion: Suspicion,
     causal_rate: float,
-    *,
-    device: torch.device,
-    seed: int,
-    progress: Progress,
+    context: Context,
 ) -> Explanation:
     """Looks for a trigger in the suspicious part of single classes, then for that of the other poisoned classes.
 
@@ -55,7 +52,7 @@ def explain(
         causal_rate: a trigger found in a class that is not gated, in a further cluster, or by comparison with the rest
             of its class alone, counts when stamping it turns this fraction of other images into the class.
     """
-    search = _Search(images, labels, suspicion, causal_rate, device, seed, progress)
+    search = _Search(images, labels, suspicion, causal_rate, context)
     search.suspected_parts()
     search.gated_classes()
     search.patterned_parts()
@@ -165,7 +162,7 @@ class _Search(Proofs):
         """The classes whose pixels split more clearly than the others lead to expect, or else the clearest one, and the
         parts that are set apart, bool [N]: where a class is split about evenly, either side of it."""
         left = ~self._explained()
-        clusters = pixel_clusters(self.images, self.labels, left, self.seed)
+        clusters = pixel_clusters(self.images, self.labels, left, self.context.seed)
         clear = [
             cluster
             for cluster in clusters
@@ -204,8 +201,8 @@ class _Search(Proofs):
         self._conclude([label], one, found)
 
     def _fit_once(self, group: Group) -> Fit | None:
-        with self.progress.stage("explain") as stage:
-            return fit_trigger(group, self.device, self.seed, stage)
+        with self.context.stage("explain") as part:
+            return fit_trigger(group, part)
 
     def _fit(self, group: Group) -> Fit | None:
         """The trigger of the suspects, or else of the others inside."""

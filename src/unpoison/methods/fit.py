@@ -4,10 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from .. import rules
-from ..progress import Stage
+from ..context import Context
 from ..triggers import Trigger, search_trigger
 
 FITS = 2
@@ -76,7 +75,7 @@ class Fit(NamedTuple):
         return bool(len(others)) and bool((self.estimate.evidence(others) > 0).mean() > rules.USUAL_ELSEWHERE)
 
 
-def fit_trigger(group: Group, device: torch.device, seed: int, stage: Stage) -> Fit | None:
+def fit_trigger(group: Group, context: Context) -> Fit | None:
     """Inverts the trigger of the suspects, and again of those inside that show it.
 
     Suspects that the detector missed sharpen the second fit: it has more images, and a cleaner background.
@@ -84,8 +83,8 @@ def fit_trigger(group: Group, device: torch.device, seed: int, stage: Stage) -> 
     members, suspects = np.flatnonzero(group.inside), group.suspects
     found = None
     for turn in range(FITS):
-        part = stage.part(turn / FITS, (turn + 1) / FITS)
-        trigger = search_trigger(group.images, suspects, group.probabilities, device=device, seed=seed, stage=part)
+        part = context.part(turn / FITS, (turn + 1) / FITS)
+        trigger = search_trigger(group.images, suspects, group.probabilities, part)
         if trigger is None or trigger.copies:
             break
         found = Fit(group, trigger, members, trigger_odds(trigger, group, members))

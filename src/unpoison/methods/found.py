@@ -21,7 +21,6 @@ from ..detection.choice import Choice
 from ..detection.verifier import Verifier
 from ..report import ClassEvidence
 from ..training.backbones import Backbone
-from ..training.loop import TrainingConfig
 from ..training.weights import load_backbone, read_tensors, save_backbone
 from ..triggers import Trigger, get_trigger
 from .verdict import Explanation, Finding
@@ -34,22 +33,6 @@ _REQUIRED = {"score": ("f", 1), "kind": ("U", 1), "members": ("b", 2)}
 _OPTIONAL = {"votes": ("b", 2), "learned": ("b", 1)}
 REUSED = "reused from an earlier run"
 """Begins the notes of a report that say so."""
-
-
-class ChoiceFacts(msgspec.Struct):
-    """A `Choice` in a file."""
-
-    backbone: str
-    width: int
-    training: TrainingConfig
-    notes: list[str]
-
-    @classmethod
-    def of(cls, choice: Choice) -> Self:
-        return cls(*choice)
-
-    def choice(self) -> Choice:
-        return Choice(*msgspec.structs.astuple(self))
 
 
 class _EstimateFacts(msgspec.Struct):
@@ -67,7 +50,7 @@ class _Facts(msgspec.Struct):
 
     threshold: float
     classes: list[ClassEvidence]
-    choice: ChoiceFacts | None
+    choice: Choice | None
     findings: list[_FindingFacts]
     notes: list[str]
     timings: dict[str, float]
@@ -122,7 +105,7 @@ class Found:
         facts = _Facts(
             threshold=self.threshold,
             classes=self.classes,
-            choice=None if self.choice is None else ChoiceFacts.of(self.choice),
+            choice=self.choice,
             findings=[
                 _FindingFacts(
                     finding.classes, None if estimate is None else _EstimateFacts(estimate.kind, estimate.shape)
@@ -163,7 +146,7 @@ class Found:
             threshold=facts.threshold,
             classes=facts.classes,
             model=load_backbone(files.check(_MODEL), device),
-            choice=None if facts.choice is None else facts.choice.choice(),
+            choice=facts.choice,
             verifier=verifier,
             votes=arrays.get("votes"),
             notes=facts.notes,

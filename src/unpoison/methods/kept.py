@@ -20,6 +20,7 @@ import numpy.typing as npt
 import torch
 
 from .. import rules
+from ..context import Context
 from ..data.cache import build_once, cache_key
 from ..data.checksums import Checked, is_whole, publishing_checked
 from ..data.duplicates import find_duplicates
@@ -29,7 +30,6 @@ from ..data.reading import parse_json, parsing
 from ..data.store import ImageStore
 from ..detection.choice import default_network
 from ..pictures import Footprint, stacked
-from ..progress import Progress
 from ..report import FORMAT as REPORT_FORMAT
 from ..report import Report
 from ..restoration.restorer import FORMAT as RESTORER_FORMAT
@@ -116,7 +116,7 @@ class Decision(NamedTuple):
     """Seconds per stage that this run took for it."""
 
 
-def decide(root: Path, task: Task, store: ImageStore, progress: Progress) -> Decision:
+def decide(root: Path, task: Task, store: ImageStore, context: Context) -> Decision:
     """What the method makes of the images: worked out now, or as far as that was done before, read.
 
     Raises:
@@ -126,11 +126,10 @@ def decide(root: Path, task: Task, store: ImageStore, progress: Progress) -> Dec
         for place in (root / "found", root / "outcomes"):
             remove_leftovers(place)
     common: dict[str, Any] = {
-        "config": task.config, "on_poison": task.on_poison, "restorer": task.restorer, "device": task.device,
-        "seed": task.seed, "progress": progress,
+        "config": task.config, "on_poison": task.on_poison, "restorer": task.restorer, "context": context,
     }  # fmt: skip
     data = store.images, store.labels, store.num_classes
-    with progress.stage("duplicates"):
+    with context.stage("duplicates"):
         copies = find_duplicates(store.images, store.labels)
     if task.method.find is None or task.method.finish is None:
         decision = _once(root, task.outcome_key(store, None), lambda: task.method.run(*data, **common))
@@ -139,7 +138,7 @@ def decide(root: Path, task: Task, store: ImageStore, progress: Progress) -> Dec
         spared = Spared.of(report.flagged, store.labels, task.keep, mere, task.max_altered)
         outcome = without(decision.outcome, spared.lifted)
     else:
-        found, finish = _find_once(root, task, store, progress), task.method.finish
+        found, finish = _find_once(root, task, store, context), task.method.finish
         explanation = found.explanation
         mere = mere_copies(found.flagged, explanation.kind, store.labels, copies, explanation.findings)
         spared = Spared.of(found.flagged, store.labels, task.keep, mere, task.max_altered)
@@ -155,19 +154,16 @@ def decide(root: Path, task: Task, store: ImageStore, progress: Progress) -> Dec
     return decision._replace(outcome=dataclasses.replace(outcome, report=report))
 
 
-def _find_once(root: Path, task: Task, store: ImageStore, progress: Progress) -> Found:
+def _find_once(root: Path, task: Task, store: ImageStore, context: Context) -> Found:
     folder, find = detected_in(root, task, store), task.method.find
     assert find is not None
     built = False
 
     def build() -> None:
         nonlocal built
-        built, before = True, dict(progress.timings)
-        found = find(
-            store.images, store.labels, store.num_classes, task.config,
-            device=task.device, seed=task.seed, progress=progress,
-        )  # fmt: skip
-        took = {stage: seconds - before.get(stage, 0) for stage, seconds in progress.timings.items()}
+        built, before = True, dict(context.progress.timings)
+        found = find(store.images, store.labels, store.num_classes, task.config, context)
+        took = {stage: seconds - before.get(stage, 0) for stage, seconds in context.progress.timings.items()}
         found = dataclasses.replace(found, timings={stage: seconds for stage, seconds in took.items() if seconds > 0})
         with writing(root), publishing_checked(folder) as temporary:
             found.save(temporary)

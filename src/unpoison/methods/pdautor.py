@@ -5,12 +5,11 @@ The steps stand in the paper's order: 3.1 PD detector; 3.2 content restorator tr
 pixels and repairs the flags with that explanation.
 """
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from ..config import PDAutoRConfig
+from ..context import Context
 from ..detection.detector import Detection, detect
 from .base import MethodInfo
 from .cleaning import cleaning, finishing
@@ -25,10 +24,10 @@ def find(
     labels: npt.NDArray[np.int64],
     num_classes: int,
     config: PDAutoRConfig,
-    **common: Any,
+    context: Context,
 ) -> Found:
     """Section 3.1: divides D into D_p, the flagged samples, and D_c. See `unpoison.methods.base.Find`."""
-    return conclude(detect(images, labels, num_classes, config.detection, **common), images, labels, config, **common)
+    return conclude(detect(images, labels, num_classes, config.detection, context), images, labels, config, context)
 
 
 def conclude(
@@ -36,12 +35,12 @@ def conclude(
     images: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.int64],
     config: PDAutoRConfig,
-    **common: Any,
+    context: Context,
 ) -> Found:
     """The verdict after the pixels of what was detected were heard; as published there is nothing to hear."""
     if detection.probabilities is not None:
         rate = config.detection.causal_rate
-        explanation = explain(images, labels, Suspicion.of(detection, labels), rate, **common)
+        explanation = explain(images, labels, Suspicion.of(detection, labels), rate, context)
     else:
         explanation = unexplained(detection.score.cpu().numpy(), detection.threshold)
     return Found(

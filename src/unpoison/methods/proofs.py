@@ -8,9 +8,9 @@ import numpy.typing as npt
 import torch
 
 from .. import rules
+from ..context import Context
 from ..detection.gate import foreign_content, outstanding, resembles, unusual
 from ..detection.verifier import opinion, verify
-from ..progress import Progress
 from ..training.loop import as_input, on_device
 from ..triggers import Trigger
 from .fit import Fit, pixel_evidence
@@ -29,9 +29,7 @@ class Proofs:
     suspicion: Suspicion
     causal_rate: float
     """A trigger works when stamping it turns this fraction of other images into its class."""
-    device: torch.device
-    seed: int
-    progress: Progress
+    context: Context
 
     def works(self, found: Fit | None, label: int) -> TypeGuard[Fit]:
         """Whether the suspects share it, and stamping it makes the suspicious model say `label` of other images.
@@ -46,8 +44,7 @@ class Proofs:
             self.images,
             self.labels,
             [label],
-            device=self.device,
-            seed=self.seed,
+            self.context,
         )
         needed = max(rules.PATCH_EFFECT, self.causal_rate) if found.estimate.replaces else self.causal_rate
         return obeyed >= needed and natural <= rules.NATURAL_EFFECT * obeyed
@@ -89,19 +86,19 @@ class Proofs:
         if found is None or found.usual or not found.shared:
             return False
         shown = found.shown
-        credible = self.suspicion.verifier.learned & torch.from_numpy(~shown).to(self.device)
+        credible = self.suspicion.verifier.learned & torch.from_numpy(~shown).to(self.context.device)
         if shown.sum() < rules.FURTHER_CARRIERS or not credible.any():
             return False
-        x, y = on_device(self.images, self.device), torch.from_numpy(self.labels).to(self.device)
+        x, y = on_device(self.images, self.context.device), torch.from_numpy(self.labels).to(self.context.device)
         classes, choice = self.suspicion.probabilities.shape[1], self.suspicion.choice
-        with self.progress.stage("verify") as stage:
-            verifier = verify(x, y, credible, classes, choice, self.seed, stage)
+        with self.context.stage("verify") as part:
+            verifier = verify(x, y, credible, classes, choice, part)
             # Only those that it has not learned can be compared.
             unseen = torch.nonzero(~credible)[:, 0].cpu().numpy()
             inside, own = shown[unseen], self.labels[unseen] == label
             seen = self.images[unseen]
             seen[inside] = _bare(found.estimate, seen[inside])
-            likely = opinion(verifier, on_device(seen, self.device), choice)[:, label].cpu().numpy()
+            likely = opinion(verifier, on_device(seen, self.context.device), choice)[:, label].cpu().numpy()
         return resembles(likely[inside], likely[own & ~inside], likely[~own & ~inside], rules.FALSE_ALARMS)
 
 

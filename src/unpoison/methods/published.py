@@ -3,17 +3,15 @@
 Nothing explains what they flag, so it is dropped unless asked otherwise.
 """
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import scipy
 
 from ..config import DetectorConfig
+from ..context import Context
 from ..detection.detector import learn
 from ..detectors.base import Detector, Features, Labels, Verdict
 from ..errors import ConfigError
-from ..progress import Progress
 from ..report import ClassEvidence
 from .base import Find, MethodInfo
 from .cleaning import cleaning, finishing
@@ -44,13 +42,11 @@ def _finding(detector: Detector) -> Find:
         labels: npt.NDArray[np.int64],
         num_classes: int,
         config: DetectorConfig,
-        *,
-        progress: Progress,
-        **common: Any,
+        context: Context,
     ) -> Found:
         """See `unpoison.methods.base.Find`."""
-        learned = learn(images, labels, num_classes, config.network, progress=progress, **common)
-        with progress.stage("detect"):
+        learned = learn(images, labels, num_classes, config.network, context)
+        with context.stage("detect"):
             verdict = _asked(detector, learned.record.activations.cpu().numpy(), labels, config.poison_rate)
         score = ordered(verdict)
         told = f"told a rate of {config.poison_rate:g}" if detector.told else "told no rate"

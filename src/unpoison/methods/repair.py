@@ -1,13 +1,13 @@
 """What happens to flagged samples, whichever method found them: PD-AutoR 3.2 and 3.3."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from .. import rules
-from ..progress import Progress
+from ..context import Context
 from ..restoration import RestorationConfig, Restorer, adapt_restorer, check_quality, train_restorer
 from ..training.backbones import Backbone
 from .base import OnPoison
@@ -46,12 +46,10 @@ def repair(
     suspicious: Backbone,
     classifier: Classifier | None,
     config: RestorationConfig,
+    context: Context,
     *,
     on_poison: OnPoison,
     restorer: Restorer | None,
-    device: torch.device,
-    seed: int,
-    progress: Progress,
 ) -> Repair:
     """Keeps, drops or restores the flagged samples.
 
@@ -77,9 +75,9 @@ def repair(
 
     assert classifier is not None
     # The same numbers follow whether C was trained now or earlier.
-    torch.manual_seed(seed)
+    torch.manual_seed(context.seed)
     clean = np.flatnonzero(~flagged)
-    clean = np.sort(np.random.default_rng(seed).permutation(clean)[:REFERENCE_IMAGES])
+    clean = np.sort(np.random.default_rng(context.seed).permutation(clean)[:REFERENCE_IMAGES])
     given, restorer, parts, notes = restorer, None, [], []
     for finding in sorted(findings, key=lambda finding: -int(finding.members.sum())):
         members = np.flatnonzero(finding.members)
@@ -90,20 +88,17 @@ def repair(
             notes.append(f"{finding.place}: the trigger is known too little to take it off; the images are dropped")
             continue
         # 3.2 Content restorator training, on the very images that it will restore.
-        with progress.stage("train restorer") as stage:
-            common: dict[str, Any] = {"device": device, "seed": seed, "stage": stage}
+        with context.stage("train restorer") as part:
             if given is None:
-                current = train_restorer(images, flagged, finding.estimate, config, **common)
+                current = train_restorer(images, flagged, finding.estimate, config, part)
             else:
-                current, how = adapt_restorer(
-                    given, images, flagged, finding.members, finding.estimate, config, **common
-                )
+                current, how = adapt_restorer(given, images, flagged, finding.members, finding.estimate, config, part)
                 notes.append(f"{finding.place}: the given restorer is {how}")
         restorer = restorer or current
         # 3.3 Content restorator, quality checker, label restorer.
-        with progress.stage("restore"):
-            pixels = restore_in_batches(current, images, members, device)
-            asked = suspicious if _learned(finding, suspicious, images, labels, clean, device, seed) else None
+        with context.stage("restore"):
+            pixels = restore_in_batches(current, images, members, context.device)
+            asked = suspicious if _learned(finding, suspicious, images, labels, clean, context) else None
             verdict = check_quality(
                 pixels,
                 labels[members],
@@ -112,7 +107,6 @@ def repair(
                 asked,
                 config,
                 mirrored=classifier.choice.training.flip,
-                device=device,
             )
         accepted = members[verdict.accepted]
         action[accepted], label[accepted] = "restore", verdict.labels[verdict.accepted]
@@ -130,15 +124,12 @@ def _learned(
     images: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.int64],
     clean: npt.NDArray[np.int64],
-    device: torch.device,
-    seed: int,
+    context: Context,
 ) -> bool:
     """Whether the trigger works in the suspicious model, as far as it can be stamped on clean images."""
     if finding.estimate is None:
         return True
-    [turned] = share_turned(
-        finding.estimate, [suspicious], images[clean], labels[clean], finding.classes, device=device, seed=seed
-    )
+    [turned] = share_turned(finding.estimate, [suspicious], images[clean], labels[clean], finding.classes, context)
     return turned >= rules.LEARNED_EFFECT
 
 

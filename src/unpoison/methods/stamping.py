@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..context import Context
 from ..training.backbones import Backbone
 from ..training.loop import as_input, on_device, predict
 from ..triggers import Trigger
@@ -18,9 +19,7 @@ def share_turned(
     images: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.int64],
     classes: list[int],
-    *,
-    device: torch.device,
-    seed: int,
+    context: Context,
 ) -> list[float]:
     """Per model, by how much stamping raises the share of images that are wrongly put into one of the classes.
 
@@ -30,7 +29,8 @@ def share_turned(
     """
     # An image of the only class cannot be wrongly put into it.
     others = np.arange(len(labels)) if len(classes) > 1 else np.flatnonzero(labels != classes[0])
-    index = np.sort(np.random.default_rng(seed).permutation(others)[:STAMPED])
+    index = np.sort(np.random.default_rng(context.seed).permutation(others)[:STAMPED])
+    device = context.device
     x, y = on_device(images[index], device), torch.from_numpy(labels[index]).to(device)
     wanted = torch.tensor(classes, device=device)
     with torch.inference_mode():

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..progress import Stage
+from ..context import Context
 from ..training.loop import as_input
 from ..training.precision import autocast
 from ..training.threads import follow_load
@@ -20,10 +20,7 @@ def train_cyclegan(
     images: npt.NDArray[np.uint8],
     poisoned: npt.NDArray[np.bool_],
     config: RestorationConfig,
-    *,
-    device: torch.device,
-    seed: int,
-    stage: Stage | None = None,
+    context: Context,
 ) -> None:
     """Trains the generator of a restorer in place.
 
@@ -39,9 +36,10 @@ def train_cyclegan(
         steps = min(steps, config.cyclegan_max_steps)
     if not steps or not len(flagged):
         return
+    device = context.device
     height, width, channels = images.shape[1:]
     size = (height, width)
-    torch.manual_seed(seed)
+    torch.manual_seed(context.seed)
     r = restorer.generator
     g_p = Generator(
         channels,
@@ -57,7 +55,7 @@ def train_cyclegan(
     # Beta 0.5 as in CycleGAN (Zhu et al., 2017), which steadies adversarial training.
     generators = torch.optim.Adam([*r.parameters(), *g_p.parameters()], config.learning_rate, (0.5, 0.999))
     discriminators = torch.optim.Adam([*d_pd.parameters(), *d_cd.parameters()], config.learning_rate, (0.5, 0.999))
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(context.seed)
 
     def draw(pool: npt.NDArray[np.int64]) -> Tensor:
         # With replacement: D_p is far smaller than D_c, and each of its images is seen that much oftener.
@@ -93,8 +91,7 @@ def train_cyclegan(
         generators.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         generators.step()
-        if stage:
-            stage.update((step + 1) / steps)
+        context.update((step + 1) / steps)
     r.eval()
     if config.max_clean_error is not None:
         _limit_clean_error(restorer, images[np.sort(rng.choice(clean, min(256, len(clean)), replace=False))], config)

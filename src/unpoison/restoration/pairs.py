@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..progress import Stage
+from ..context import Context
 from ..training.loop import as_input
 from ..training.threads import follow_load
 from ..triggers import Trigger
@@ -25,7 +25,7 @@ class Pairs:
         images: uint8 [N,H,W,C], may be memory-mapped.
         clean: int64 [M], positions of clean ones.
         config: size of the batches and learning rate.
-        seed: of the images that are held out, and of the batches.
+        context: its seed is of the images that are held out, and of the batches.
     """
 
     def __init__(
@@ -33,12 +33,10 @@ class Pairs:
         images: npt.NDArray[np.uint8],
         clean: npt.NDArray[np.int64],
         config: RestorationConfig,
-        *,
-        device: torch.device,
-        seed: int,
+        context: Context,
     ) -> None:
-        self._rng = np.random.default_rng(seed)
-        self._images, self._config, self._device = images, config, device
+        self._rng = np.random.default_rng(context.seed)
+        self._images, self._config, self._context = images, config, context
         clean = self._rng.permutation(clean)
         self._held_out, self._clean = clean[:_HELD_OUT], clean[min(_HELD_OUT, len(clean) // 5) :]
 
@@ -46,7 +44,6 @@ class Pairs:
         self,
         restorer: Restorer,
         steps: int,
-        stage: Stage | None = None,
         others: Callable[[], Trigger] | None = None,
     ) -> None:
         """Teaches the generator what is under the patch, starting from the inverted estimate.
@@ -72,8 +69,7 @@ class Pairs:
             torch.autograd.backward(loss)
             optimizer.step()
             schedule.step()
-            if stage:
-                stage.update((step + 1) / steps)
+            self._context.update((step + 1) / steps)
         restorer.generator.eval()
         patch.load_state_dict(own)
         if self.gain(restorer) <= 0:
@@ -87,7 +83,7 @@ class Pairs:
         return 1 - float(_error(restorer, stamped, restorer.correct(stamped), x) / inverted.clamp_min(1e-9))
 
     def _pair(self, restorer: Restorer, index: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        x = as_input(torch.from_numpy(self._images[np.sort(index)]).to(self._device))
+        x = as_input(torch.from_numpy(self._images[np.sort(index)]).to(self._context.device))
         with torch.no_grad():
             stamped = _patch(restorer).stamp(x)
         return stamped, x

@@ -35,7 +35,6 @@ def check_quality(
     config: RestorationConfig = DEFAULT,
     *,
     mirrored: bool = False,
-    device: torch.device | None = None,
 ) -> Quality:
     """Restores labels, and drops images that are unclear or still carry a working trigger.
 
@@ -53,7 +52,7 @@ def check_quality(
     """
     if not len(restored):
         return Quality(np.empty(0, np.float32), np.empty(0, np.bool_), np.empty(0, np.int64), np.empty(0, np.str_))
-    device = device or torch.device("cpu")
+    device = classifier.head.weight.device
     x = torch.from_numpy(restored).to(device)
     probabilities = torch.softmax(predict_mirrored(classifier, x, mirrored), 1)
     confidence, found = probabilities.max(1)

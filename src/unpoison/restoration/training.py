@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..context import Context
 from ..errors import RestorerError
-from ..progress import Stage
 from ..triggers import UNEXPLAINED, Trigger
 from .config import DEFAULT, RestorationConfig
 from .cyclegan import train_cyclegan
@@ -18,10 +18,7 @@ def train_restorer(
     poisoned: npt.NDArray[np.bool_],
     estimate: Trigger | None = None,
     config: RestorationConfig = DEFAULT,
-    *,
-    device: torch.device | None = None,
-    seed: int = 0,
-    stage: Stage | None = None,
+    context: Context | None = None,
 ) -> Restorer:
     """Trains the content restorator R (section 3.2).
 
@@ -33,7 +30,7 @@ def train_restorer(
     Raises:
         RestorerError: the images are of an unsupported size.
     """
-    device = device or torch.device("cpu")
+    context = Context() if context is None else context
     height, width, channels = images.shape[1:]
     if not (MIN_SIDE <= height <= MAX_SIDE and MIN_SIDE <= width <= MAX_SIDE):
         raise RestorerError(
@@ -41,7 +38,7 @@ def train_restorer(
             f"{height}x{width}: resize the dataset"
         )
     explained = estimate if config.use_estimate else None
-    torch.manual_seed(seed)
+    torch.manual_seed(context.seed)
     restorer = Restorer(
         Architecture(
             height=height,
@@ -53,19 +50,19 @@ def train_restorer(
             residual=config.residual,
             positions=config.positions,
         )
-    ).to(device)
+    ).to(context.device)
     if explained is not None:
         assert restorer.estimate is not None
         restorer.estimate.load_state_dict(explained.state_dict())
         if explained.replaces and config.supervised_steps:
-            pairs = Pairs(images, np.flatnonzero(~poisoned), config, device=device, seed=seed)
-            pairs.train(restorer, config.supervised_steps, stage)
+            pairs = Pairs(images, np.flatnonzero(~poisoned), config, context)
+            pairs.train(restorer, config.supervised_steps)
         else:
             # Patterns that are mixed in or added invert exactly, but for rounding: measured, a network only added
             # error (CIFAR-10, Blend: .0077 with, .0073 without).
             restorer.invert_only()
     else:
-        train_cyclegan(restorer, images, poisoned, config, device=device, seed=seed, stage=stage)
+        train_cyclegan(restorer, images, poisoned, config, context)
         if not config.cyclegan_epochs or not poisoned.any():
             restorer.strength.zero_()
     return restorer.eval()

@@ -5,10 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from .. import rules
-from ..progress import Stage
+from ..context import Context
 from ..triggers import Trigger
 from .config import DEFAULT, RestorationConfig
 from .pairs import Pairs
@@ -35,10 +34,7 @@ def adapt_restorer(
     members: npt.NDArray[np.bool_],
     estimate: Trigger | None,
     config: RestorationConfig = DEFAULT,
-    *,
-    device: torch.device,
-    seed: int = 0,
-    stage: Stage | None = None,
+    context: Context | None = None,
 ) -> Adapted:
     """Makes a trained restorer fit flagged images, with as little training as they need.
 
@@ -55,22 +51,23 @@ def adapt_restorer(
     Raises:
         RestorerError: the restorer is for images of another size.
     """
+    context = Context() if context is None else context
     given.check(images.shape[1:])
-    given = given.to(device)
+    given = given.to(context.device)
     known = given.estimate
     if estimate is None or known is None or not config.use_estimate:
         return Adapted(given, "used as it is; nothing tells beforehand how well it fits")
     if not known.replaces and (known.evidence(images[members]) > 0).mean() >= rules.PATTERN_KNOWN:
         return Adapted(given, "used as it is; it knows this trigger")
     if not (known.replaces and estimate.replaces):
-        trained = train_restorer(images, flagged, estimate, config, device=device, seed=seed, stage=stage)
+        trained = train_restorer(images, flagged, estimate, config, context)
         return Adapted(trained, "replaced; it knows another kind of trigger")
-    restorer = Restorer(dataclasses.replace(given.architecture, kind=estimate.kind)).to(device).eval()
+    restorer = Restorer(dataclasses.replace(given.architecture, kind=estimate.kind)).to(context.device).eval()
     network = {name: tensor for name, tensor in given.state_dict().items() if not name.startswith("estimate.")}
     restorer.load_state_dict(network | {f"estimate.{name}": tensor for name, tensor in estimate.state_dict().items()})
-    pairs = Pairs(images, np.flatnonzero(~flagged), config, device=device, seed=seed)
+    pairs = Pairs(images, np.flatnonzero(~flagged), config, context)
     if pairs.gain(restorer) >= rules.WARM_START_GAIN:
         return Adapted(restorer, "used as it is, with the patch that was found here")
     steps = max(1, round(FINE_TUNING * config.supervised_steps))
-    pairs.train(restorer, steps, stage)
+    pairs.train(restorer, steps)
     return Adapted(restorer, f"fine-tuned for {steps} steps")

@@ -7,10 +7,9 @@ comes a patch that moves, and last a warp.
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from .. import rules
-from ..progress import Stage
+from ..context import Context
 from .base import Trigger
 from .comparison import Comparison, Reference
 from .registry import triggers
@@ -29,10 +28,7 @@ def search_trigger(
     images: npt.NDArray[np.uint8],
     poisoned: npt.NDArray[np.bool_],
     clean_probabilities: npt.NDArray[np.float32],
-    *,
-    device: torch.device | None = None,
-    seed: int = 0,
-    stage: Stage | None = None,
+    context: Context | None = None,
 ) -> Trigger | None:
     """Explains how the flagged images were made (trigger inversion); the prototype of PD-AutoR's G_p (section 3.2).
 
@@ -40,21 +36,22 @@ def search_trigger(
         images: uint8 [N,H,W,C], may be memory-mapped.
         poisoned: bool [N], the flags; up to 30 % of them may be false.
         clean_probabilities: float32 [N,K], softmax of a classifier trained on the unflagged images.
-        device: where the trigger is put; the fit itself is light and runs on the CPU.
+        context: on its device the trigger is put; the fit itself is light and runs on the CPU.
 
     Returns:
         The trigger, None where nothing explains the flagged images.
     """
+    context = Context() if context is None else context
     values = int(np.prod(images.shape[1:]))
     flagged = np.flatnonzero(poisoned)
     if len(flagged) < rules.LEAST_FLAGGED or len(flagged) == len(images):
         return None
     count = max(200, min(_MAX_REFERENCE, _REFERENCE_VALUES // values, _REFERENCE_PER_FLAGGED * len(flagged)))
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(context.seed)
     flagged = np.sort(
         rng.permutation(flagged)[: max(rules.LEAST_FLAGGED, min(_MAX_FLAGGED, _REFERENCE_VALUES // values))]
     )
-    drawn, repeats = np.unique(content_matched(clean_probabilities, poisoned, count, seed), return_counts=True)
+    drawn, repeats = np.unique(content_matched(clean_probabilities, poisoned, count, context.seed), return_counts=True)
     reference = Reference(
         images=np.repeat(images[drawn], repeats, 0),
         dataset=images,
@@ -62,16 +59,14 @@ def search_trigger(
         rng=rng,
     )
     suspects = images[flagged]
-    if stage:
-        stage.update(0.1)
+    context.update(0.1)
 
     earlier: dict[str, Trigger] = {}
     for turn, false_positives in enumerate(FALSE_POSITIVES):
         if len(suspects) < rules.LEAST_FLAGGED:
             return None
-        explained = _first(Comparison(suspects, reference, false_positives, earlier, seed))
-        if stage:
-            stage.update(0.1 + 0.9 * (turn + 1) / len(FALSE_POSITIVES))
+        explained = _first(Comparison(suspects, reference, false_positives, earlier, context.seed))
+        context.update(0.1 + 0.9 * (turn + 1) / len(FALSE_POSITIVES))
         if explained is None:
             return None
         found = earlier[explained.kind] = explained
@@ -80,8 +75,8 @@ def search_trigger(
         if turn and kept.sum() == len(suspects):
             break
         suspects = images[flagged[kept]]
-    concluded = found.conclude(Comparison(suspects, reference, FALSE_POSITIVES[-1], earlier, seed))
-    return None if concluded is None else concluded.to(device)
+    concluded = found.conclude(Comparison(suspects, reference, FALSE_POSITIVES[-1], earlier, context.seed))
+    return None if concluded is None else concluded.to(context.device)
 
 
 def _first(comparison: Comparison) -> Trigger | None:
