@@ -71,7 +71,7 @@ def as_table(data: Any) -> Any:
 RUNS: dict[str, tuple[Callable[[Path], Any], dict[str, Any]]] = {
     "digits-badnets-fast": (lambda _: digits(), {"config": "fast"}),
     "digits-badnets-default": (lambda _: digits(), {}),
-    "digits-badnets-paper-drop": (lambda _: digits(), {"config": "paper", "on_poison": "drop"}),
+    "digits-badnets-drop": (lambda _: digits(), {"config": "fast", "on_poison": "drop", "max_altered": 0.05}),
     "digits-bab-fast": (lambda _: digits(), {"method": "bab", "config": "fast", "on_poison": "restore"}),
     "digits-ensemble-fast": (lambda _: digits(), {"method": "ensemble", "config": "fast"}),
     "digits-clean-default": (lambda _: digits(None), {}),

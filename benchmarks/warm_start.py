@@ -20,8 +20,8 @@ from unpoison import Restorer
 from unpoison.attacks import BadNets, PoisonedDataset
 from unpoison.context import Context
 from unpoison.data.labelled import LabelledImages
-from unpoison.methods.repair import restore_in_batches
 from unpoison.restoration import adapt_restorer, train_restorer
+from unpoison.restoration.repair import restore_in_batches
 from unpoison.triggers import search_trigger
 from unpoison_bench.data import load_images
 from unpoison_bench.machine import machine_facts

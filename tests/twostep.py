@@ -6,11 +6,11 @@ import numpy as np
 import torch
 
 import corner
+from unpoison.explanation.found import Found
+from unpoison.explanation.verdict import Explanation, Finding
 from unpoison.methods import register
 from unpoison.methods.base import MethodInfo
 from unpoison.methods.cleaning import cleaning
-from unpoison.methods.found import Found
-from unpoison.methods.verdict import Explanation, Finding
 from unpoison.report import ClassEvidence
 from unpoison.training.backbones import create_backbone
 from unpoison.triggers import Patch

@@ -16,9 +16,10 @@ from unpoison.context import Context
 from unpoison.data.labelled import LabelledImages
 from unpoison.downstream import Downstream, measure_model, train_and_test, train_model
 from unpoison.methods import get_method
-from unpoison.methods.base import OnPoison, Outcome
+from unpoison.methods.base import Outcome
 from unpoison.methods.base import Run as Method
 from unpoison.methods.cleaning import cleaning, finishing
+from unpoison.report import OnPoison
 
 from .baselines.nad import heal
 from .curves import curve

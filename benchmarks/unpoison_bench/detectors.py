@@ -11,8 +11,8 @@ from unpoison.config import BaBConfig, PDAutoRConfig
 from unpoison.context import Context
 from unpoison.detection.detector import Learned, judge, learn
 from unpoison.downstream import measure_model
+from unpoison.explanation.found import Found
 from unpoison.methods import bab, ensemble
-from unpoison.methods.found import Found
 from unpoison.methods.pdautor import conclude
 from unpoison.metrics import average_precision, false_positive_rate, mean, recall
 

@@ -6,10 +6,10 @@ import numpy.typing as npt
 from unpoison.config import PDAutoRConfig
 from unpoison.context import Context
 from unpoison.detection.detector import learn
-from unpoison.methods.classifier import train_classifier
-from unpoison.methods.found import Found
-from unpoison.methods.verdict import Explanation, Finding
+from unpoison.explanation.found import Found
+from unpoison.explanation.verdict import Explanation, Finding
 from unpoison.report import ClassEvidence
+from unpoison.restoration.classifier import train_classifier
 from unpoison.training.loop import on_device, predict
 from unpoison.triggers import search_trigger
 

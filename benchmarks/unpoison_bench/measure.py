@@ -15,10 +15,10 @@ from unpoison.attacks import ATTACKS, Attack, PoisonedDataset
 from unpoison.data.labelled import LabelledImages
 from unpoison.dataset import SanitizedDataset
 from unpoison.downstream import train_and_test
-from unpoison.methods.classifier import Classifier
-from unpoison.methods.repair import restore_in_batches
 from unpoison.report import Report
 from unpoison.restoration import Restorer
+from unpoison.restoration.classifier import Classifier
+from unpoison.restoration.repair import restore_in_batches
 from unpoison.training.loop import TrainingConfig, on_device, predict_mirrored
 from unpoison.training.threads import free_cores
 

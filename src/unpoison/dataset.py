@@ -21,9 +21,8 @@ from .data.pixels import Encoded, from_eight_bit
 from .data.reopened import ShardSet
 from .data.store import OnUnreadable
 from .errors import DatasetError, DroppedSamplesWarning
-from .methods.base import OnPoison
 from .methods.copies import OnDuplicates
-from .report import Report
+from .report import OnPoison, Report
 from .restoration import Restorer
 from .sanitizer import Sanitizer, Verify
 

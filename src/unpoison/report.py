@@ -34,6 +34,8 @@ THIN = 50
 FORMAT = 5
 """2 added the reasons, the names of the classes, the digest of the content and the pictures; 3 the unreadable items; 4
 the status of the classes and the duplicates; 5 the checksums, without which none is read."""
+OnPoison = Literal["restore", "drop", "keep"]
+"""What happens to flagged samples."""
 Status = Literal["clean", "poisoned", "needs a look", "not assessable"]
 _JSON, _ARRAYS = "report.json", "report.npz"
 _MAX_BYTES = 1 << 32

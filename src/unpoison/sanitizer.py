@@ -60,13 +60,13 @@ from .errors import (
 )
 from .left_out import over_all_items, without_folder
 from .methods import get_method
-from .methods.base import MethodInfo, OnPoison, Outcome
+from .methods.base import MethodInfo, Outcome
 from .methods.copies import OnDuplicates
 from .methods.kept import OUTCOME_FORMATS, RESTORER, Task, decide, detected_in, made_by
 from .pictures import Pictures
 from .printable import printable
 from .progress import Progress
-from .report import THIN, Report, Unreadable
+from .report import THIN, OnPoison, Report, Unreadable
 from .restoration import Restorer
 from .review import Review
 from .samples import class_text

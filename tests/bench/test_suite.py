@@ -16,7 +16,7 @@ from unpoison.cli import main
 from unpoison.detection.choice import Choice
 from unpoison.errors import ConfigError, UnpoisonError
 from unpoison.methods import list_methods
-from unpoison.methods.classifier import Classifier
+from unpoison.restoration.classifier import Classifier
 from unpoison.training.backbones import create_backbone
 from unpoison.training.loop import TrainingConfig
 from unpoison_bench import measure, processes, suite

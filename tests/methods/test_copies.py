@@ -12,10 +12,10 @@ import corner
 import twostep
 from unpoison import Report, SanitizedDataset, Sanitizer, rules
 from unpoison.data.duplicates import Duplicates
+from unpoison.explanation.verdict import Finding
 from unpoison.methods.base import Outcome
 from unpoison.methods.copies import mere_copies, with_duplicates
 from unpoison.methods.spared import Spared
-from unpoison.methods.verdict import Finding
 from unpoison.report import ClassEvidence
 from unpoison.triggers import Patch
 

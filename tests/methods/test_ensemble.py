@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from unpoison.explanation.verdict import Finding
 from unpoison.methods.ensemble import _findings, fuse
-from unpoison.methods.verdict import Finding
 from unpoison.triggers import Patch
 
 

@@ -21,6 +21,10 @@ from ..detection.hypotheses import weigh
 from ..detection.mixture import calibrate
 from ..detection.seams import seam_splits
 from ..detection.verifier import Verifier
+from ..explanation.explain import explain
+from ..explanation.found import Found
+from ..explanation.verdict import Explanation, Suspicion, against_labels, unexplained
+from ..restoration.classifier import train_classifier
 from ..training.backbones import Backbone
 from ..training.fit import Recipe, fit_new
 from ..training.loop import on_device, predict
@@ -29,12 +33,8 @@ from ..verification.decision import Decision, by_mixture, resistance, unanimous
 from ..verification.models import Verdict, ask, bab_loss
 from ..verification.trigger import Trigger, choose_triggers
 from .base import MethodInfo
-from .classifier import train_classifier
 from .cleaning import cleaning, finishing
-from .explain import explain
-from .found import Found
 from .registry import register
-from .verdict import Explanation, Suspicion, against_labels, unexplained
 
 STEERING = 0.5
 """Exponent of the correction of a weight by the odds of success: below 1, since one model's rate is noisy."""

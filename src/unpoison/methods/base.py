@@ -3,18 +3,16 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ..context import Context
+from ..explanation.found import Found
 from ..pictures import Footprint
-from ..report import Report
+from ..report import OnPoison, Report
 from ..restoration import Restorer
-from .found import Found
-
-OnPoison = Literal["restore", "drop", "keep"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

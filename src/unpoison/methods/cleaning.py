@@ -10,15 +10,15 @@ import numpy.typing as npt
 
 from ..context import Context
 from ..detection.choice import Choice
+from ..explanation.found import REUSED, Found
+from ..explanation.verdict import Finding
 from ..pictures import Footprint
-from ..report import Report, versions
+from ..report import OnPoison, Report, versions
 from ..restoration import Restorer
+from ..restoration.classifier import Classifier
+from ..restoration.repair import repair
 from ..training.precision import precision_of
-from .base import Find, Finish, OnPoison, Outcome, Run
-from .classifier import Classifier
-from .found import REUSED, Found
-from .repair import repair
-from .verdict import Finding
+from .base import Find, Finish, Outcome, Run
 
 SHOWN_ON = 500
 """Images on which a trigger is stamped to see which pixels it changes."""

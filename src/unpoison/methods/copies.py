@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from .. import rules
 from ..data.duplicates import Duplicates
+from ..explanation.verdict import Finding
 from ..report import Report
-from .verdict import Finding
 
 OnDuplicates = Literal["keep", "drop"]
 KIND = REASON = "duplicate"

@@ -7,13 +7,13 @@ import numpy.typing as npt
 
 from ..config import EnsembleConfig
 from ..context import Context
+from ..explanation.found import Found
+from ..explanation.verdict import Explanation, Finding
 from ..report import ClassEvidence
 from . import bab, pdautor
 from .base import MethodInfo
 from .cleaning import cleaning, finishing
-from .found import Found
 from .registry import register
-from .verdict import Explanation, Finding
 
 AGREEMENT = 0.3
 """Weight of the less suspicious score: what both methods flag comes before what one of them does."""

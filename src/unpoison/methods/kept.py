@@ -29,15 +29,15 @@ from ..data.pruning import mark_used
 from ..data.reading import parse_json, parsing
 from ..data.store import ImageStore
 from ..detection.choice import default_network
+from ..explanation.found import FORMAT, REUSED, Found
 from ..pictures import Footprint, stacked
 from ..report import FORMAT as REPORT_FORMAT
-from ..report import Report
+from ..report import OnPoison, Report
 from ..restoration.restorer import FORMAT as RESTORER_FORMAT
 from ..training.precision import precision_of
 from ..triggers import triggers
-from .base import MethodInfo, OnPoison, Outcome
+from .base import MethodInfo, Outcome
 from .copies import OnDuplicates, mere_copies, with_duplicates
-from .found import FORMAT, REUSED, Found
 from .spared import Spared, without
 
 if TYPE_CHECKING:

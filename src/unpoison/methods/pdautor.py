@@ -11,12 +11,12 @@ import numpy.typing as npt
 from ..config import PDAutoRConfig
 from ..context import Context
 from ..detection.detector import Detection, detect
+from ..explanation.explain import explain
+from ..explanation.found import Found
+from ..explanation.verdict import Suspicion, unexplained
 from .base import MethodInfo
 from .cleaning import cleaning, finishing
-from .explain import explain
-from .found import Found
 from .registry import register
-from .verdict import Suspicion, unexplained
 
 
 def find(

@@ -12,11 +12,11 @@ from ..context import Context
 from ..detection.detector import learn
 from ..detectors.base import Detector, Features, Labels, Verdict
 from ..errors import ConfigError
+from ..explanation.found import Found
+from ..explanation.verdict import unexplained
 from ..report import ClassEvidence
 from .base import Find, MethodInfo
 from .cleaning import cleaning, finishing
-from .found import Found
-from .verdict import unexplained
 
 
 def method_of(detector: Detector) -> MethodInfo:

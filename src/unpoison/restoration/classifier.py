@@ -17,11 +17,11 @@ from ..data.files import writing
 from ..detection.choice import Choice, choose
 from ..detection.config import DEFAULT
 from ..detection.verifier import Verifier, go_on
+from ..explanation.found import Found
 from ..training.backbones import Backbone
 from ..training.fit import fit_new
 from ..training.loop import on_device
 from ..training.weights import load_backbone, save_backbone
-from .found import Found
 
 EPOCHS = 0.6
 """Of M's, for a C that goes on from a verifier. Measured, 10,000 images of CIFAR-10: after .3 of 10 epochs it is right

@@ -16,9 +16,9 @@ from unpoison.detection.choice import Choice
 from unpoison.detection.detector import detect
 from unpoison.detection.patterns import PixelCluster
 from unpoison.detection.verifier import Verifier
-from unpoison.methods.explain import explain
-from unpoison.methods.fit import Group, trigger_odds
-from unpoison.methods.verdict import Suspicion
+from unpoison.explanation.explain import explain
+from unpoison.explanation.fit import Group, trigger_odds
+from unpoison.explanation.verdict import Suspicion
 from unpoison.training.backbones import Backbone, create_backbone
 from unpoison.training.loop import TrainingConfig
 from unpoison.triggers import Patch
@@ -58,13 +58,13 @@ def explanation_of(given, seen, flagged, content=None, model=None, doubt=None, a
 @pytest.fixture
 def unpatterned(monkeypatch):
     """Leaves out the search by pixels alone, which would take most of the time."""
-    monkeypatch.setattr("unpoison.methods.explain.pixel_clusters", lambda *_: [])
+    monkeypatch.setattr("unpoison.explanation.explain.pixel_clusters", lambda *_: [])
 
 
 @pytest.fixture
 def one_class_searched(monkeypatch):
     """Of the classes only the most doubted one is searched on its own, and then all of them together."""
-    monkeypatch.setattr("unpoison.methods.explain.SEARCHED", 1)
+    monkeypatch.setattr("unpoison.explanation.explain.SEARCHED", 1)
 
 
 def obedient(attack):
@@ -267,7 +267,7 @@ def test_either_side_of_a_class_that_its_pixels_split_evenly(monkeypatch):
     own = np.flatnonzero((seen.labels == 0) & ~given.poisoned)
     half = np.isin(np.arange(len(seen)), own[: (seen.labels == 0).sum() // 2])
     monkeypatch.setattr(
-        "unpoison.methods.explain.pixel_clusters", lambda *_: [PixelCluster(label=0, inside=half, clarity=6.0)]
+        "unpoison.explanation.explain.pixel_clusters", lambda *_: [PixelCluster(label=0, inside=half, clarity=6.0)]
     )
     found = explanation_of(given, seen, np.zeros(len(seen), bool), model=obedient(Blend()))
     assert [finding.estimate.kind for finding in found.findings] == ["blend"]
@@ -288,9 +288,9 @@ def test_a_pattern_on_images_with_right_labels_is_no_attack():
 def test_of_many_classes_those_are_searched_whose_most_doubted_samples_are_doubted_most(monkeypatch):
     labels = np.arange(400) % 4
     searched = []
-    monkeypatch.setattr("unpoison.methods.explain.SEARCHED", 2)
+    monkeypatch.setattr("unpoison.explanation.explain.SEARCHED", 2)
     monkeypatch.setattr(
-        "unpoison.methods.explain.fit_trigger",
+        "unpoison.explanation.explain.fit_trigger",
         lambda group, *_: searched.append(np.unique(labels[group.inside]).tolist()),
     )
     seen = LabelledImages(np.zeros((400, 8, 8, 1), np.uint8), labels)

@@ -8,12 +8,16 @@ import torch
 
 from .. import rules
 from ..context import Context
-from ..restoration import RestorationConfig, Restorer, adapt_restorer, check_quality, train_restorer
+from ..explanation.stamping import share_turned
+from ..explanation.verdict import Finding
+from ..report import OnPoison
 from ..training.backbones import Backbone
-from .base import OnPoison
 from .classifier import Classifier
-from .stamping import share_turned
-from .verdict import Finding
+from .config import RestorationConfig
+from .quality import check_quality
+from .restorer import Restorer
+from .training import train_restorer
+from .warm_start import adapt_restorer
 
 REFERENCE_IMAGES = 2000
 

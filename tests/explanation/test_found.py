@@ -14,10 +14,10 @@ from unpoison.context import Context
 from unpoison.detection.choice import Choice
 from unpoison.detection.verifier import Verifier
 from unpoison.errors import CacheError
-from unpoison.methods.classifier import Classifier
+from unpoison.explanation.found import Found
+from unpoison.explanation.verdict import Explanation, Finding
 from unpoison.methods.cleaning import finishing
-from unpoison.methods.found import Found
-from unpoison.methods.verdict import Explanation, Finding
+from unpoison.restoration.classifier import Classifier
 from unpoison.training.loop import TrainingConfig
 from unpoison.triggers import Patch, Warp
 
@@ -120,7 +120,7 @@ def test_classifier_goes_on_from_a_verifier_unless_that_has_learned_the_poison(
     found, images_and_labels, monkeypatch, learned, expected
 ):
     flagged = np.arange(24) < 10
-    calls, module = [], "unpoison.methods.classifier"
+    calls, module = [], "unpoison.restoration.classifier"
     monkeypatch.setattr(f"{module}.go_on", lambda *arguments: calls.append("goes on") or found.model)
     monkeypatch.setattr(f"{module}.train_classifier", lambda *arguments: calls.append("anew") or found.model)
     mask = torch.from_numpy(~flagged)

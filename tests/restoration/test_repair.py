@@ -11,11 +11,11 @@ from unpoison.attacks import BadNets
 from unpoison.context import Context
 from unpoison.demo import load_digits
 from unpoison.detection.choice import Choice
-from unpoison.methods.classifier import Classifier, train_classifier
-from unpoison.methods.repair import Repair, repair
-from unpoison.methods.stamping import share_turned
-from unpoison.methods.verdict import Finding
+from unpoison.explanation.stamping import share_turned
+from unpoison.explanation.verdict import Finding
 from unpoison.restoration import FAST
+from unpoison.restoration.classifier import Classifier, train_classifier
+from unpoison.restoration.repair import Repair, repair
 from unpoison.training.backbones import Backbone, create_backbone
 from unpoison.training.loop import TrainingConfig, train
 from unpoison.triggers import Blend, Trigger, search_trigger

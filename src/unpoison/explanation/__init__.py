@@ -1,0 +1,1 @@
+"""Detection and restoration meet: what the flagged images share, found in their pixels (trigger inversion)."""
