@@ -31,14 +31,13 @@ import torch
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
-from unpoison import Report, SanitizedDataset
+from unpoison import SanitizedDataset
 from unpoison.data.access import RawView
 from unpoison.data.index import Index
 from unpoison.data.store import survey
 from unpoison.errors import ThinEvidenceWarning
-from unpoison.methods import register
-from unpoison.methods.base import MethodInfo, Outcome
 from unpoison_bench.machine import machine_facts, peak_memory_mb
+from unpoison_bench.toy import register_every
 
 ROUNDS, CLASSES, MADE, AGE = 5, 10, 500, 3600
 SIDE, SERVED, OPENED_SIDE = 224, 1000, 32
@@ -50,22 +49,7 @@ LINES = {
 }
 
 
-def find_nothing(images, labels, num_classes, *, config, on_poison, restorer, context):
-    count = len(labels)
-    report = Report(
-        score=np.zeros(count, np.float32), flagged=np.zeros(count, bool), kind=np.full(count, ""),
-        action=np.full(count, "keep"), label=labels, original_label=labels, quality=np.ones(count, np.float32),
-        threshold=0.5, classes=[], timings={}, config={}, notes=[], versions={},
-    )  # fmt: skip
-    return Outcome(report=report, restored_index=np.empty(0, np.int64), restored_images=images[:0])
-
-
-register(
-    MethodInfo(
-        name="nothing", run=find_nothing, preset=lambda _: None, config_class=type(None), on_poison="restore",
-        source="none",
-    )
-)  # fmt: skip
+register_every()
 
 
 def make_files(folder: Path, count: int, side: int) -> None:
@@ -105,7 +89,7 @@ def open_once(folder: Path, what: str) -> dict:
         view = RawView(dataset)
         survey(view, index=Index(Path(os.environ["UNPOISON_CACHE"]), view.origins()))
     else:
-        SanitizedDataset(dataset, "nothing", progress=False, verify=what).prepare()
+        SanitizedDataset(dataset, "every", progress=False, verify=what).prepare()
     return {
         "list_seconds": listed - start,
         "seconds": time.perf_counter() - listed,
@@ -153,7 +137,7 @@ def measure_open(folder: Path, cache: Path) -> dict:
 
 def measure_access(folder: Path) -> dict:
     dataset = ImageFolder(folder)
-    served = SanitizedDataset(dataset, "nothing", progress=False).prepare()
+    served = SanitizedDataset(dataset, "every", progress=False).prepare()
     order = np.random.default_rng(0).permutation(len(dataset)).tolist()
     rates: dict[str, list[float]] = {"ImageFolder": [], "SanitizedDataset": []}
     for round_number in range(2 * ROUNDS + 1):

@@ -32,27 +32,15 @@ import torch
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 
-from unpoison import Report, SanitizedDataset, Sanitizer
+from unpoison import SanitizedDataset, Sanitizer
 from unpoison.data.pixels import Encoded
 from unpoison.errors import ThinEvidenceWarning
-from unpoison.methods import register
-from unpoison.methods.base import MethodInfo, Outcome
 from unpoison_bench.data import images_file
 from unpoison_bench.machine import machine_facts
+from unpoison_bench.toy import EveryConfig, register_every
 
-ROUNDS, EVERY, BATCH = 5, 100, 256
-
-
-def restore_some(images, labels, num_classes, *, config, on_poison, restorer, context):
-    flagged = np.arange(len(images)) % EVERY == 0
-    report = Report(
-        score=flagged.astype(np.float32), flagged=flagged, kind=np.where(flagged, "backdoor", ""),
-        action=np.where(flagged, on_poison, "keep"), label=labels, original_label=labels,
-        quality=np.ones(len(images), np.float32), threshold=0.5, classes=[], timings={}, config={}, notes=[],
-        versions={},
-    )  # fmt: skip
-    index = np.flatnonzero(report.action == "restore")
-    return Outcome(report=report, restored_index=index, restored_images=255 - images[index])
+ROUNDS, BATCH = 5, 256
+SOME = EveryConfig(every=100)
 
 
 def write_folder(name: str, count: int, folder: Path) -> ImageFolder:
@@ -91,12 +79,15 @@ def measure_map(folder: ImageFolder) -> dict:
         sanitizer.fit(table)
         return lambda: table.map(sanitizer, batched=True, with_indices=True) and None
 
-    ways = {"no row restored": run(Sanitizer("every", on_poison="keep")), "1 of 100 restored": run(Sanitizer("every"))}
+    ways = {
+        "no row restored": run(Sanitizer("every", config=SOME, on_poison="keep")),
+        "1 of 100 restored": run(Sanitizer("every", config=SOME)),
+    }
     return rates(ways, len(table), "map")
 
 
 def measure_access(folder: ImageFolder) -> dict:
-    served = SanitizedDataset(folder, "every").prepare()
+    served = SanitizedDataset(folder, "every", config=SOME).prepare()
     sets = {
         "ImageFolder": folder,
         "SanitizedDataset": served,
@@ -145,12 +136,7 @@ def main() -> None:
     datasets.disable_caching()  # else every round but the first would read what that one wrote
     datasets.disable_progress_bars()
     warnings.simplefilter("ignore", ThinEvidenceWarning)
-    register(
-        MethodInfo(
-            name="every", run=restore_some, preset=lambda _: None, config_class=type(None), on_poison="restore",
-            source="none",
-        )
-    )  # fmt: skip
+    register_every()
     facts = machine_facts(torch.device("cpu"))
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["UNPOISON_CACHE"] = f"{scratch}/cache"

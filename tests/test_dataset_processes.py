@@ -98,7 +98,7 @@ def test_threads_build_once(pairs, tmp_path):
 
 
 KILL_IN_SHARDS = """
-import os, signal, unpoison.sanitizer as sanitizer
+import os, signal, unpoison.publishing as publishing
 from unpoison.data.shards import write_shards
 class Stage:
     calls = 0
@@ -106,7 +106,7 @@ class Stage:
         self.calls += 1
         if self.calls == 2:
             os.kill(os.getpid(), signal.SIGKILL)
-sanitizer.write_shards = lambda *args, facts, stage: write_shards(*args, facts=facts, per_shard=5, stage=Stage())
+publishing.write_shards = lambda *args, facts, stage: write_shards(*args, facts=facts, per_shard=5, stage=Stage())
 served.prepare()
 """
 
@@ -123,7 +123,7 @@ served.prepare()
 
 @pytest.mark.parametrize(("extra", "runs"), [(KILL_IN_SHARDS, 1), (KILL_IN_STORE, 1)], ids=["shards", "store"])
 def test_killed_and_resumed(extra, runs, tmp_path, cache, monkeypatch):
-    import unpoison.sanitizer
+    import unpoison.publishing
     from unpoison.data.shards import write_shards
 
     log = tmp_path / "log"
@@ -131,7 +131,7 @@ def test_killed_and_resumed(extra, runs, tmp_path, cache, monkeypatch):
     assert not list(cache.glob("runs/*/manifest.json"))
     finished = {path: path.stat().st_mtime_ns for path in cache.glob("runs/*/shards/*.tar")}
     monkeypatch.setattr(
-        unpoison.sanitizer, "write_shards", lambda *args, **options: write_shards(*args, per_shard=5, **options)
+        unpoison.publishing, "write_shards", lambda *args, **options: write_shards(*args, per_shard=5, **options)
     )
     served = SanitizedDataset(array_pairs(), "corner", config=corner.CornerConfig(log=str(log)))
     assert len(served) == 23

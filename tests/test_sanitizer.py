@@ -1,5 +1,6 @@
 """The pipeline object and `datasets.map`."""
 
+import dataclasses
 import pickle
 import shutil
 from pathlib import Path
@@ -12,14 +13,15 @@ from datasets.fingerprint import Hasher
 from PIL import Image
 
 import corner
-import twostep  # noqa: F401  # registers the method
+import twostep
 from restorers import make_restorer
 from unpoison import Report, Restorer, Sanitizer, rules, sanitize
 from unpoison.data.cache import Cleaned
+from unpoison.data.change import apply_change
 from unpoison.data.checksums import write_sums
 from unpoison.data.pixels import EightBit
 from unpoison.errors import CacheError, ConfigError, DatasetError
-from unpoison.sanitizer import apply_change
+from unpoison.stages import registry
 
 pytestmark = pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
 
@@ -45,7 +47,7 @@ def test_second_fit_opens_the_first_ones_result(pairs, tmp_path):
     np.testing.assert_array_equal(first.action, second.action)
     Sanitizer("corner", config=config, seed=1).fit(pairs)
     Sanitizer("corner", config=config, on_poison="drop").fit(pairs)
-    assert log.read_text() == "run\n" * 3
+    assert log.read_text() == "run\n" * 2  # nothing is found anew for the last
 
 
 def test_export(pairs, tmp_path):
@@ -90,7 +92,7 @@ def test_restorers_weights_decide_the_key(pairs, cache, tmp_path):
 
 def test_precision_and_device_decide_the_key(pairs, cache, monkeypatch):
     for precision in ("fp32", "bf16", "fp32"):
-        monkeypatch.setattr("unpoison.methods.kept.precision_of", lambda device, precision=precision: precision)
+        monkeypatch.setattr("unpoison.stages.keys.precision_of", lambda device, precision=precision: precision)
         Sanitizer("corner", device="cpu").fit(pairs)
     assert len(list(cache.glob("runs/*"))) == 2
     monkeypatch.setattr("unpoison.sanitizer.best_device", lambda: torch.device("cuda"))
@@ -100,7 +102,7 @@ def test_precision_and_device_decide_the_key(pairs, cache, monkeypatch):
 
 def test_the_network_that_is_chosen_decides_the_key(pairs, cache, monkeypatch):
     for width in (16, 8, 16):
-        monkeypatch.setattr("unpoison.methods.kept.default_network", lambda device, width=width: ("resnet9", width))
+        monkeypatch.setattr("unpoison.stages.keys.default_network", lambda device, width=width: ("resnet9", width))
         Sanitizer("corner", device="cpu").fit(pairs)
     assert len(list(cache.glob("runs/*"))) == 2
 
@@ -117,15 +119,19 @@ def test_versions_that_write_another_format_keep_apart(pairs, cache, monkeypatch
     monkeypatch.setattr("unpoison.sanitizer.RUN_FORMAT", 99)
     Sanitizer("twostep").fit(pairs)
     assert len(list(cache.glob("runs/*"))) == 2
-    assert len(list(cache.glob("outcomes/*"))) == 1
-    for module in ("unpoison.sanitizer", "unpoison.methods.kept"):
-        monkeypatch.setattr(f"{module}.OUTCOME_FORMATS", (99,))
+    assert kept(cache) == {"runs": 2, "restores": 1, "finds": 1, "stores": 1}
+    monkeypatch.setitem(registry._STAGES, "twostep-restore", dataclasses.replace(twostep.RESTORE, format=99))
+    monkeypatch.setattr("twostep.RESTORE", registry._STAGES["twostep-restore"])
     Sanitizer("twostep").fit(pairs)
-    assert [len(list(cache.glob(f"{part}/*"))) for part in ("runs", "outcomes", "found", "stores")] == [3, 2, 1, 1]
-    monkeypatch.setattr("unpoison.methods.kept.FORMAT", 99)
+    assert kept(cache) == {"runs": 3, "restores": 2, "finds": 1, "stores": 1}
     monkeypatch.setattr("unpoison.sanitizer.STORE_FORMAT", 99)
     Sanitizer("twostep", seed=1).fit(pairs)
-    assert [len(list(cache.glob(f"{part}/*"))) for part in ("found", "stores")] == [2, 2]
+    assert kept(cache) == {"runs": 4, "restores": 3, "finds": 2, "stores": 2}
+
+
+def kept(cache):
+    places = {"runs": "runs", "restores": "stages/twostep-restore", "finds": "stages/twostep-find", "stores": "stores"}
+    return {name: len(list(cache.glob(f"{place}/*"))) for name, place in places.items()}
 
 
 def test_a_run_of_a_newer_version_is_refused(pairs, cache, monkeypatch):
@@ -158,7 +164,7 @@ def test_shards_of_another_outcome_are_not_kept(pairs, cache):
     Sanitizer("corner").fit(pairs)
     (run,) = cache.glob("runs/*")
     shutil.rmtree(run / "outcome")
-    shutil.rmtree(cache / "outcomes")
+    shutil.rmtree(cache / "stages")
     (shard,) = run.glob("shards/*.tar")
     made = shard.stat().st_ino
     Sanitizer("corner").fit(pairs)

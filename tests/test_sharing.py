@@ -195,7 +195,7 @@ def test_what_the_index_was_deceived_about_never_becomes_the_working_copy(photos
     folder = ImageFolder(photos)
     position = [name for name, _ in folder.samples].index(str(path))
     SanitizedDataset(folder, "twostep").prepare()
-    for place in ("stores", "runs", "found", "outcomes"):
+    for place in ("stores", "runs", "stages"):
         shutil.rmtree(cache / place)
     status = path.stat()
     image.putpixel((3, 3), (1, 2, 3))

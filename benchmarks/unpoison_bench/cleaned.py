@@ -3,7 +3,7 @@
 import base64
 import dataclasses
 import io
-from functools import partial
+import tempfile
 from typing import Any
 
 import numpy as np
@@ -11,19 +11,15 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from unpoison import metrics
-from unpoison.context import Context
+from unpoison import Restorer, SanitizedDataset, metrics
 from unpoison.data.labelled import LabelledImages
 from unpoison.downstream import Downstream, measure_model, train_and_test, train_model
-from unpoison.methods import get_method
-from unpoison.methods.base import Outcome
-from unpoison.methods.base import Run as Method
-from unpoison.methods.cleaning import cleaning, finishing
+from unpoison.methods import register
 from unpoison.report import OnPoison
 
 from .baselines.nad import heal
 from .curves import curve
-from .flags import false_flags, find_by_hand
+from .flags import by_hand, false_flags
 from .measure import Cleaning, clean_pass, detection, restoration
 from .runs import Poisoned, Run, load, load_test
 from .scales import get_scale
@@ -43,23 +39,33 @@ STAGES = {
     "train on clean part": "labels",
 }
 """Stages of the methods, by the column of PD-AutoR's table 9 that they belong to."""
+FILES = ("read", "store", "duplicates", "shards")
+"""Those of the wrapper, which the paper has not."""
 
 
 def measure_cleaning(run: Run, device: torch.device) -> dict[str, Any]:
     """The measures of a run that cleans, by group; see benchmarks/README.md."""
     data = load(run)
-    context = Context(device, run.seed)
-    method, on_poison = _method(run, data)
-    outcome = method(
-        data.given.images,
-        data.given.labels,
-        data.num_classes,
-        config=run.config(),
-        on_poison=on_poison,
-        restorer=None,
-        context=context,
-    )
-    cleaned = as_cleaning(data, outcome)
+    on_poison: OnPoison | None = None
+    if run.method == "flags":
+        flagged = false_flags(data.poisoned, run.false_positives, run.false_negatives, run.seed)
+        register(by_hand(flagged))
+        on_poison = "restore"
+    with tempfile.TemporaryDirectory() as folder:
+        served = SanitizedDataset(
+            data.given, method=run.method, config=run.config(), on_poison=on_poison, max_altered=1, cache_dir=folder,
+            device=device, seed=run.seed, progress=False,
+        ).prepare()  # fmt: skip
+        cleaned = Cleaning(
+            originals=data.originals,
+            given=data.given,
+            served=LabelledImages.of(served),
+            source_index=served.source_index,
+            poisoned=data.poisoned,
+            report=served.report,
+        )
+        saved = served.shards[0].parent.parent / "outcome" / "restorer"
+        restorer = Restorer.from_pretrained(saved).to(device) if saved.is_dir() else None
     report = cleaned.report
     found = detection(report, data.poisoned)
     del found["classes"]
@@ -67,38 +73,15 @@ def measure_cleaning(run: Run, device: torch.device) -> dict[str, Any]:
         "samples": len(report),
         "poisoned": data.poisoned.sum(),
         "detection": found | {"curve": curve(report.score, data.poisoned)},
-        "restoration": restoration(cleaned) | labels(cleaned) | clean_pass(cleaned, outcome.restorer, device),
+        "restoration": restoration(cleaned) | labels(cleaned) | clean_pass(cleaned, restorer, device),
         "by_models": by_models(report.votes, data.poisoned),
-        "stages": stages(context.progress.timings),
-        "timings": context.progress.timings,
+        "stages": stages(report.timings),
+        "timings": report.timings,
         "sheet": sheet(cleaned),
         "downstream": downstream(run, data, cleaned, device) if run.downstream else {},
         "config": report.config,
         "notes": report.notes,
     }
-
-
-def _method(run: Run, data: Poisoned) -> tuple[Method, OnPoison]:
-    if run.method == "flags":
-        flagged = false_flags(data.poisoned, run.false_positives, run.false_negatives, run.seed)
-        return cleaning(partial(find_by_hand, flagged=flagged), finishing("flags")), "restore"
-    info = get_method(run.method)
-    return info.run, info.on_poison
-
-
-def as_cleaning(data: Poisoned, outcome: Outcome) -> Cleaning:
-    """What a method hands back, as the arrays that the measures compare."""
-    images, report = data.given.images.copy(), outcome.report
-    images[outcome.restored_index] = outcome.restored_images
-    index = np.flatnonzero(report.action != "drop")
-    return Cleaning(
-        originals=data.originals,
-        given=data.given,
-        served=LabelledImages(images[index], report.label[index]),
-        source_index=index,
-        poisoned=data.poisoned,
-        report=report,
-    )
 
 
 def labels(cleaned: Cleaning) -> dict[str, Any]:
@@ -129,8 +112,9 @@ def stages(timings: dict[str, float]) -> dict[str, float]:
     """Seconds by column of PD-AutoR's table 9, from seconds by stage."""
     out = {"detection": 0.0, "content": 0.0, "labels": 0.0}
     for stage, seconds in timings.items():
-        out[STAGES[stage]] += seconds
-    return out | {"total": sum(timings.values())}
+        if stage not in FILES:
+            out[STAGES[stage]] += seconds
+    return out | {"total": sum(out.values())}
 
 
 def sheet(cleaned: Cleaning) -> str | None:

@@ -12,9 +12,10 @@ from unpoison.context import Context
 from unpoison.detection.detector import Learned, judge, learn
 from unpoison.downstream import measure_model
 from unpoison.explanation.found import Found
-from unpoison.methods import bab, ensemble
-from unpoison.methods.pdautor import conclude
 from unpoison.metrics import average_precision, false_positive_rate, mean, recall
+from unpoison.stages import decide, explain
+from unpoison.stages.combine import combine
+from unpoison.stages.verify import ask_models
 
 from .baselines import BASELINES, TOLD
 from .curves import curve
@@ -38,13 +39,14 @@ def measure_detectors(run: Run, device: torch.device) -> dict[str, Any]:
     learned = learn(images, labels, data.num_classes, config.detection, context)
     mixture = judge(learned, data.num_classes, config.detection, context)
     alone = judge(without_losses(learned, run.seed), data.num_classes, config.detection, context)
-    whole = conclude(mixture, images, labels, config, context)
+    whole = explain.conclude(mixture, images, labels, config.detection, context)
     verifiers = BaBConfig.preset(run.preset or get_scale(run.scale).preset)
-    answered = bab.find(images, labels, data.num_classes, verifiers, context_of_bab)
+    asked = ask_models(images, labels, data.num_classes, verifiers.verification, context_of_bab)
+    answered = decide.conclude(*asked, images, labels, data.num_classes, verifiers.verification, context_of_bab)
     found = {
         "pdautor": _verdict(data, whole),
         "bab": _verdict(data, answered),
-        "ensemble": _verdict(data, ensemble.combine(whole, answered, labels)),
+        "ensemble": _verdict(data, combine(whole, answered, labels)),
         "mixture": _measures(data, _array(mixture.score), _array(mixture.flagged)),
         "mixture_post_training": _measures(data, _array(alone.score), _array(alone.flagged)),
     }

@@ -1,15 +1,23 @@
 """PD-AutoR with flags that are put in by hand, right but for a chosen share of errors (section 5.4.6)."""
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 
 from unpoison.config import PDAutoRConfig
 from unpoison.context import Context
-from unpoison.detection.detector import learn
+from unpoison.data.store import ImageStore
+from unpoison.detection.files import load_learned
 from unpoison.explanation.found import Found
 from unpoison.explanation.verdict import Explanation, Finding
+from unpoison.methods import MethodInfo
 from unpoison.report import ClassEvidence
 from unpoison.restoration.classifier import train_classifier
+from unpoison.stages import Artefact, Executor, Stage, register_stage
+from unpoison.stages.learn import LEARN
+from unpoison.stages.stage import Inputs
 from unpoison.training.loop import on_device, predict
 from unpoison.triggers import search_trigger
 
@@ -27,17 +35,34 @@ def false_flags(poisoned: Flags, false_positives: float, false_negatives: float,
     return flagged
 
 
-def find_by_hand(
-    images: npt.NDArray[np.uint8],
-    labels: npt.NDArray[np.int64],
-    num_classes: int,
-    config: PDAutoRConfig,
-    context: Context,
-    *,
-    flagged: Flags,
-) -> Found:
-    """Takes flags, bool [N], as they are, and explains them as the default does. See `methods.base.Find`."""
-    learned = learn(images, labels, num_classes, config.detection, context)
+@dataclasses.dataclass(frozen=True)
+class ByHand:
+    """Which samples are flagged."""
+
+    positions: tuple[int, ...]
+
+
+def by_hand(flagged: Flags) -> MethodInfo:
+    """PD-AutoR with flags, bool [N], in place of its detector."""
+
+    def find(store: Artefact, config: PDAutoRConfig, executor: Executor, context: Context) -> Artefact:
+        learned = executor.run(LEARN, {"store": store}, config.detection.network, context)
+        flags = ByHand(tuple(np.flatnonzero(flagged).tolist()))
+        return executor.run(_BY_HAND, {"store": store, "learned": learned}, flags, context)
+
+    return MethodInfo(
+        name="flags", find=find, preset=PDAutoRConfig.preset, config_class=PDAutoRConfig, on_poison="restore",
+        source="PD-AutoR, section 5.4.6",
+    )  # fmt: skip
+
+
+def _run(inputs: Inputs, out: Path, config: ByHand, context: Context) -> None:
+    """Takes flags as they are, and explains them as the default does."""
+    store = ImageStore.open(inputs["store"])
+    images, labels, num_classes = store.images, store.labels, store.num_classes
+    learned = load_learned(inputs["learned"], store, context.device)
+    flagged = np.zeros(len(labels), np.bool_)
+    flagged[list(config.positions)] = True
     findings = []
     if flagged.any():
         with context.stage("explain") as part:
@@ -48,7 +73,7 @@ def find_by_hand(
         findings = [Finding(classes=classes, members=flagged, estimate=trigger)]
     score = np.where(flagged, 1, -1).astype(np.float32)
     members = [labels == label for label in range(num_classes)]
-    return Found(
+    Found(
         explanation=Explanation(score=score, kind=np.full(len(labels), "backdoor"), findings=findings),
         classes=[
             ClassEvidence(label=label, size=int(member.sum()), evidence=0.0, poisoned=bool(flagged[member].any()))
@@ -57,4 +82,7 @@ def find_by_hand(
         model=learned.model,
         choice=learned.choice,
         notes=["the flags were put in by hand"],
-    )
+    ).save(out)
+
+
+_BY_HAND = register_stage(Stage(name="by-hand", makes="what was flagged by hand", run=_run, config_class=ByHand))

@@ -93,7 +93,7 @@ def measure(job: Job) -> dict[str, Any]:
         )
         saved = clean.shards[0].parent.parent / "outcome" / "restorer"
         restorer = Restorer.from_pretrained(saved).to(device) if saved.is_dir() else None
-        kept = list(Path(folder).glob("found/*/classifiers/*"))
+        kept = list(Path(folder).glob("stages/classify/*"))
         classifier = Classifier.load(kept[0], device) if kept else None
     report = cleaning.report
     with free_cores():

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 from pydantic import Field
 
 from . import restoration
-from .checks import Positive, checked
+from .checks import checked
 from .detection import config as detection
-from .detection.config import DetectionConfig
+from .detection.config import DetectionConfig, NetworkConfig
 from .errors import ConfigError
 from .restoration import RestorationConfig
-from .training.loop import TrainingConfig
 from .verification import config as verification
 from .verification.config import VerificationConfig
 
@@ -83,27 +82,16 @@ class EnsembleConfig:
 
 @checked
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DetectorConfig:
-    """Settings of a detector on features as a method: "scan" and so on, see `unpoison.detectors`."""
+class DetectorConfig(NetworkConfig):
+    """Settings of a detector on features as a method: "scan" and so on, see `unpoison.detectors`.
 
-    backbone: str | None = None
-    """Name of the network whose penultimate activations are the features; None chooses by the device."""
-    width: Positive | None = None
-    """Channels of its first stage; None chooses by the device."""
-    training: TrainingConfig | None = None
-    """How it is trained; None chooses as for "pdautor"."""
+    The features are the network's penultimate activations.
+    """
+
     poison_rate: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
     """The share of poison that detectors are told which assume to know it; they flag in proportion to it."""
     restoration: RestorationConfig = restoration.DEFAULT
     """As for "pdautor"; only with `on_poison="restore"`."""
-
-    def __post_init__(self) -> None:
-        self.network  # noqa: B018  # refuses unknown names
-
-    @property
-    def network(self) -> DetectionConfig:
-        """How the network is trained."""
-        return DetectionConfig(backbone=self.backbone, width=self.width, training=self.training)
 
     @classmethod
     def preset(cls, name: str) -> Self:

@@ -3,6 +3,7 @@
 import dataclasses
 import threading
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from .methods.copies import OnDuplicates
 from .report import OnPoison, Report
 from .restoration import Restorer
 from .sanitizer import Sanitizer, Verify
+from .stages import LocalExecutor
 
 
 @checked
@@ -67,6 +69,8 @@ class SanitizedDataset(ScriptAttributes):
         keep: samples that are not flagged whatever is found: positions, or a reviewed table of `report.samples()`, as
             `unpoison.samples.read_samples` takes it. What was detected before is not detected again.
         verify: "index" reads only files that changed since the last run, by size and time; "content" reads all.
+        executor: has the stages done that compute: called with the cache folder. `LocalExecutor` does them in this
+            process; a subclass of it may have them done elsewhere.
 
     Raises:
         ConfigError: an argument is unknown.
@@ -95,6 +99,7 @@ class SanitizedDataset(ScriptAttributes):
         align: bool = False,
         keep: Any = None,
         verify: Verify = "index",
+        executor: Callable[[Path], LocalExecutor] = LocalExecutor,
     ) -> None:
         self.dataset, self.transform, self.target_transform = dataset, transform, target_transform
         self._sanitizer = Sanitizer(
@@ -111,6 +116,7 @@ class SanitizedDataset(ScriptAttributes):
             progress=progress,
             keep=keep,
             verify=verify,
+            executor=executor,
             image=image,
             label=label,
         )

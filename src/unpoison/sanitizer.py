@@ -1,13 +1,11 @@
 """The pipeline as an object: raw items, working copy, method, shards, manifest."""
 
-import dataclasses
-import hashlib
 import logging
 import multiprocessing
 import os
 import shutil
-import tempfile
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +13,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch.utils.data import get_worker_info
 
 from . import rules
@@ -23,10 +20,10 @@ from .checks import AnyPath, Device, Seed, Share, check, checked
 from .config import AnyConfig, MethodName
 from .context import Context
 from .data.access import RawView, preserved_rng
+from .data.cache import FORMAT as RUN_FORMAT
 from .data.cache import (
-    DETECTED,
+    WORKING_COPY,
     Cleaned,
-    Manifest,
     build_once,
     cache_key,
     check_outside,
@@ -34,23 +31,18 @@ from .data.cache import (
     is_complete,
     start_again,
     telling_what_is_kept,
-    write_manifest,
 )
-from .data.cache import FORMAT as RUN_FORMAT
-from .data.checksums import MAX_FILE, Checked, is_whole, publishing_checked
+from .data.checksums import Checked, is_whole, publishing_checked
 from .data.files import copy_files, remove_leftovers, writing
 from .data.folders import check_classes, odd_folders
 from .data.index import Index
 from .data.items import Keys
 from .data.outputs import check_apart, check_replaceable, replacing_folder
-from .data.pixels import EightBit, Encoded, Pixels, to_eight_bit, with_channels
 from .data.pruning import mark_used, prune, size_limit
-from .data.reading import map_array
 from .data.rows import clean_rows
 from .data.searched import folders_read, folders_searched
-from .data.shards import ShardSample, write_shards
 from .data.store import FORMAT as STORE_FORMAT
-from .data.store import MAX_SIZE, ImageStore, OnUnreadable, Survey, check_same, survey
+from .data.store import MAX_SIZE, ImageStore, OnUnreadable, Survey, survey
 from .errors import (
     ConfigError,
     FolderWarning,
@@ -58,18 +50,26 @@ from .errors import (
     UnreadableError,
     WorkerPreparationWarning,
 )
-from .left_out import over_all_items, without_folder
+from .left_out import without_folder
 from .methods import get_method
-from .methods.base import MethodInfo, Outcome
+from .methods.base import MethodInfo
+from .methods.cleaning import Outcome, Task, clean
 from .methods.copies import OnDuplicates
-from .methods.kept import OUTCOME_FORMATS, RESTORER, Task, decide, detected_in, made_by
-from .pictures import Pictures
 from .printable import printable
 from .progress import Progress
+from .publishing import publish, save_outcome
+from .report import FORMAT as REPORT_FORMAT
 from .report import THIN, OnPoison, Report, Unreadable
 from .restoration import Restorer
+from .restoration.restorer import FORMAT as RESTORER_FORMAT
 from .review import Review
 from .samples import class_text
+from .stages.given import keep_restorer, restorer_digest
+from .stages.keys import made_by
+from .stages.local import LocalExecutor
+from .stages.registry import stages
+from .stages.restore import RESTORER
+from .stages.stage import Artefact
 from .training.devices import best_device
 from .training.threads import free_cores
 
@@ -124,6 +124,8 @@ class Sanitizer:
         label: the field that holds the label, likewise.
         keep: samples that are not flagged whatever is found: positions, or a reviewed table of `report.samples()`, as
             `unpoison.samples.read_samples` takes it. What was detected before is not detected again.
+        executor: has the stages done that compute: called with the cache folder. `LocalExecutor` does them in this
+            process; a subclass of it may have them done elsewhere.
         verify: "index" reads only files that changed since the last run, by size and time; "content" reads all.
 
     Attributes:
@@ -151,6 +153,7 @@ class Sanitizer:
         label: str | int | None = None,
         keep: Any = None,
         verify: Verify = "index",
+        executor: Callable[[Path], LocalExecutor] = LocalExecutor,
     ) -> None:
         info = get_method(method)
         config = "default" if config is None else config
@@ -161,7 +164,7 @@ class Sanitizer:
         self.duplicates: OnDuplicates = duplicates
         self.on_unreadable: OnUnreadable = on_unreadable
         self.restorer, self.seed, self.progress = restorer, seed, progress
-        self.verify, self._review = verify, Review.of(keep)
+        self.verify, self._review, self.executor = verify, Review.of(keep), executor
         self.device = None if device is None else torch.device(device)
         self.cache_dir = default_root() if cache_dir is None else Path(cache_dir).expanduser()
         self.fields = Keys(image, label)
@@ -278,17 +281,19 @@ class Sanitizer:
         for text in odd_folders(view, found):
             warnings.warn(text, FolderWarning, stacklevel=5)
         restorer = _load_restorer(self.restorer)
+        digest = None if restorer is None else restorer_digest(restorer)
         if isinstance(self.restorer, str) and restorer is not None and restorer.origin is not None:
             # A branch may move on; copies of this object in other processes stay with the commit.
             self.restorer = restorer.origin
         device = self.device or best_device()
-        key = self._key(found, restorer, device)
+        key = self._key(found, digest, device)
         if in_worker and not is_complete(self.cache_dir / "runs" / key):
             # A worker cannot compute on an accelerator, but what was cleaned there it serves.
             device = torch.device("cpu")
-            key = self._key(found, restorer, device)
+            key = self._key(found, digest, device)
         folder = self.cache_dir / "runs" / key
-        parts = {"the working copy of the images": self._store_folder(found)}
+        executor = self.executor(self.cache_dir)
+        executor.kept[WORKING_COPY] = self._store_folder(found)
 
         def build() -> None:
             if in_worker:
@@ -310,15 +315,17 @@ class Sanitizer:
                 # Shards that were cut from another outcome are not those of the one that is made now.
                 with writing(self.cache_dir), suppress(FileNotFoundError):
                     shutil.rmtree(folder / "records")
-                task = Task(
-                    method=get_method(self.method), config=self.config, on_poison=self.on_poison, restorer=restorer,
-                    restorer_digest=_restorer_digest(restorer), keep=keep[store.positions],
-                    max_altered=self.max_altered, duplicates=self.duplicates, class_names=_names_of(store, found),
-                    device=device, seed=self.seed,
-                )  # fmt: skip
-                parts[DETECTED] = detected_in(self.cache_dir, task, store)
-                self._run(folder, view, store, found, task, progress)
-            self._publish(folder, view, store, found, progress)
+                given = None if restorer is None else keep_restorer(self.cache_dir, restorer, str(digest))
+                context = Context(device, self.seed, progress)
+                outcome = self._decide(store, found, keep[store.positions], given, executor, context)
+                facts = {} if self._preset is None else {"preset": self._preset}
+                if restorer is not None and restorer.origin is not None:
+                    facts["restorer"] = restorer.origin
+                with writing(self.cache_dir):
+                    save_outcome(folder, view, store, found, outcome, facts)
+                executor.release()
+            with writing(self.cache_dir):
+                publish(folder, view, store, found, progress)
             if limit is not None:
                 prune(self.cache_dir, limit=limit)
             _logger.info("the result lies in %s", printable(str(folder)))
@@ -326,13 +333,37 @@ class Sanitizer:
         if is_complete(folder):
             _logger.info("this was cleaned before: %s", printable(str(folder)))
         else:
-            with telling_what_is_kept(self.cache_dir, folder, parts):
+            with telling_what_is_kept(self.cache_dir, folder, executor.kept):
                 build_once(self.cache_dir, key, lambda: is_complete(folder), build)
         cleaned = Cleaned(folder)
         mark_used(folder, self._store_folder(found))
         if cleaned.manifest.unreadable:
             self._check_skipped(cleaned.report.unreadable)
         return cleaned
+
+    def _decide(
+        self,
+        store: ImageStore,
+        found: Survey,
+        keep: npt.NDArray[np.bool_],
+        restorer: Artefact | None,
+        executor: LocalExecutor,
+        context: Context,
+    ) -> Outcome:
+        """Detection and restoration of this dataset."""
+        task = Task(
+            method=get_method(self.method),
+            config=self.config,
+            on_poison=self.on_poison,
+            restorer=restorer,
+            keep=keep,
+            max_altered=self.max_altered,
+            duplicates=self.duplicates,
+            class_names=[printable(class_text(label, found.names)) for label in store.class_ids.tolist()],
+        )
+        _logger.info("method %s on %s, flagged images: %s", self.method, context.device, self.on_poison)
+        with free_cores():
+            return clean(task, store, executor, context)
 
     def _check_skipped(self, unreadable: list[Unreadable]) -> None:
         """What is left out in the cache may have been skipped by another call.
@@ -344,7 +375,7 @@ class Sanitizer:
             first = unreadable[0]
             raise UnreadableError(first.reason, first.file, f"item {first.position}")
 
-    def _key(self, found: Survey, restorer: Restorer | None, device: torch.device) -> str:
+    def _key(self, found: Survey, restorer: str | None, device: torch.device) -> str:
         """Of all that decides the result and how it is served."""
         return cache_key(
             content=found.digest,
@@ -358,9 +389,10 @@ class Sanitizer:
             on_poison=self.on_poison,
             max_altered=self.max_altered,
             duplicates=self.duplicates,
-            restorer=_restorer_digest(restorer),
+            restorer=restorer,
             seed=self.seed,
-            formats=(RUN_FORMAT, *OUTCOME_FORMATS),
+            formats=(RUN_FORMAT, REPORT_FORMAT, RESTORER_FORMAT),
+            stages={stage.name: stage.format for stage in stages()},
             **made_by(device),
         )
 
@@ -387,169 +419,6 @@ class Sanitizer:
         build_once(self.cache_dir, f"store-{folder.name}", lambda: is_whole(folder), build)
         return ImageStore.open(folder)
 
-    def _run(
-        self,
-        folder: Path,
-        view: RawView,
-        store: ImageStore,
-        found: Survey,
-        task: Task,
-        progress: Progress,
-    ) -> None:
-        """Detection and restoration of this dataset, saved in one step."""
-        _logger.info("method %s on %s, flagged images: %s", self.method, task.device, self.on_poison)
-        with free_cores():
-            outcome, decided_by, timings = decide(
-                self.cache_dir, task, store, Context(task.device, task.seed, progress)
-            )
-        report = dataclasses.replace(
-            _with_own_labels(outcome, store.class_ids),
-            timings={**progress.timings, **timings},
-            class_names=found.names,
-            content=found.digest,
-            files=found.files,
-        )
-        footprints = [
-            footprint._replace(classes=store.class_ids[footprint.classes].tolist()) for footprint in outcome.footprints
-        ]
-        pictures = Pictures.of(
-            report,
-            store.images,
-            outcome.restored_index,
-            outcome.restored_images,
-            footprints,
-            lambda row: view.file_name(int(store.positions[row])),
-        )
-        unreadable = sorted(found.unreadable + store.unreadable, key=lambda entry: entry.position)
-        report = dataclasses.replace(report, pictures=pictures)
-        report = over_all_items(report, store.positions, found.labels, unreadable)
-        _log_decisions(report)
-        if self._preset is not None:
-            report.config["preset"] = self._preset
-        if task.restorer is not None and task.restorer.origin is not None:
-            report.config["restorer"] = task.restorer.origin
-        with writing(self.cache_dir), publishing_checked(folder / "outcome") as temporary:
-            report._write(temporary)
-            np.save(temporary / "digests.npy", found.digests, allow_pickle=False)
-            sizes = np.where(found.plain_jpegs[:, None], found.sizes, 0).astype(np.int32)
-            np.save(temporary / "jpeg_sizes.npy", sizes, allow_pickle=False)
-            np.save(temporary / "restored_index.npy", store.positions[outcome.restored_index], allow_pickle=False)
-            np.save(temporary / "restored_images.npy", outcome.restored_images, allow_pickle=False)
-            if decided_by is not None:
-                copy_files(decided_by, temporary / RESTORER)
-
-    def _publish(self, folder: Path, view: RawView, store: ImageStore, found: Survey, progress: Progress) -> None:
-        """Shards, then the manifest."""
-        report, files = Report.load(folder / "outcome"), Checked(folder / "outcome")
-        restored_index = files.array("restored_index.npy", "i", 1)
-        restored_images = map_array(files.check("restored_images.npy"), MAX_FILE, "u", 4)
-        served = np.flatnonzero(report.action != "drop")
-        samples = _Samples(view, store, found, report, served, restored_index, restored_images)
-        with progress.stage("shards") as stage, writing(self.cache_dir):
-            names = {"names": found.names, "text_labels": found.text_labels}
-            shards = write_shards(folder, len(served), samples, found.extension, facts=names, stage=stage)
-        with writing(self.cache_dir):
-            manifest = Manifest(
-                shards=shards,
-                levels=found.levels,
-                names=found.names,
-                text_labels=found.text_labels,
-                keys=view.read(int(store.positions[0])).keys,
-                unreadable=len(report.unreadable),
-                store=store.folder.name if found.exact else None,
-                timings={"shards": progress.timings["shards"]},
-            )
-            write_manifest(folder, manifest)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Samples:
-    """What the shards hold, by position among the samples that are served."""
-
-    view: RawView
-    store: ImageStore
-    found: Survey
-    report: Report
-    served: npt.NDArray[np.int64]
-    restored_index: npt.NDArray[np.int64]
-    restored_images: Pixels
-
-    def __call__(self, position: int) -> ShardSample:
-        source = int(self.served[position])
-        report, record = self.report, self.view.read(source)
-        check_same(self.view, record, self.found.digests)
-        mode, rotate = None, False
-        place = int(np.searchsorted(self.restored_index, source))
-        if place < len(self.restored_index) and self.restored_index[place] == source:
-            original = to_eight_bit(record.image, self.found.levels)
-            work = self.store.images[self.store.rows(source)]
-            image, encoding = apply_change(original, work, self.restored_images[place]).png(), "png"
-        elif isinstance(record.stored_image, Encoded) and record.stored_image.is_portable:
-            image, encoding = record.stored_image.data, record.stored_image.extension
-            mode, rotate = record.stored_image.mode, record.stored_image.rotate
-        else:
-            image, encoding = to_eight_bit(record.image, self.found.levels).png(), "png"
-        facts = {
-            "source_index": source,
-            "action": str(report.action[source]),
-            "score": float(report.score[source]),
-            "original_label": int(report.original_label[source]),
-            "quality": float(report.quality[source]),
-            "encoding": encoding,
-            "mode": mode,
-            "rotate": rotate,
-        }
-        return ShardSample(image, int(report.label[source]), facts)
-
-
-def apply_change(original: EightBit, before: Pixels, after: Pixels) -> EightBit:
-    """Carries a change made at working resolution over to an image of any size.
-
-    Args:
-        original: the image at its own size [H,W,C].
-        before: uint8 [h,w,c], its working copy.
-        after: uint8 [h,w,c], the restored working copy.
-
-    Returns:
-        `after` where the sizes agree, else original + resized (after - before), clipped; the alpha channel stays.
-    """
-    channels = original.colour.shape[2]
-    if original.colour.shape[:2] == after.shape[:2]:
-        colour = with_channels(np.asarray(after), channels)
-    else:
-        before, after = with_channels(before, channels), with_channels(after, channels)
-        change = torch.from_numpy(after.astype(np.float32) - before).permute(2, 0, 1)[None]
-        size = original.colour.shape[:2]
-        change = F.interpolate(change, size, mode="bilinear", align_corners=False, antialias=True)
-        pixels = original.colour.astype(np.float32) + change[0].permute(1, 2, 0).numpy()
-        colour = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
-    return EightBit(colour, original.alpha)
-
-
-def _log_decisions(report: Report) -> None:
-    for entry in report.classes:
-        level = logging.DEBUG if entry.status == "clean" else logging.INFO
-        _logger.log(level, "class %d: %s, evidence %.1f", entry.label, entry.status, entry.evidence)
-    counts = [int((report.action == action).sum()) for action in ("keep", "restore", "drop")]
-    _logger.info("%d of %d flagged; kept %d, restored %d, dropped %d", report.flagged.sum(), len(report), *counts)
-
-
-def _names_of(store: ImageStore, found: Survey) -> list[str]:
-    """Names of the classes by the numbers without gaps that methods see."""
-    return [printable(class_text(label, found.names)) for label in store.class_ids.tolist()]
-
-
-def _with_own_labels(outcome: Outcome, class_ids: npt.NDArray[np.int64]) -> Report:
-    """The method's report, which numbers classes without gaps, in the dataset's own class numbers."""
-    report = outcome.report
-    dropped = (report.action == "drop") | (report.label < 0)
-    label = np.where(dropped, -1, class_ids[report.label])
-    action = np.where(dropped, "drop", report.action)
-    classes = [dataclasses.replace(entry, label=int(class_ids[entry.label])) for entry in report.classes]
-    return dataclasses.replace(
-        report, action=action, label=label, original_label=class_ids[report.original_label], classes=classes
-    )
-
 
 def _resolve_config(info: MethodInfo, config: Any) -> Any:
     if isinstance(config, str):
@@ -566,15 +435,3 @@ def _load_restorer(restorer: Restorer | str | Path | None) -> Restorer | None:
     if not isinstance(restorer, str | os.PathLike):
         return restorer
     return Restorer.from_pretrained(restorer)
-
-
-def _restorer_digest(restorer: Restorer | None) -> str | None:
-    if restorer is None:
-        return None
-    digest = hashlib.sha256()
-    with tempfile.TemporaryDirectory() as folder:
-        restorer.save_pretrained(folder)
-        for path in sorted(Path(folder).rglob("*")):
-            if path.suffix in (".json", ".safetensors"):
-                digest.update(path.read_bytes())
-    return digest.hexdigest()

@@ -34,7 +34,7 @@ def with_settings(config: C, file: Path | None = None, values: Sequence[str] = (
     for place, change in changes:
         plain = _merged(plain, change)
         # As JSON, whose lists are tuples and whose 1 is a fraction, too; each change alone, to blame the right one.
-        config = _made(type(config), json.dumps([plain]), place)
+        config = parse_config(type(config), json.dumps(plain), place)
     return config
 
 
@@ -67,11 +67,16 @@ def _merged(plain: dict[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _made(kind: type[C], text: str, place: str) -> C:
+def parse_config(kind: type[C], text: str, place: str) -> C:
+    """A configuration of a type from JSON.
+
+    Raises:
+        ConfigError: it is none; `place` says where it comes from.
+    """
     form: Any = tuple[kind]  # type: ignore[valid-type]  # a dataclass alone would bring settings of its own
     strict = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
     try:
-        made: C = TypeAdapter(form, config=strict).validate_json(text)[0]
+        made: C = TypeAdapter(form, config=strict).validate_json(f"[{text}]")[0]
     except ValidationError as error:
         said = {".".join(map(str, one["loc"][1:])): _reason(one["type"], one["msg"]) for one in error.errors()}
         raise ConfigError(f"{place}: {'; '.join(f'{name}: {reason}' for name, reason in said.items())}") from None

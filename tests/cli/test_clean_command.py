@@ -124,7 +124,7 @@ def test_verbose_tells_what_is_decided_on_stderr(small, tmp_path, capfd):
     second = capfd.readouterr()
     assert first.out == second.out
     assert "unpoison.sanitizer: 24 images of 3 classes, 8x8" in first.err
-    assert "unpoison.sanitizer: 3 of 24 flagged" in first.err
+    assert "unpoison.publishing: 3 of 24 flagged" in first.err
     assert "the result lies in" in first.err
     assert "this was cleaned before" not in first.err
     assert "this was cleaned before" in second.err

@@ -23,7 +23,7 @@ from time import sleep
 # Shells start jobs in the background with this signal ignored, and processes inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {tests!r})
-import corner, unpoison.sanitizer as sanitizer
+import corner, unpoison.sanitizer as sanitizer, unpoison.publishing as publishing
 from unpoison.cli import main
 
 def wait(*_, **__):
@@ -45,7 +45,10 @@ sanitizer.ImageStore.build = build
 """,
         "keeps nothing of this run yet",
     ),
-    "detect": ("corner.time.sleep = lambda _: wait()", "keeps the working copy of the images: run"),
+    "detect": (
+        "corner.is_flagged = wait",
+        "keeps the working copy of the images, which images are copies: run",
+    ),
     "shards": (
         """
 from unpoison.data.shards import write_shards
@@ -55,7 +58,7 @@ class Stage:
         self.calls += 1
         if self.calls == 2:
             wait()
-sanitizer.write_shards = lambda *args, facts, stage: write_shards(*args, facts=facts, per_shard=5, stage=Stage())
+publishing.write_shards = lambda *args, facts, stage: write_shards(*args, facts=facts, per_shard=5, stage=Stage())
 """,
         "keeps the working copy of the images, what was detected and restored, 2 finished shards: run",
     ),
@@ -94,7 +97,8 @@ def test_clean_goes_on(moment, images_and_labels, tmp_path, cache, monkeypatch):
     assert not list(tmp_path.rglob("*.tmp"))
 
     detected = []
-    monkeypatch.setattr(corner.time, "sleep", lambda _: detected.append(1))
+    is_flagged = corner.is_flagged
+    monkeypatch.setattr(corner, "is_flagged", lambda images: detected.append(1) or is_flagged(images))
     assert main(command) == 0
     # What is said to be kept is not done again.
     assert bool(detected) == ("detected" not in kept and "whole" not in kept)

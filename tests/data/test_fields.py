@@ -111,7 +111,7 @@ def test_other_names_for_the_same_content_share_the_result_and_keep_their_names(
         sanitizer.fit(table)
         row = table.map(sanitizer, batched=True, with_indices=True)[RESTORED]
         assert (row[fine], row[coarse]) == (RESTORED % 3, 0)
-    assert len(list(cache.glob("outcomes/*"))) == 1
+    assert len(list(cache.glob("stages/corner-restore/*"))) == 1
 
 
 def test_command_line(tmp_path, monkeypatch, capsys):

@@ -49,7 +49,7 @@ def calls():
 
 def test_everything_is_listed_with_its_size(pairs, cache):
     clean(pairs)
-    assert sorted(kinds(cache)) == ["detection", "outcome", "run", "working copy"]
+    assert sorted(kinds(cache)) == ["duplicates", "run", "twostep-find", "twostep-restore", "working copy"]
     for entry in entries(cache):
         assert entry.size >= sum(path.stat().st_size for path in entry.path.rglob("*") if path.is_file())
         assert abs(entry.used - time.time()) < 60
@@ -60,7 +60,8 @@ def test_what_was_used_last_stays(pairs, cache, calls):
     age(cache, 3)
     clean(pairs, seed=1)
     new = [entry for entry in entries(cache) if entry.used > time.time() - DAY]
-    assert [entry.kind for entry in prune(cache, unused_since=time.time() - DAY)] == ["detection", "outcome", "run"]
+    gone = sorted(entry.kind for entry in prune(cache, unused_since=time.time() - DAY))
+    assert gone == ["duplicates", "run", "twostep-find", "twostep-restore"]
     # The working copy is that of both.
     assert [entry.path for entry in entries(cache)] == [entry.path for entry in new]
     calls.clear()
@@ -70,7 +71,7 @@ def test_what_was_used_last_stays(pairs, cache, calls):
 
 def test_what_went_is_made_again(pairs, cache, calls):
     first = clean(pairs).cleaned.report
-    assert len(prune(cache, limit=0)) == 4
+    assert len(prune(cache, limit=0)) == 5
     assert not kinds(cache)
     calls.clear()
     again = clean(pairs).cleaned.report
@@ -100,10 +101,10 @@ def test_what_is_served_stays(pairs, cache):
 
 def test_what_is_made_stays(pairs, cache):
     clean(pairs)
-    [found] = [entry for entry in entries(cache) if entry.kind == "detection"]
-    with FileLock(cache / "locks" / f"found-{found.path.name}.lock"):
+    [found] = [entry for entry in entries(cache) if entry.kind == "twostep-find"]
+    with FileLock(cache / "locks" / f"twostep-find-{found.path.name}.lock"):
         prune(cache, limit=0)
-        assert kinds(cache) == ["detection"]
+        assert kinds(cache) == ["twostep-find"]
     prune(cache, limit=0)
     assert not kinds(cache)
 
@@ -115,8 +116,7 @@ def test_a_disk_without_locks(pairs, cache, monkeypatch):
         raise OSError(errno.ENOTSUP, "not supported")
 
     monkeypatch.setattr(pruning, "fcntl", SimpleNamespace(flock=refuse, LOCK_EX=2, LOCK_NB=4))
-    prune(cache, limit=0)
-    assert kinds(cache) == ["run"]
+    assert prune(cache, limit=0) == []
     age(cache, 2)
     prune(cache, limit=0)
     assert not kinds(cache)
@@ -136,7 +136,7 @@ def test_a_limit_holds_after_each_run(pairs, cache, monkeypatch):
     assert sanitizer.cleaned.image_file(0)
     monkeypatch.setenv("UNPOISON_CACHE_LIMIT", "1GB")
     clean(pairs, seed=1)
-    assert len(kinds(cache)) == 5
+    assert len(kinds(cache)) == 6
 
 
 @pytest.mark.parametrize("value", ["much", "-3", ""])
@@ -151,7 +151,13 @@ def test_commands(pairs, cache, capsys):
     clean(pairs)
     assert main(["cache", "list", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
-    assert {entry["kind"] for entry in listed} == {"detection", "outcome", "run", "working copy"}
+    assert {entry["kind"] for entry in listed} == {
+        "duplicates",
+        "run",
+        "twostep-find",
+        "twostep-restore",
+        "working copy",
+    }
     assert main(["cache", "prune", "--unused", "1"]) == 0
     assert "0.0 MB  removed" in capsys.readouterr().out
     assert main(["cache", "prune", "--max-size", "0"]) == 0
@@ -183,11 +189,11 @@ def test_what_may_not_be_removed_stays_and_ends_no_run(pairs, cache, monkeypatch
     monkeypatch.setenv("UNPOISON_CACHE_LIMIT", "1kB")
     monkeypatch.setattr("unpoison.data.pruning.temporary_name", refuse)
     assert clean(pairs).cleaned.image_file(0)
-    assert len(kinds(cache)) == 4
+    assert len(kinds(cache)) == 5
 
 
 def test_opening_again_makes_no_room(pairs, cache, monkeypatch):
     clean(pairs)
     monkeypatch.setenv("UNPOISON_CACHE_LIMIT", "1kB")
     clean(pairs)
-    assert len(kinds(cache)) == 4
+    assert len(kinds(cache)) == 5

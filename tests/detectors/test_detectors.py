@@ -15,7 +15,7 @@ from unpoison.data.labelled import LabelledImages
 from unpoison.demo import load_digits
 from unpoison.errors import ConfigError
 from unpoison.methods import get_method, list_methods
-from unpoison.methods.published import ordered
+from unpoison.stages.ask import ordered
 
 FAST = DetectorConfig.preset("fast")
 

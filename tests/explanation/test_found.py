@@ -11,12 +11,12 @@ import corner
 import twostep
 from listed import relist
 from unpoison.context import Context
+from unpoison.data.checksums import publishing_checked, write_sums
 from unpoison.detection.choice import Choice
 from unpoison.detection.verifier import Verifier
-from unpoison.errors import CacheError
+from unpoison.errors import CacheError, DamagedError
 from unpoison.explanation.found import Found
 from unpoison.explanation.verdict import Explanation, Finding
-from unpoison.methods.cleaning import finishing
 from unpoison.restoration.classifier import Classifier
 from unpoison.training.loop import TrainingConfig
 from unpoison.triggers import Patch, Warp
@@ -41,15 +41,20 @@ def found(images_and_labels):
     kind = np.where(flagged, "backdoor", "mislabelled")
     return twostep.make_found(
         images, labels, explanation=Explanation(score=score, kind=kind, findings=findings), threshold=0.1 + 0.2,
-        choice=CHOICE, votes=np.eye(24, 3, dtype=bool), timings={"detect": 1.5},
+        choice=CHOICE, votes=np.eye(24, 3, dtype=bool),
     )  # fmt: skip
 
 
+def save(found, folder):
+    found.save(folder)
+    write_sums(folder, [path.name for path in folder.iterdir()])
+
+
 def test_what_is_saved_comes_back(found, images_and_labels, tmp_path):
-    found.save(tmp_path)
+    save(found, tmp_path)
     again = Found.load(tmp_path, CPU)
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".npz", ".safetensors", ""}
-    for name in ("threshold", "classes", "choice", "notes", "timings"):
+    for name in ("threshold", "classes", "choice", "notes"):
         assert getattr(again, name) == getattr(found, name)
     for name in ("score", "kind"):
         np.testing.assert_array_equal(getattr(again.explanation, name), getattr(found.explanation, name))
@@ -69,7 +74,7 @@ def test_what_is_saved_comes_back(found, images_and_labels, tmp_path):
 def test_optional_parts(changes, images_and_labels, tmp_path):
     images, labels = images_and_labels
     nothing = Explanation(score=np.zeros(24, np.float32), kind=np.full(24, "backdoor"), findings=[])
-    twostep.make_found(images, labels, explanation=nothing, **changes).save(tmp_path)
+    save(twostep.make_found(images, labels, explanation=nothing, **changes), tmp_path)
     again = Found.load(tmp_path, CPU)
     assert again.votes is None
     assert again.choice is None
@@ -78,7 +83,7 @@ def test_optional_parts(changes, images_and_labels, tmp_path):
 
 @pytest.mark.parametrize("name", ["found.json", "found.npz", "model.safetensors", "estimates.safetensors"])
 def test_damage_is_one_error(name, found, tmp_path):
-    found.save(tmp_path)
+    save(found, tmp_path)
     path = tmp_path / name
     for data in (path.read_bytes()[:60], json.dumps({"threshold": 1}).encode()):
         path.write_bytes(data)
@@ -91,28 +96,22 @@ def test_damage_is_one_error(name, found, tmp_path):
         Found.load(tmp_path, CPU)
 
 
-def trained(images_and_labels, found, flagged, folder):
+def trained(images_and_labels, found, flagged):
     images, labels = images_and_labels
-    context = Context()
-    classifier = Classifier.trained(images, labels, 3, flagged, found, context, folder=folder)
-    assert ("train on clean part" in context.progress.timings) != classifier.reused
-    return classifier
+    return Classifier.trained(images, labels, 3, flagged, found, Context())
 
 
-def test_classifiers_are_trained_once_per_flags(found, images_and_labels, tmp_path):
-    flagged = np.arange(24) < 3
-    first = trained(images_and_labels, found, flagged, tmp_path)
-    again = trained(images_and_labels, found, flagged, tmp_path)
-    other = trained(images_and_labels, found, np.arange(24) < 4, tmp_path)
-    assert [first.reused, again.reused, other.reused] == [False, True, False]
+def test_classifier_round_trip(found, images_and_labels, tmp_path):
+    with publishing_checked(tmp_path / "C") as folder:
+        first = trained(images_and_labels, found, np.arange(24) < 3)
+        first.save(folder)
+    again = Classifier.load(tmp_path / "C", CPU)
     assert again.choice == CHOICE
     images = torch.rand(2, 3, 8, 8)
     assert torch.equal(first.model.eval()(images), again.model(images))
-    assert not trained(images_and_labels, found, flagged, None).reused
-    for path in tmp_path.rglob("choice.json"):
-        path.write_text("{}")
-    assert not trained(images_and_labels, found, flagged, tmp_path).reused
-    assert trained(images_and_labels, found, flagged, tmp_path).reused
+    (tmp_path / "C" / "choice.json").write_text("{}")
+    with pytest.raises(DamagedError):
+        Classifier.load(tmp_path / "C", CPU)
 
 
 @pytest.mark.parametrize(("learned", "expected"), [(0, "goes on"), (1, "goes on"), (5, "anew")])
@@ -126,44 +125,8 @@ def test_classifier_goes_on_from_a_verifier_unless_that_has_learned_the_poison(
     mask = torch.from_numpy(~flagged)
     mask[:learned] = True
     found = dataclasses.replace(found, verifier=Verifier(found.model, mask))
-    trained(images_and_labels, found, flagged, None)
+    trained(images_and_labels, found, flagged)
     assert calls == [expected]
-
-
-@pytest.mark.parametrize("on_poison", ["drop", "keep"])
-def test_kept_samples_are_not_flagged(on_poison, found, images_and_labels):
-    images, labels = images_and_labels
-    keep = np.zeros(24, bool)
-    keep[[0, 23]] = True
-    outcome = finishing("pdautor")(
-        found, images, labels, 3, config=twostep.TwoStepConfig() if on_poison == "never" else _config(),
-        on_poison=on_poison, restorer=None, context=Context(), keep=keep,
-    )  # fmt: skip
-    report = outcome.report
-    np.testing.assert_array_equal(report.flagged, found.flagged & ~keep)
-    np.testing.assert_array_equal(report.action == on_poison, report.flagged if on_poison == "drop" else True)
-    assert (report.kind[keep] == "").all()
-    np.testing.assert_array_equal(report.label[keep], labels[keep])
-
-
-def test_findings_lose_the_classes_that_are_spared(found, images_and_labels):
-    images, labels = images_and_labels
-    flagged = found.flagged
-    shared = Finding(classes=[0, 1, 2], members=flagged, estimate=found.explanation.findings[0].estimate)
-    found = dataclasses.replace(found, explanation=dataclasses.replace(found.explanation, findings=[shared]))
-    outcome = finishing("pdautor")(
-        found, images, labels, 3, config=_config(), on_poison="drop", restorer=None, context=Context(),
-        keep=flagged & (labels == 1),
-    )  # fmt: skip
-    assert outcome.footprints[0].classes == [0, 2]
-    assert not outcome.report.classes[1].poisoned
-    np.testing.assert_array_equal(outcome.report.flagged, flagged & (labels != 1))
-
-
-def _config():
-    from unpoison import PDAutoRConfig
-
-    return PDAutoRConfig.preset("fast")
 
 
 def test_images_are_those_of_the_tests(images_and_labels):

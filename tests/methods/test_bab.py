@@ -6,13 +6,12 @@ import os
 import numpy as np
 import pytest
 
+from on_arrays import cleaned
 from unpoison import BaBConfig, Report, SanitizedDataset
 from unpoison.attacks import BadNets, Composite, PoisonedDataset
-from unpoison.context import Context
 from unpoison.data.labelled import LabelledImages
 from unpoison.demo import load_digits
 from unpoison.errors import DatasetError
-from unpoison.methods.bab import run
 from unpoison.training.loop import TrainingConfig
 from unpoison.verification.config import VerificationConfig
 from unpoison_bench.data import load_images
@@ -25,11 +24,7 @@ def digits():
 
 def clean(dataset, config):
     seen = LabelledImages.of(dataset)
-    classes = int(seen.labels.max()) + 1
-    return run(
-        seen.images, seen.labels, classes, config=config, on_poison="drop", restorer=None,
-        context=Context(),
-    )  # fmt: skip
+    return cleaned(seen.images, seen.labels, "bab", config, on_poison="drop")
 
 
 @pytest.fixture(scope="module")

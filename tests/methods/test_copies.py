@@ -13,7 +13,6 @@ import twostep
 from unpoison import Report, SanitizedDataset, Sanitizer, rules
 from unpoison.data.duplicates import Duplicates
 from unpoison.explanation.verdict import Finding
-from unpoison.methods.base import Outcome
 from unpoison.methods.copies import mere_copies, with_duplicates
 from unpoison.methods.spared import Spared
 from unpoison.report import ClassEvidence
@@ -202,8 +201,7 @@ def test_a_class_of_which_only_copies_were_suspicious_is_not_poisoned():
     np.testing.assert_array_equal(spared.lifted, copies | (np.arange(30) == 23))
     classes = [ClassEvidence(label=label, size=10, evidence=9.0, poisoned=True) for label in range(3)]
     before = dataclasses.replace(report(labels), classes=classes)
-    outcome = Outcome(report=before, restored_index=np.zeros(0, np.int64), restored_images=np.zeros((0, 8, 8, 3), "u1"))
-    after = spared.noted(outcome, ["cat", "dog", "ship"]).report
+    after = spared.noted(before, ["cat", "dog", "ship"])
     assert after.with_status("poisoned") == [1, 2]
     assert after.notes == [
         "kept as they are, as asked: 1 suspicious image",

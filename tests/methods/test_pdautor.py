@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from on_arrays import cleaned
 from unpoison import PDAutoRConfig, SanitizedDataset
 from unpoison.attacks import BadNets, Composite, PoisonedDataset
-from unpoison.context import Context
 from unpoison.data.labelled import LabelledImages
 from unpoison.demo import load_digits
 from unpoison.downstream import train_and_test
-from unpoison.methods.pdautor import run
 from unpoison.metrics import average_precision
 from unpoison.training.loop import TrainingConfig
 from unpoison_bench.data import load_images
@@ -38,11 +37,7 @@ class Case:
 
 def clean(case, config, on_poison="restore", restorer=None):
     """Runs the method on what `case` offers as training data."""
-    classes = int(case.labels.max()) + 1
-    return run(
-        case.images, case.labels, classes, config=config, on_poison=on_poison, restorer=restorer,
-        context=Context(),
-    )  # fmt: skip
+    return cleaned(case.images, case.labels, "pdautor", config, on_poison, restorer)
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,9 @@
 
     <cache>/index/<key>.npz  what was read of a dataset's files: see `Index`
     <cache>/stores/<key>/    the working copy of a dataset, shared by all methods
-    <cache>/found/, <cache>/outcomes/    what methods worked out, shared by all runs on the same pixels: see
-                             `unpoison.methods.kept`
+    <cache>/stages/<stage>/<key>/    what was worked out, shared by all runs on the same pixels: see
+                             `unpoison.stages.local`
+    <cache>/restorers/<key>/ those that users gave
     <cache>/runs/<key>/      outcome/  the decision on this dataset and the restored pixels, published in one step
                              shards/   tars, and the index of what is in them; records/ says which are finished
                              manifest.json, SHA256SUMS  written last: a run without them is not served
@@ -40,16 +41,16 @@ from .files import publish_bytes, writing
 from .items import Keys
 from .outputs import lies_in
 from .pixels import Levels, Pixels, decode_png
-from .pruning import hold
+from .pruning import RESTORERS, STAGES, hold
 from .reading import parsing
 from .shards import Shard, ShardReader, paths_of
 from .store import ImageStore
 
 FORMAT = 2
 """Of a run; 2 added the checksums."""
-PARTS = ("index", "stores", "found", "outcomes", "runs", "locks")
+PARTS = ("index", "stores", RESTORERS, STAGES, "runs", "locks")
 """The folders in a cache folder."""
-DETECTED = "what was detected"
+WORKING_COPY = "the working copy of the images"
 _MANIFEST, _POLL_SECONDS = "manifest.json", 0.2
 _NOT_SERVED = ("restored_images.npy", "restorer/", "shard-")
 """Begin the names of what is too large to be read before a run is served, or is not needed for that."""
@@ -187,8 +188,7 @@ def telling_what_is_kept(
             kept = ["the whole result"]
         elif run is not None:
             if (run / "outcome").is_dir():
-                kept = [what for what in kept if what != DETECTED]
-                kept.append("what was detected and restored")
+                kept = [*(what for what in kept if what == WORKING_COPY), "what was detected and restored"]
             if shards := len(list((run / "records").glob("*.sha256"))):
                 kept.append(f"{shards} finished shard{'s' * (shards > 1)}")
         interrupt.add_note(

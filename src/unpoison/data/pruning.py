@@ -23,14 +23,15 @@ if sys.platform != "win32":  # where files that are open cannot be removed
 
 LIMIT = "UNPOISON_CACHE_LIMIT"
 _logger = logging.getLogger(__name__)
+STAGES, RESTORERS = "stages", "restorers"
 _KINDS = {
     "index": ("index", ""),
     "stores": ("working copy", "store-"),
-    "found": ("detection", "found-"),
-    "outcomes": ("outcome", "outcome-"),
+    RESTORERS: ("restorer", "restorer-"),
     "runs": ("run", ""),
 }
-"""What the entries of each folder are, and what the names of their locks begin with."""
+"""What the entries of each folder are, and what the names of their locks begin with. In that of the stages each stage
+has a folder, and both are its name."""
 
 
 class Entry(NamedTuple):
@@ -47,13 +48,12 @@ class Entry(NamedTuple):
 def entries(root: Path) -> list[Entry]:
     """Everything in a cache folder, that last which was used last."""
     found = []
-    for folder, (kind, _) in _KINDS.items():
-        for path in (root / folder).glob("*"):
-            if path.suffix == ".tmp":
-                continue
-            with suppress(OSError):  # others may be at work here
-                size = sum(part.stat().st_size for part in (path, *path.rglob("*")))
-                found.append(Entry(path, kind, size, path.stat().st_mtime))
+    for path in (*(path for folder in _KINDS for path in (root / folder).glob("*")), *(root / STAGES).glob("*/*")):
+        if path.suffix == ".tmp":
+            continue
+        with suppress(OSError):  # others may be at work here
+            size = sum(part.stat().st_size for part in (path, *path.rglob("*")))
+            found.append(Entry(path, _kind(path)[0], size, path.stat().st_mtime))
     return sorted(found, key=lambda entry: entry.used)
 
 
@@ -110,13 +110,19 @@ def mark_used(*paths: Path) -> None:
 
 
 def hold(who: object, folder: Path) -> None:
-    """Keeps a run from being removed for as long as an object lives, here or in a child of this process."""
+    """Keeps an entry from being removed for as long as an object lives, here or in a child of this process."""
     if sys.platform == "win32":
         return
     with suppress(OSError):  # some network disks have no locks
         file = os.open(folder / SUMS, os.O_RDONLY)
         weakref.finalize(who, os.close, file)
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def _kind(path: Path) -> tuple[str, str]:
+    """What an entry is, and what the name of its lock begins with."""
+    name = path.parent.name
+    return (name, f"{name}-") if path.parent.parent.name == STAGES else _KINDS[name]
 
 
 def _remove(root: Path, entry: Entry) -> bool:
@@ -135,7 +141,7 @@ def _remove(root: Path, entry: Entry) -> bool:
 def _unless_in_use(root: Path, entry: Entry) -> Iterator[bool]:
     """Whether nobody makes or serves an entry; then nobody begins to make it within the block."""
     (root / "locks").mkdir(exist_ok=True)
-    prefix = _KINDS[entry.path.parent.name][1]
+    prefix = _kind(entry.path)[1]
     lock = FileLock(root / "locks" / f"{prefix}{entry.path.stem}.lock", thread_local=False)
     try:
         lock.acquire(timeout=0)
@@ -149,7 +155,7 @@ def _unless_in_use(root: Path, entry: Entry) -> Iterator[bool]:
 
 
 def _is_served(path: Path) -> bool:
-    if sys.platform == "win32" or path.parent.name != "runs" or not (path / SUMS).exists():
+    if sys.platform == "win32" or not (path / SUMS).exists():
         return False
     with (path / SUMS).open("rb") as file:
         try:

@@ -13,7 +13,7 @@ from .. import rules
 from ..context import Context
 from ..training.fit import Recipe, fit_new
 from ..training.loop import TrainingConfig, on_device, predict
-from .config import DetectionConfig
+from .config import NetworkConfig
 
 _PROBE_IMAGES, _TRAINED = 4_000, 0.75
 _logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ def default_network(device: torch.device) -> tuple[str, int]:
 
 
 def choose(
-    config: DetectionConfig,
+    config: NetworkConfig,
     images: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.int64],
     num_classes: int,

@@ -14,7 +14,33 @@ from ..training.loop import TrainingConfig
 
 @checked
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DetectionConfig:
+class NetworkConfig:
+    """What the network M is, which learns the suspect data.
+
+    Raises:
+        ConfigError: a value is unknown, of another type or out of range.
+    """
+
+    backbone: str | None = None
+    """Its name; None chooses by the device."""
+    width: Positive | None = None
+    """Channels of its first stage; None chooses by the device."""
+    training: TrainingConfig | None = None
+    """How it is trained; None chooses by the device, the number of samples and whether mirroring keeps the content."""
+
+    def __post_init__(self) -> None:
+        if self.backbone is not None and self.backbone not in BACKBONES:
+            raise ConfigError(f"unknown backbone {self.backbone!r}: choose one of {', '.join(sorted(BACKBONES))}")
+
+    @property
+    def network(self) -> "NetworkConfig":
+        """This alone, without the settings of what is done with it."""
+        return NetworkConfig(backbone=self.backbone, width=self.width, training=self.training)
+
+
+@checked
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DetectionConfig(NetworkConfig):
     """How poisoned samples are found.
 
     Raises:
@@ -24,12 +50,6 @@ class DetectionConfig:
     outliers: Literal["mixture", "svd"] = "mixture"
     """"mixture": two components per class, a class gate and an automatic threshold. "svd": the paper's algorithm,
     squared projection of the fused feature on the top singular vector of the class, cut by `poison_rate`."""
-    backbone: str | None = None
-    """Name of the network M; None chooses by the device."""
-    width: Positive | None = None
-    """Channels of M's first stage; None chooses by the device."""
-    training: TrainingConfig | None = None
-    """How M is trained; None chooses by the device, the number of samples and whether mirroring keeps the content."""
     loss_weight: AtLeast0 = 1.0
     """λ of E_f = E1 ‖ λ E2. Only "svd" uses it: the mixture scales both blocks by their own spread."""
     poison_rate: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
@@ -48,10 +68,6 @@ class DetectionConfig:
     many whose clusters hold most foreign content."""
     causal_rate: Within = rules.CAUSAL_RATE
     """A trigger found in the pixels counts when stamping it turns this fraction of other images into the class."""
-
-    def __post_init__(self) -> None:
-        if self.backbone is not None and self.backbone not in BACKBONES:
-            raise ConfigError(f"unknown backbone {self.backbone!r}: choose one of {', '.join(sorted(BACKBONES))}")
 
 
 DEFAULT = DetectionConfig()

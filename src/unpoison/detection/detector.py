@@ -16,7 +16,7 @@ from ..training.backbones import Backbone
 from ..training.fit import new_network
 from ..training.loop import on_device
 from .choice import Choice, choose
-from .config import DetectionConfig
+from .config import DetectionConfig, NetworkConfig
 from .doubt import MAX_LOG_ODDS, contradictions, doubt, log_odds_against
 from .features import TrainingRecord, fuse, record_training
 from .hypotheses import best_of, find_hypotheses, needed_evidence, worth_a_look
@@ -88,7 +88,7 @@ def learn(
     images: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.int64],
     num_classes: int,
-    config: DetectionConfig,
+    config: NetworkConfig,
     context: Context,
 ) -> Learned:
     """Components 1 to 3: trains M on uint8 images [N,H,W,C] with labels int64 [N] and keeps the features."""

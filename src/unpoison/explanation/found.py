@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import save_file
 
-from ..data.checksums import Checked, write_sums
+from ..data.checksums import Checked
 from ..data.reading import parsing
 from ..detection.choice import Choice
 from ..detection.verifier import Verifier
@@ -25,14 +25,10 @@ from ..training.weights import load_backbone, read_tensors, save_backbone
 from ..triggers import Trigger, get_trigger
 from .verdict import Explanation, Finding
 
-FORMAT = 2
-"""Of the files, and of how their contents were found; part of the keys under which they lie."""
 _FACTS, _ARRAYS, _ESTIMATES = "found.json", "found.npz", "estimates.safetensors"
 _MODEL, _VERIFIER = "model.safetensors", "verifier.safetensors"
 _REQUIRED = {"score": ("f", 1), "kind": ("U", 1), "members": ("b", 2)}
 _OPTIONAL = {"votes": ("b", 2), "learned": ("b", 1)}
-REUSED = "reused from an earlier run"
-"""Begins the notes of a report that say so."""
 
 
 class _EstimateFacts(msgspec.Struct):
@@ -53,7 +49,6 @@ class _Facts(msgspec.Struct):
     choice: Choice | None
     findings: list[_FindingFacts]
     notes: list[str]
-    timings: dict[str, float]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,15 +68,13 @@ class Found:
     votes: npt.NDArray[np.bool_] | None = None
     """See `Report.votes`."""
     notes: list[str]
-    timings: dict[str, float] = dataclasses.field(default_factory=dict)
-    """Seconds per stage that it took."""
 
     @property
     def flagged(self) -> npt.NDArray[np.bool_]:
         return self.explanation.score > self.threshold
 
     def save(self, folder: Path) -> None:
-        """Writes it into an existing folder, with checksums."""
+        """Writes it into an existing folder."""
         findings = self.explanation.findings
         estimates = [finding.estimate for finding in findings]
         arrays = {
@@ -113,11 +106,8 @@ class Found:
                 for finding, estimate in zip(findings, estimates, strict=True)
             ],
             notes=self.notes,
-            timings=self.timings,
         )
         (folder / _FACTS).write_text(json.dumps(msgspec.to_builtins(facts), indent=1))
-        written = [_FACTS, _ARRAYS, _ESTIMATES, _MODEL, *([] if self.verifier is None else [_VERIFIER])]
-        write_sums(folder, written)
 
     @classmethod
     def load(cls, folder: Path, device: torch.device) -> Self:
@@ -150,7 +140,6 @@ class Found:
             verifier=verifier,
             votes=arrays.get("votes"),
             notes=facts.notes,
-            timings=facts.timings,
         )
 
 

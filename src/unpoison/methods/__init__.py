@@ -4,7 +4,6 @@ from . import bab as bab
 from . import ensemble as ensemble
 from . import pdautor as pdautor
 from .base import MethodInfo as MethodInfo
-from .base import Outcome as Outcome
 from .registry import get_method as get_method
 from .registry import list_methods as list_methods
 from .registry import register as register

@@ -1,153 +1,163 @@
-"""From what a method finds to what is handed back: the steps that all methods share."""
+"""From the images to what is done with each: a method's stages, and what is spared whatever they found."""
 
 import dataclasses
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from ..context import Context
+from ..data.store import ImageStore
 from ..detection.choice import Choice
-from ..explanation.found import REUSED, Found
+from ..explanation.found import Found
 from ..explanation.verdict import Finding
 from ..pictures import Footprint
 from ..report import OnPoison, Report, versions
-from ..restoration import Restorer
-from ..restoration.classifier import Classifier
-from ..restoration.repair import repair
+from ..stages.duplicates import DUPLICATES, load
+from ..stages.local import LocalExecutor
+from ..stages.restore import RESTORER, Restored, Treatment, spare
+from ..stages.stage import Artefact
 from ..training.precision import precision_of
-from .base import Find, Finish, Outcome, Run
+from .base import MethodInfo
+from .copies import OnDuplicates, mere_copies, with_duplicates
+from .spared import Spared
 
-SHOWN_ON = 500
-"""Images on which a trigger is stamped to see which pixels it changes."""
+REUSED = "reused from an earlier run"
+"""Begins the note of a report that says so."""
 _logger = logging.getLogger(__name__)
 
 
-def cleaning(find: Find, finish: Finish) -> Run:
-    """The entry point of a method of two steps."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is asked of a method."""
 
-    def run(
-        images: npt.NDArray[np.uint8],
-        labels: npt.NDArray[np.int64],
-        num_classes: int,
-        *,
-        config: Any,
-        on_poison: OnPoison,
-        restorer: Restorer | None,
-        context: Context,
-    ) -> Outcome:
-        """See `unpoison.methods.base.Run`."""
-        found = find(images, labels, num_classes, config, context)
-        return finish(
-            found, images, labels, num_classes, config=config, on_poison=on_poison, restorer=restorer, context=context
-        )
-
-    return run
+    method: MethodInfo
+    config: Any
+    on_poison: OnPoison
+    restorer: Artefact | None
+    """To start from."""
+    keep: npt.NDArray[np.bool_]
+    """bool [N]; samples that are not flagged."""
+    max_altered: float
+    """Share of each class that may be flagged."""
+    duplicates: OnDuplicates
+    class_names: list[str]
+    """By class number, for people."""
 
 
-def finishing(name: str) -> Finish:
-    """The second step of the method of this name."""
+class Outcome(NamedTuple):
+    """What became of the images, and how it came about."""
 
-    def finish(
-        found: Found,
-        images: npt.NDArray[np.uint8],
-        labels: npt.NDArray[np.int64],
-        num_classes: int,
-        *,
-        config: Any,
-        on_poison: OnPoison,
-        restorer: Restorer | None,
-        context: Context,
-        keep: npt.NDArray[np.bool_] | None = None,
-        classifiers: Path | None = None,
-    ) -> Outcome:
-        """See `unpoison.methods.base.Finish`."""
-        flagged, findings, notes = found.flagged, found.explanation.findings, []
-        _logger.info("%d of %d images are suspicious", flagged.sum(), len(flagged))
-        for finding in findings:
-            _logger.info("%s", finding.describe())
-        if keep is not None and (flagged & keep).any():
-            flagged, findings = flagged & ~keep, _without(findings, keep, labels)
-        classifier = None
-        if on_poison == "restore" and flagged.any():
-            classifier = Classifier.trained(images, labels, num_classes, flagged, found, context, folder=classifiers)
-            if classifier.reused:
-                notes.append(f"{REUSED}: the classifier of the unflagged part")
-        repaired = repair(
-            images, labels, flagged, findings, found.model, classifier, config.restoration, context,
-            on_poison=on_poison, restorer=restorer,
-        )  # fmt: skip
-        notes += repaired.notes
-        for note in notes:
-            _logger.info("%s", note)
-        choice = found.choice if classifier is None else classifier.choice
-        poisoned = {label for finding in findings for label in finding.classes}
-        report = Report(
-            score=found.explanation.score.astype(np.float32),
-            flagged=flagged,
-            kind=np.where(flagged, found.explanation.kind, ""),
-            action=repaired.action,
-            label=repaired.label,
-            original_label=labels.copy(),
-            quality=repaired.quality,
-            reason=repaired.reason,
-            threshold=found.threshold,
-            classes=[
-                dataclasses.replace(entry, poisoned=entry.poisoned or entry.label in poisoned)
-                for entry in found.classes
-            ],
-            timings=dict(context.progress.timings),
-            config={
-                "method": name,
-                **dataclasses.asdict(config),
-                "chosen": None if choice is None else _facts(choice),
-                "on_poison": on_poison,
-                "device": str(context.device),
-                "precision": precision_of(context.device),
-                "seed": context.seed,
-            },
-            notes=[
-                f"precision: {precision_of(context.device)}, as fits this {context.device.type}",
-                *found.notes,
-                *(finding.describe() for finding in findings),
-                *notes,
-            ],
-            versions=versions(),
-            votes=np.zeros((0, 0), np.bool_) if found.votes is None else found.votes,
-        )
-        return Outcome(
-            report=report,
-            restored_index=repaired.restored_index,
-            restored_images=repaired.restored_images,
-            restorer=repaired.restorer,
-            footprints=[
-                Footprint(finding.classes, finding.estimate.kind, 0, finding.estimate.footprint(_some(images, flagged)))
-                for finding in findings
-                if finding.estimate is not None
-            ],
-        )
-
-    return finish
+    report: Report
+    """Of the images in the store: numbers classes without gaps, and says in its notes what was reused."""
+    restored_index: npt.NDArray[np.int64]
+    """int64 [M]; positions of the samples whose pixels were restored, ascending."""
+    restored_images: npt.NDArray[np.uint8]
+    """uint8 [M,H,W,C]; their restored pixels at working resolution."""
+    footprints: list[Footprint]
+    """Where the triggers that were found change the pixels."""
+    restorer: Path | None
+    """Folder of the restorer that did it, where one was trained or given."""
 
 
-def _without(findings: list[Finding], keep: npt.NDArray[np.bool_], labels: npt.NDArray[np.int64]) -> list[Finding]:
-    """The findings without some samples, bool [N], and without the classes and findings that then have no other."""
-    left = []
+def clean(task: Task, store: ImageStore, executor: LocalExecutor, context: Context) -> Outcome:
+    """What the method makes of the images: worked out now, or as far as that was done before, read.
+
+    Raises:
+        CacheError: the cache folder cannot be written, or what it holds is damaged.
+    """
+    inputs = {"store": Artefact(store.folder, store.pixels)}
+    copies = load(executor.run(DUPLICATES, inputs, None, context).folder)
+    inputs["found"] = task.method.find(inputs["store"], task.config, executor, context)
+    found = Found.load(inputs["found"].folder, torch.device("cpu"))
+    mere = mere_copies(found.flagged, found.explanation.kind, store.labels, copies, found.explanation.findings)
+    spared = Spared.of(found.flagged, store.labels, task.keep, mere, task.max_altered)
+    positions = tuple(np.flatnonzero(spared.lifted).tolist())
+    flagged, findings = spare(found, store.labels, positions)
+    _log(flagged, findings)
+    treatment = Treatment(
+        # What is not there cannot be restored: no classifier is trained for it.
+        on_poison=task.on_poison if flagged.any() else "keep", restoration=task.config.restoration, spared=positions
+    )  # fmt: skip
+    if task.restorer is not None:
+        inputs[RESTORER] = task.restorer
+    finished = task.method.finish(inputs, treatment, executor, context)
+    restored = Restored.load(finished.folder)
+    report = _report(task, store, found, flagged, findings, restored, executor, context)
+    report = with_duplicates(
+        spared.noted(report, task.class_names), copies.of, task.duplicates, task.keep, task.class_names
+    )
+    restorer = finished.folder / RESTORER
+    return Outcome(
+        report=report,
+        restored_index=restored.repair.restored_index,
+        restored_images=restored.repair.restored_images,
+        footprints=restored.footprints,
+        restorer=restorer if restorer.is_dir() else None,
+    )
+
+
+def _log(flagged: npt.NDArray[np.bool_], findings: list[Finding]) -> None:
+    _logger.info("%d of %d images are suspicious", flagged.sum(), len(flagged))
     for finding in findings:
-        members = finding.members & ~keep
-        if members.any():
-            gone = set(labels[finding.members].tolist()) - set(labels[members].tolist())
-            classes = [label for label in finding.classes if label not in gone]
-            left.append(dataclasses.replace(finding, classes=classes, members=members))
-    return left
+        _logger.info("%s", finding.describe())
 
 
-def _some(images: npt.NDArray[np.uint8], flagged: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
-    """Up to `SHOWN_ON` images that were not flagged, from all over the dataset; any where all are."""
-    index = np.flatnonzero(~flagged) if not flagged.all() else np.arange(len(flagged))
-    return images[index[:: max(1, len(index) // SHOWN_ON)]]
+def _report(
+    task: Task,
+    store: ImageStore,
+    found: Found,
+    flagged: npt.NDArray[np.bool_],
+    findings: list[Finding],
+    restored: Restored,
+    executor: LocalExecutor,
+    context: Context,
+) -> Report:
+    device, repair = context.device, restored.repair
+    precision = precision_of(device)
+    poisoned = {label for finding in findings for label in finding.classes}
+    choice = found.choice if restored.choice is None else restored.choice
+    notes = [*repair.notes]
+    if executor.reused:
+        reused = ", ".join(f"{makes} ({seconds:.0f} s)" for makes, seconds in executor.reused.items())
+        notes.append(f"{REUSED}: {reused}")
+    for note in notes:
+        _logger.info("%s", note)
+    return Report(
+        score=found.explanation.score.astype(np.float32),
+        flagged=flagged,
+        kind=np.where(flagged, found.explanation.kind, ""),
+        action=repair.action,
+        label=repair.label,
+        original_label=store.labels.copy(),
+        quality=repair.quality,
+        reason=repair.reason,
+        threshold=found.threshold,
+        classes=[
+            dataclasses.replace(entry, poisoned=entry.poisoned or entry.label in poisoned) for entry in found.classes
+        ],
+        timings=dict(context.progress.timings),
+        config={
+            "method": task.method.name,
+            **dataclasses.asdict(task.config),
+            "chosen": None if choice is None else _facts(choice),
+            "on_poison": task.on_poison,
+            "device": str(device),
+            "precision": precision,
+            "seed": context.seed,
+        },
+        notes=[
+            f"precision: {precision}, as fits this {device.type}",
+            *found.notes,
+            *(finding.describe() for finding in findings),
+            *notes,
+        ],
+        versions=versions(),
+        votes=np.zeros((0, 0), np.bool_) if found.votes is None else found.votes,
+    )
 
 
 def _facts(choice: Choice) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ..report import Report
-from .base import Outcome
 
 _logger = logging.getLogger(__name__)
 
@@ -86,13 +85,13 @@ class Spared:
         ]
         return found
 
-    def noted(self, outcome: Outcome, class_names: list[str]) -> Outcome:
-        """An outcome in which nothing of `lifted` is flagged, with what its report must say about that."""
-        report, look = outcome.report, {entry.label for entry in self.crowded}
+    def noted(self, report: Report, class_names: list[str]) -> Report:
+        """A report in which nothing of `lifted` is flagged, with what it must say about that."""
+        look = {entry.label for entry in self.crowded}
         notes = self.notes(class_names)
         for note in notes:
             _logger.info("%s", note)
-        report = dataclasses.replace(
+        return dataclasses.replace(
             report,
             classes=[
                 dataclasses.replace(
@@ -105,30 +104,3 @@ class Spared:
             config={**report.config, "max_altered": self.max_altered},
             notes=[*report.notes, *notes],
         )
-        return dataclasses.replace(outcome, report=report)
-
-
-def without(outcome: Outcome, lifted: npt.NDArray[np.bool_]) -> Outcome:
-    """What a method of one step handed back, with some of its samples, bool [N], as they came."""
-    report = outcome.report
-    if not (report.flagged & lifted).any():
-        return outcome
-    kept = ~lifted[outcome.restored_index]
-    return dataclasses.replace(
-        outcome,
-        report=_as_they_came(report, lifted),
-        restored_index=outcome.restored_index[kept],
-        restored_images=outcome.restored_images[kept],
-    )
-
-
-def _as_they_came(report: Report, lifted: npt.NDArray[np.bool_]) -> Report:
-    return dataclasses.replace(
-        report,
-        flagged=report.flagged & ~lifted,
-        kind=np.where(lifted, "", report.kind),
-        action=np.where(lifted, "keep", report.action),
-        label=np.where(lifted, report.original_label, report.label),
-        quality=np.where(lifted, np.float32(1), report.quality),
-        reason=np.where(lifted, "", report.reason) if len(report.reason) else report.reason,
-    )

@@ -1,6 +1,5 @@
 """The classifier C of section 3.3.2, trained on what is not flagged: it names the classes of restored images."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -12,8 +11,7 @@ import torch
 
 from .. import rules
 from ..context import Context
-from ..data.checksums import Checked, is_whole, publishing_checked
-from ..data.files import writing
+from ..data.checksums import Checked
 from ..detection.choice import Choice, choose
 from ..detection.config import DEFAULT
 from ..detection.verifier import Verifier, go_on
@@ -34,8 +32,6 @@ class Classifier(NamedTuple):
 
     model: Backbone
     choice: Choice
-    reused: bool = False
-    """Whether an earlier run has trained it."""
 
     @classmethod
     def trained(
@@ -46,48 +42,32 @@ class Classifier(NamedTuple):
         flagged: npt.NDArray[np.bool_],
         found: Found,
         context: Context,
-        *,
-        folder: Path | None,
     ) -> Self:
-        """Trains C on what is not flagged, bool [N], or reads it where that was done for the same flags.
-
-        Args:
-            images: uint8 [N,H,W,C].
-            labels: int64 [N].
-            folder: where the classifiers that belong to `found` are kept, by their flags; None to keep none.
-
-        Raises:
-            CacheError: the folder cannot be written.
-        """
-        place = None if folder is None else folder / hashlib.sha256(np.packbits(flagged).tobytes()).hexdigest()[:32]
-        if place is not None and is_whole(place):
-            return cls.load(place, context.device)
+        """Trains C on what is not flagged, bool [N], of uint8 images [N,H,W,C] with labels int64 [N]."""
         choice = found.choice
         if choice is None:
             with context.stage("choose"):
                 choice = choose(DEFAULT, images, labels, num_classes, context)
         with context.stage("train on clean part") as part:
             if found.verifier is None or _has_learned(found.verifier, flagged):
-                model = train_classifier(images, labels, ~flagged, num_classes, choice, part)
-            else:
-                x, y = _chosen(images, labels, ~flagged, context.device)
-                model = go_on(found.verifier.model, x, y, choice, EPOCHS, part.seeded(part.seed + 2))
-        if place is not None:
-            with writing(place), publishing_checked(place) as temporary:
-                save_backbone(model, temporary / _MODEL)
-                (temporary / _CHOICE).write_text(json.dumps(msgspec.to_builtins(choice)))
-        return cls(model, choice)
+                return cls(train_classifier(images, labels, ~flagged, num_classes, choice, part), choice)
+            x, y = _chosen(images, labels, ~flagged, context.device)
+            return cls(go_on(found.verifier.model, x, y, choice, EPOCHS, part.seeded(part.seed + 2)), choice)
+
+    def save(self, folder: Path) -> None:
+        """Writes it into an existing folder."""
+        save_backbone(self.model, folder / _MODEL)
+        (folder / _CHOICE).write_text(json.dumps(msgspec.to_builtins(self.choice)))
 
     @classmethod
-    def load(cls, place: Path, device: torch.device) -> Self:
-        """Reads a classifier that was kept.
+    def load(cls, folder: Path, device: torch.device) -> Self:
+        """Reads what `save` wrote.
 
         Raises:
             DamagedError: a file is damaged.
         """
-        files = Checked(place)
-        choice = files.json(_CHOICE, Choice)
-        return cls(load_backbone(files.check(_MODEL), device), choice, reused=True)
+        files = Checked(folder)
+        return cls(load_backbone(files.check(_MODEL), device), files.json(_CHOICE, Choice))
 
 
 def _has_learned(verifier: Verifier, flagged: npt.NDArray[np.bool_]) -> bool:

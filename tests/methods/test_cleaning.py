@@ -1,5 +1,7 @@
 """What is reused when something else is asked of the same images."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,11 @@ import corner
 import twostep
 from restorers import make_restorer
 from unpoison import SanitizedDataset, Sanitizer
+from unpoison.context import Context
 from unpoison.methods import get_method
+from unpoison.restoration import RestorationConfig
+from unpoison.stages import Artefact
+from unpoison.stages.restore import Treatment
 from unpoison.triggers import Patch, registry
 
 pytestmark = pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
@@ -32,7 +38,7 @@ def fit(pairs, **options):
         {"keep": [FIRST]},
         {"max_altered": 0.1},
         {"on_poison": "drop", "duplicates": "drop"},
-        {"config": twostep.TwoStepConfig(quality=1)},
+        {"config": twostep.TwoStepConfig(restoration=RestorationConfig(max_pull=9))},
         {"restorer": make_restorer()},
     ],
     ids=lambda change: next(iter(change)),
@@ -42,7 +48,7 @@ def test_detection_is_not_repeated(change, pairs, calls):
     assert not any("reused" in note for note in first.notes)
     again = fit(pairs, **change)
     assert calls == ["find", "finish", "finish"]
-    assert any(note.startswith("reused from an earlier run: what was detected (0 s: detect)") for note in again.notes)
+    assert "reused from an earlier run: which images are copies (0 s), what was detected (0 s)" in again.notes
     np.testing.assert_array_equal(first.score, again.score)
 
 
@@ -57,7 +63,7 @@ def test_what_decides_about_detection_repeats_it(change, pairs, calls):
 
 def test_other_precision_repeats_detection(pairs, calls, monkeypatch):
     fit(pairs)
-    monkeypatch.setattr("unpoison.methods.kept.precision_of", lambda device: "bf16")
+    monkeypatch.setattr("unpoison.stages.keys.precision_of", lambda device: "bf16")
     fit(pairs)
     assert calls == ["find", "finish"] * 2
 
@@ -86,12 +92,13 @@ def test_same_pixels_in_another_dataset_share_everything(pairs, images_and_label
     first = fit(pairs)
     arrays = [(image, int(label) * 5 + 2) for image, label in zip(images, labels, strict=True)]
     served = SanitizedDataset(arrays, "twostep")
-    assert any(note.startswith("reused from an earlier run: the whole decision") for note in served.report.notes)
+    reused = "which images are copies (0 s), what was detected (0 s), what was restored (0 s)"
+    assert f"reused from an earlier run: {reused}" in served.report.notes
     assert calls == ["find", "finish"]
     assert set(served.targets) == {2, 7, 12}
     np.testing.assert_array_equal(served.report.action, first.action)
     np.testing.assert_array_equal(served[FIRST][0], corner.repaired(images)[FIRST])
-    assert set(served.report.timings) == {"read", "store", "duplicates", "shards"}
+    assert set(served.report.timings) == {"read", "store", "shards"}
     images[5, 4, 4] ^= 1
     fit([(image, int(label)) for image, label in zip(images, labels, strict=True)])
     assert calls == ["find", "finish"] * 2
@@ -152,12 +159,12 @@ def test_keep(method, pairs, images_and_labels, cache):
     place = served.source_index.tolist().index(LAST)
     np.testing.assert_array_equal(np.array(served[place][0]), images_and_labels[0][LAST])
     # The method drops the last one that it flags.
-    assert len(served) == (24 if method == "corner" else 23)
+    assert len(served) == 23
     if method == "corner":
         assert report.notes[-1] == "kept as they are, as asked: 1 suspicious image"
-        restored = SanitizedDataset(pairs, method, keep=[FIRST])
-        assert np.flatnonzero(restored.report.action == "restore").tolist() == [SECOND]
-        np.testing.assert_array_equal(np.array(restored[SECOND][0]), corner.repaired(images_and_labels[0])[SECOND])
+        restored = SanitizedDataset(pairs, method, keep=[SECOND])
+        assert np.flatnonzero(restored.report.action == "restore").tolist() == [FIRST]
+        np.testing.assert_array_equal(np.array(restored[FIRST][0]), corner.repaired(images_and_labels[0])[FIRST])
 
 
 def test_keeping_what_is_not_flagged_changes_nothing(pairs, calls):
@@ -170,10 +177,13 @@ def test_interrupted_between_the_steps(pairs, calls, monkeypatch, cache):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("twostep.corner.run", interrupt)
+    monkeypatch.setattr("corner.restore_corners", interrupt)
     with pytest.raises(KeyboardInterrupt) as caught:
         fit(pairs)
-    assert "keeps the working copy of the images, what was detected: run the same again" in caught.value.__notes__[0]
+    assert (
+        "keeps the working copy of the images, which images are copies, what was detected: run"
+        in caught.value.__notes__[0]
+    )
     monkeypatch.undo()
     monkeypatch.setenv("UNPOISON_CACHE", str(cache))
     fit(pairs)
@@ -181,11 +191,30 @@ def test_interrupted_between_the_steps(pairs, calls, monkeypatch, cache):
     assert not list(cache.rglob("*.tmp"))
 
 
-def test_registered_methods_have_two_steps():
-    for name in ("pdautor", "bab", "ensemble"):
-        info = get_method(name)
-        assert info.find is not None
-        assert info.finish is not None
+def test_stages_of_the_methods():
+    """The stages of the methods, in their order."""
+
+    class Noting:
+        def __init__(self):
+            self.asked = []
+
+        def run(self, stage, inputs, config, context):
+            assert isinstance(config, stage.config_class)
+            self.asked.append((stage.name, *inputs))
+            return Artefact(Path(stage.name), stage.name)
+
+    def stages_of(name, on_poison):
+        info, executor = get_method(name), Noting()
         config = info.preset("fast")
-        assert info.searching(config) != info.searching(info.preset("default"))
-        assert "restoration" not in repr(info.searching(config)).lower()
+        inputs = {"store": Artefact(Path("store"), "0")}
+        inputs["found"] = info.find(inputs["store"], config, executor, Context())
+        info.finish(inputs, Treatment(on_poison=on_poison, restoration=config.restoration), executor, Context())
+        return executor.asked
+
+    learn, restore = ("learn", "store"), ("restore", "store", "found")
+    pdautor = [learn, ("detect", "store", "learned"), ("explain", "store", "learned", "detected")]
+    bab = [("verify", "store"), ("decide", "store", "answers")]
+    assert stages_of("pdautor", "drop") == [*pdautor, restore]
+    assert stages_of("bab", "restore") == [*bab, ("classify", "store", "found"), (*restore, "classifier")]
+    assert stages_of("ensemble", "keep") == [*pdautor, *bab, ("combine", "store", "pdautor", "bab"), restore]
+    assert stages_of("scan", "drop") == [learn, ("ask", "store", "learned"), restore]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from unpoison.explanation.verdict import Finding
-from unpoison.methods.ensemble import _findings, fuse
+from unpoison.stages.combine import _findings, fuse
 from unpoison.triggers import Patch
 
 

@@ -1,0 +1,150 @@
+"""A decision becomes the result that is served: what it says of all items of the dataset, shards and a manifest."""
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .data.access import RawView
+from .data.cache import Manifest, write_manifest
+from .data.change import apply_change
+from .data.checksums import MAX_FILE, Checked, publishing_checked
+from .data.files import copy_files
+from .data.pixels import Encoded, Pixels, to_eight_bit
+from .data.reading import map_array
+from .data.shards import ShardSample, write_shards
+from .data.store import ImageStore, Survey, check_same
+from .left_out import over_all_items
+from .methods.cleaning import Outcome
+from .pictures import Pictures
+from .progress import Progress
+from .report import Report
+from .stages.restore import RESTORER
+
+_logger = logging.getLogger(__name__)
+
+
+def save_outcome(
+    folder: Path, view: RawView, store: ImageStore, found: Survey, outcome: Outcome, facts: dict[str, Any]
+) -> None:
+    """Writes the decision on the items of a dataset, in one step.
+
+    Args:
+        folder: of the run.
+        facts: what its report says of the settings besides those of the method.
+    """
+    report = dataclasses.replace(
+        _with_own_labels(outcome.report, store.class_ids),
+        class_names=found.names,
+        content=found.digest,
+        files=found.files,
+    )
+    footprints = [
+        footprint._replace(classes=store.class_ids[footprint.classes].tolist()) for footprint in outcome.footprints
+    ]
+    pictures = Pictures.of(
+        report,
+        store.images,
+        outcome.restored_index,
+        outcome.restored_images,
+        footprints,
+        lambda row: view.file_name(int(store.positions[row])),
+    )
+    unreadable = sorted(found.unreadable + store.unreadable, key=lambda entry: entry.position)
+    report = dataclasses.replace(report, pictures=pictures, config={**report.config, **facts})
+    report = over_all_items(report, store.positions, found.labels, unreadable)
+    _log_decisions(report)
+    with publishing_checked(folder / "outcome") as temporary:
+        report._write(temporary)
+        np.save(temporary / "digests.npy", found.digests, allow_pickle=False)
+        sizes = np.where(found.plain_jpegs[:, None], found.sizes, 0).astype(np.int32)
+        np.save(temporary / "jpeg_sizes.npy", sizes, allow_pickle=False)
+        np.save(temporary / "restored_index.npy", store.positions[outcome.restored_index], allow_pickle=False)
+        np.save(temporary / "restored_images.npy", outcome.restored_images, allow_pickle=False)
+        if outcome.restorer is not None:
+            copy_files(outcome.restorer, temporary / RESTORER)
+
+
+def publish(folder: Path, view: RawView, store: ImageStore, found: Survey, progress: Progress) -> None:
+    """Writes the shards of a run whose outcome is there, then the manifest."""
+    report, files = Report.load(folder / "outcome"), Checked(folder / "outcome")
+    restored_index = files.array("restored_index.npy", "i", 1)
+    restored_images = map_array(files.check("restored_images.npy"), MAX_FILE, "u", 4)
+    served = np.flatnonzero(report.action != "drop")
+    samples = _Samples(view, store, found, report, served, restored_index, restored_images)
+    with progress.stage("shards") as stage:
+        names = {"names": found.names, "text_labels": found.text_labels}
+        shards = write_shards(folder, len(served), samples, found.extension, facts=names, stage=stage)
+    manifest = Manifest(
+        shards=shards,
+        levels=found.levels,
+        names=found.names,
+        text_labels=found.text_labels,
+        keys=view.read(int(store.positions[0])).keys,
+        unreadable=len(report.unreadable),
+        store=store.folder.name if found.exact else None,
+        timings={"shards": progress.timings["shards"]},
+    )
+    write_manifest(folder, manifest)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Samples:
+    """What the shards hold, by position among the samples that are served."""
+
+    view: RawView
+    store: ImageStore
+    found: Survey
+    report: Report
+    served: npt.NDArray[np.int64]
+    restored_index: npt.NDArray[np.int64]
+    restored_images: Pixels
+
+    def __call__(self, position: int) -> ShardSample:
+        source = int(self.served[position])
+        report, record = self.report, self.view.read(source)
+        check_same(self.view, record, self.found.digests)
+        mode, rotate = None, False
+        place = int(np.searchsorted(self.restored_index, source))
+        if place < len(self.restored_index) and self.restored_index[place] == source:
+            original = to_eight_bit(record.image, self.found.levels)
+            work = self.store.images[self.store.rows(source)]
+            image, encoding = apply_change(original, work, self.restored_images[place]).png(), "png"
+        elif isinstance(record.stored_image, Encoded) and record.stored_image.is_portable:
+            image, encoding = record.stored_image.data, record.stored_image.extension
+            mode, rotate = record.stored_image.mode, record.stored_image.rotate
+        else:
+            image, encoding = to_eight_bit(record.image, self.found.levels).png(), "png"
+        facts = {
+            "source_index": source,
+            "action": str(report.action[source]),
+            "score": float(report.score[source]),
+            "original_label": int(report.original_label[source]),
+            "quality": float(report.quality[source]),
+            "encoding": encoding,
+            "mode": mode,
+            "rotate": rotate,
+        }
+        return ShardSample(image, int(report.label[source]), facts)
+
+
+def _with_own_labels(report: Report, class_ids: npt.NDArray[np.int64]) -> Report:
+    """The method's report, which numbers classes without gaps, in the dataset's own class numbers."""
+    dropped = (report.action == "drop") | (report.label < 0)
+    label = np.where(dropped, -1, class_ids[report.label])
+    action = np.where(dropped, "drop", report.action)
+    classes = [dataclasses.replace(entry, label=int(class_ids[entry.label])) for entry in report.classes]
+    return dataclasses.replace(
+        report, action=action, label=label, original_label=class_ids[report.original_label], classes=classes
+    )
+
+
+def _log_decisions(report: Report) -> None:
+    for entry in report.classes:
+        level = logging.DEBUG if entry.status == "clean" else logging.INFO
+        _logger.log(level, "class %d: %s, evidence %.1f", entry.label, entry.status, entry.evidence)
+    counts = [int((report.action == action).sum()) for action in ("keep", "restore", "drop")]
+    _logger.info("%d of %d flagged; kept %d, restored %d, dropped %d", report.flagged.sum(), len(report), *counts)

@@ -1,0 +1,38 @@
+"""Methods on arrays, without a cache that stays."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from unpoison.context import Context
+from unpoison.data.access import RawView
+from unpoison.data.checksums import publishing_checked
+from unpoison.data.labelled import LabelledImages
+from unpoison.data.store import ImageStore, survey
+from unpoison.methods import get_method
+from unpoison.methods.cleaning import Task, clean
+from unpoison.stages import LocalExecutor
+from unpoison.stages.given import keep_restorer, restorer_digest
+
+
+def store_of(images, labels, folder):
+    """Arrays as a store in a new folder."""
+    view = RawView(LabelledImages(images, labels))
+    with publishing_checked(folder) as temporary:
+        ImageStore.build(view, survey(view, num_workers=0), temporary, num_workers=0)
+    return ImageStore.open(folder)
+
+
+def cleaned(images, labels, method, config, on_poison="restore", restorer=None):
+    """What a method makes of uint8 images [N,H,W,C] with labels int64 [N]: its `Outcome`."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        store = store_of(images, labels, root / "store")
+        given = None if restorer is None else keep_restorer(root, restorer, restorer_digest(restorer))
+        task = Task(
+            method=get_method(method), config=config, on_poison=on_poison, restorer=given,
+            keep=np.zeros(len(labels), bool), max_altered=1, duplicates="keep",
+            class_names=[str(label) for label in range(store.num_classes)],
+        )  # fmt: skip
+        return clean(task, store, LocalExecutor(root), Context())
