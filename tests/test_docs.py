@@ -22,6 +22,8 @@ from unpoison import cli, detectors, restoration
 from unpoison.attacks import BadNets, PoisonedDataset
 from unpoison.demo import load_digits
 from unpoison.detection import config as detection
+from unpoison.methods import registry as methods
+from unpoison.stages import registry as stages
 from unpoison.triggers import registry
 from unpoison.verification import config as verification
 
@@ -74,6 +76,8 @@ def at_place(place, hub, monkeypatch, tmp_path):
     monkeypatch.chdir(place)
     monkeypatch.setenv("UNPOISON_CACHE", str(place / "cache"))
     monkeypatch.setattr(registry, "_KINDS", dict(registry._KINDS))
+    monkeypatch.setattr(stages, "_STAGES", dict(stages._STAGES))
+    monkeypatch.setattr(methods, "_METHODS", dict(methods._METHODS))
     monkeypatch.setattr(detectors, "_REGISTERED", {})
     for settings in (detection, verification, restoration):
         monkeypatch.setattr(settings, "DEFAULT", settings.FAST)
