@@ -33,7 +33,7 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 
 from unpoison import Report, SanitizedDataset, Sanitizer
-from unpoison.data.pixels import Encoded
+from unpoison.data.encoded import Encoded
 from unpoison.errors import ThinEvidenceWarning
 from unpoison.methods import register
 from unpoison.methods.base import MethodInfo, Outcome

@@ -21,7 +21,7 @@ from torchvision.transforms import v2
 import corner
 from unpoison import SanitizedDataset
 from unpoison.data.access import _same
-from unpoison.data.pixels import Levels, to_eight_bit
+from unpoison.data.eight_bit import Levels, to_eight_bit
 from unpoison.errors import DatasetError
 
 pytestmark = pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")

@@ -17,7 +17,7 @@ from restorers import make_restorer
 from unpoison import Report, Restorer, Sanitizer, rules, sanitize
 from unpoison.data.cache import Cleaned
 from unpoison.data.checksums import write_sums
-from unpoison.data.pixels import EightBit
+from unpoison.data.eight_bit import EightBit
 from unpoison.errors import CacheError, ConfigError, DatasetError
 from unpoison.sanitizer import apply_change
 

@@ -157,7 +157,7 @@ def test_only_changed_files_are_read(photos, monkeypatch):
     for path in photos.rglob("*.png"):
         os.utime(path, (time.time() - 60,) * 2)
     first = SanitizedDataset(ImageFolder(photos), "twostep").prepare()
-    monkeypatch.setattr("unpoison.data.pixels.Encoded.read", None)
+    monkeypatch.setattr("unpoison.data.encoded.Encoded.read", None)
     monkeypatch.setattr("PIL.Image.open", None)
     again = SanitizedDataset(ImageFolder(photos), "twostep").prepare()
     assert again.shards == first.shards

@@ -16,8 +16,9 @@ from .data.access import KEEP, RawView, Record
 from .data.alignment import Positions, checked_indices, served_positions, with_stand_ins
 from .data.attributes import ScriptAttributes
 from .data.cache import Cleaned
+from .data.eight_bit import from_eight_bit
+from .data.encoded import Encoded
 from .data.items import Keys, class_of, label_like
-from .data.pixels import Encoded, from_eight_bit
 from .data.reopened import ShardSet
 from .data.store import OnUnreadable
 from .errors import DatasetError, DroppedSamplesWarning

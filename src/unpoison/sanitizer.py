@@ -37,12 +37,14 @@ from .data.cache import (
 )
 from .data.cache import FORMAT as RUN_FORMAT
 from .data.checksums import MAX_FILE, Checked, is_whole, publishing_checked
+from .data.eight_bit import EightBit, to_eight_bit
+from .data.encoded import Encoded
 from .data.files import copy_files, remove_leftovers, writing
 from .data.folders import check_classes, odd_folders
 from .data.index import Index
 from .data.items import Keys
 from .data.outputs import check_apart, check_replaceable, replacing_folder
-from .data.pixels import EightBit, Encoded, Pixels, to_eight_bit, with_channels
+from .data.pixels import Pixels, with_channels
 from .data.pruning import mark_used, prune, size_limit
 from .data.reading import map_array
 from .data.rows import clean_rows

@@ -85,7 +85,7 @@ def test_unchanged_files_are_not_read(kind, photos, cache, read):
 def test_no_file_is_opened(photos, cache, monkeypatch):
     look(ImageFolder(photos), cache)
     dataset = ImageFolder(photos)
-    monkeypatch.setattr("unpoison.data.pixels.Encoded.read", None)
+    monkeypatch.setattr("unpoison.data.encoded.Encoded.read", None)
     monkeypatch.setattr("PIL.Image.open", None)
     view = RawView(dataset, cache=cache)
     assert len(survey(view, index=Index(cache, view.origins())).labels) == 24

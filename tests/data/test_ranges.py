@@ -10,7 +10,7 @@ import torch
 import corner
 from unpoison import SanitizedDataset, Sanitizer, sanitize
 from unpoison.data.access import RawView
-from unpoison.data.pixels import Levels, from_eight_bit
+from unpoison.data.eight_bit import Levels, from_eight_bit
 from unpoison.data.store import survey
 from unpoison.errors import DatasetError
 

@@ -14,7 +14,8 @@ from torch.utils.data import Subset
 import corner
 from unpoison.data.access import RawView
 from unpoison.data.checksums import write_sums
-from unpoison.data.store import ImageStore, resize, survey
+from unpoison.data.pixels import resize
+from unpoison.data.store import ImageStore, survey
 from unpoison.errors import CacheError, DatasetError
 
 

@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from ..checks import Seed, Within, checked
 from ..data.access import KEEP, RawView, Record
+from ..data.eight_bit import from_eight_bit, to_eight_bit
 from ..data.items import label_like
-from ..data.pixels import from_eight_bit, to_eight_bit
 from ..data.served import Replacement
 from ..data.store import Survey, read_images, survey
 from ..errors import ConfigError, DatasetError

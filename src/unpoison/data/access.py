@@ -19,13 +19,14 @@ from PIL import Image
 from torch.utils.data import ConcatDataset, IterableDataset, Subset
 
 from ..errors import DatasetError, UnreadableError
+from .encoded import Encoded, describe, file_of
 from .hugging_face import feature_keys, is_hugging_face
+from .images import fingerprint, is_image
 from .index import index_path
 from .items import FOUND, Keys, class_of, find_keys, put, with_parts
 from .origins import Origins, is_folder, origins_of
 from .overrides import apply_to_image, wants_keywords
 from .peeling import LAZY_CONTAINERS, load_rgb, peel, transforms_of
-from .pixels import Encoded, describe, file_of, fingerprint, is_image
 from .steps import NotFoundAgain, Replay, Step, collecting_steps, is_chain, note_again
 
 

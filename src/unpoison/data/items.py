@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ..errors import DatasetError
-from .pixels import in_words, is_image
+from .images import in_words, is_image
 
 _IMAGE_NAMES = ("image", "img", "pixel_values", "picture", "x", "input", "data")
 _LABEL_NAMES = ("label", "labels", "fine_label", "target", "targets", "class", "category", "cls", "y")

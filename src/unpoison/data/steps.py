@@ -17,8 +17,9 @@ import torch
 from PIL import Image
 
 from ..errors import DatasetError, UnreadableError
+from .encoded import Encoded, file_of
 from .items import Keys, with_parts
-from .pixels import Encoded, check_pixels, file_of
+from .size_limit import check_pixels
 
 _ARRAYS = (Encoded, Image.Image, np.ndarray, torch.Tensor)
 _DEPTH = 3

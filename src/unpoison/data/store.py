@@ -22,7 +22,6 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from torch.utils.data import DataLoader
 
 from ..errors import DamagedError, DatasetError, UnpoisonError, UnreadableError
@@ -31,22 +30,15 @@ from ..progress import Stage
 from ..report import Unreadable
 from .access import RawView, Record, hidden_augmentation, naming_item
 from .checksums import MAX_FILE, Checked
+from .eight_bit import Levels, to_eight_bit
+from .encoded import Encoded
 from .facts import Fact, Facts, Texts, Words
 from .folders import check_classes, hidden_folder, hidden_folders
 from .formats import member_extension
+from .images import UNREADABLE, colour_channels, fingerprint, image_size, peak
 from .index import Index
 from .items import class_of
-from .pixels import (
-    UNREADABLE,
-    Encoded,
-    Levels,
-    Pixels,
-    colour_channels,
-    fingerprint,
-    image_size,
-    peak,
-    to_eight_bit,
-)
+from .pixels import Pixels, resize
 from .ranges import white_levels
 from .reading import map_array, parsing
 
@@ -504,14 +496,6 @@ def read_images(view: RawView, found: Survey, positions: Iterable[int], size: tu
     """Decodes items of a surveyed dataset into memory: uint8 [M,H,W,C] of a size (height, width)."""
     decode = _Decode(found.levels, found.channels, *size, found.digests)
     return np.stack([decode(view, position) for position in positions])
-
-
-def resize(colour: Pixels, height: int, width: int) -> Pixels:
-    """uint8 [H,W,C] at another size, antialiased; the same array where the size agrees."""
-    if colour.shape[:2] == (height, width):
-        return colour
-    image = Image.fromarray(colour[..., 0] if colour.shape[2] == 1 else colour)
-    return np.array(image.resize((width, height), Image.Resampling.BILINEAR)).reshape(height, width, -1)
 
 
 class _Mapped:
