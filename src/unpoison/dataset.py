@@ -12,16 +12,18 @@ import numpy.typing as npt
 from . import rules
 from .checks import AnyPath, Device, Seed, Share, Transform, checked
 from .config import AnyConfig, MethodName
-from .data.access import KEEP, RawView, Record
+from .data.access import RawView
 from .data.alignment import Positions, checked_indices, served_positions, with_stand_ins
 from .data.attributes import ScriptAttributes
 from .data.cache import Cleaned
 from .data.eight_bit import from_eight_bit
 from .data.encoded import Encoded
 from .data.items import Keys, class_of, label_like
+from .data.record import Record
 from .data.reopened import ShardSet
 from .data.store import OnUnreadable
 from .errors import DatasetError, DroppedSamplesWarning
+from .keep import KEEP
 from .methods.base import OnPoison
 from .methods.copies import OnDuplicates
 from .report import Report

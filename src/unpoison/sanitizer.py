@@ -21,7 +21,7 @@ from torch.utils.data import get_worker_info
 from . import rules
 from .checks import AnyPath, Device, Seed, Share, check, checked
 from .config import AnyConfig, MethodName
-from .data.access import RawView, preserved_rng
+from .data.access import RawView
 from .data.cache import (
     DETECTED,
     Cleaned,
@@ -46,6 +46,7 @@ from .data.items import Keys
 from .data.outputs import check_apart, check_replaceable, replacing_folder
 from .data.pixels import Pixels, with_channels
 from .data.pruning import mark_used, prune, size_limit
+from .data.random_states import preserved_rng
 from .data.reading import map_array
 from .data.rows import clean_rows
 from .data.searched import folders_read, folders_searched

@@ -11,12 +11,14 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from unpoison.data.access import KEEP, RawView, preserved_rng
+from unpoison.data.access import RawView
 from unpoison.data.eight_bit import EightBit, Levels, decode_png, from_eight_bit, to_eight_bit
 from unpoison.data.encoded import Encoded
 from unpoison.data.images import peak
 from unpoison.data.items import class_of, find_keys, label_like
+from unpoison.data.random_states import preserved_rng
 from unpoison.errors import DatasetError
+from unpoison.keep import KEEP
 
 
 class Sample(Dataset):

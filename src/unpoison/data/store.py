@@ -28,7 +28,7 @@ from ..errors import DamagedError, DatasetError, UnpoisonError, UnreadableError
 from ..image_files import ImageFiles
 from ..progress import Stage
 from ..report import Unreadable
-from .access import RawView, Record, hidden_augmentation, naming_item
+from .access import RawView
 from .checksums import MAX_FILE, Checked
 from .eight_bit import Levels, to_eight_bit
 from .encoded import Encoded
@@ -37,10 +37,12 @@ from .folders import check_classes, hidden_folder, hidden_folders
 from .formats import member_extension
 from .images import UNREADABLE, colour_channels, fingerprint, image_size, peak
 from .index import Index
+from .item_errors import hidden_augmentation, naming_item
 from .items import class_of
 from .pixels import Pixels, resize
 from .ranges import white_levels
 from .reading import map_array, parsing
+from .record import Record
 
 OnUnreadable = Literal["raise", "skip"]
 FORMAT = 4
