@@ -34,7 +34,7 @@ from torchvision.datasets import ImageFolder
 from unpoison import Report, SanitizedDataset
 from unpoison.data.access import RawView
 from unpoison.data.index import Index
-from unpoison.data.store import survey
+from unpoison.data.surveying import survey
 from unpoison.errors import ThinEvidenceWarning
 from unpoison.methods import register
 from unpoison.methods.base import MethodInfo, Outcome

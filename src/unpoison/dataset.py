@@ -21,7 +21,7 @@ from .data.encoded import Encoded
 from .data.items import Keys, class_of, label_like
 from .data.record import Record
 from .data.reopened import ShardSet
-from .data.store import OnUnreadable
+from .data.survey import OnUnreadable
 from .errors import DatasetError, DroppedSamplesWarning
 from .keep import KEEP
 from .methods.base import OnPoison

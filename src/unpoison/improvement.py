@@ -14,8 +14,10 @@ from .attacks.targets import Target
 from .checks import Device, Seeds, checked
 from .config import PDAutoRConfig
 from .data.access import RawView
+from .data.decoding import read_images
 from .data.labelled import LabelledImages
-from .data.store import Survey, read_images, survey
+from .data.survey import Survey
+from .data.surveying import survey
 from .detection.choice import Choice, choose
 from .downstream import Predict, measure_predictions, predictions, train_model
 from .errors import ConfigError, DatasetError

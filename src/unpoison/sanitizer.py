@@ -37,6 +37,7 @@ from .data.cache import (
 )
 from .data.cache import FORMAT as RUN_FORMAT
 from .data.checksums import MAX_FILE, Checked, is_whole, publishing_checked
+from .data.decoding import check_same
 from .data.eight_bit import EightBit, to_eight_bit
 from .data.encoded import Encoded
 from .data.files import copy_files, remove_leftovers, writing
@@ -52,7 +53,9 @@ from .data.rows import clean_rows
 from .data.searched import folders_read, folders_searched
 from .data.shards import ShardSample, write_shards
 from .data.store import FORMAT as STORE_FORMAT
-from .data.store import MAX_SIZE, ImageStore, OnUnreadable, Survey, check_same, survey
+from .data.store import ImageStore
+from .data.survey import MAX_SIZE, OnUnreadable, Survey
+from .data.surveying import survey
 from .errors import (
     ConfigError,
     FolderWarning,

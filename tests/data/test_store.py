@@ -15,7 +15,8 @@ import corner
 from unpoison.data.access import RawView
 from unpoison.data.checksums import write_sums
 from unpoison.data.pixels import resize
-from unpoison.data.store import ImageStore, survey
+from unpoison.data.store import ImageStore
+from unpoison.data.surveying import survey
 from unpoison.errors import CacheError, DatasetError
 
 
