@@ -11,7 +11,8 @@ from .images import fingerprint
 from .item_errors import naming_item
 from .items import Keys, class_of, put, with_parts
 from .overrides import apply_to_image, wants_keywords
-from .steps import NotFoundAgain, Replay, Step, is_chain, note_again
+from .replay import Replay
+from .steps import NotFoundAgain, Step, is_chain, note_again
 
 
 class Record:
