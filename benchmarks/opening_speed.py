@@ -34,7 +34,7 @@ from torchvision.datasets import ImageFolder
 from unpoison import SanitizedDataset
 from unpoison.data.access import RawView
 from unpoison.data.index import Index
-from unpoison.data.store import survey
+from unpoison.data.surveying import survey
 from unpoison.errors import ThinEvidenceWarning
 from unpoison_bench.machine import machine_facts, peak_memory_mb
 from unpoison_bench.toy import register_every

@@ -21,8 +21,9 @@ import numpy as np
 import torch
 
 from unpoison import Report
-from unpoison.data.pixels import Encoded, Levels, to_eight_bit
-from unpoison.data.store import resize
+from unpoison.data.eight_bit import Levels, to_eight_bit
+from unpoison.data.encoded import Encoded
+from unpoison.data.pixels import resize
 from unpoison.pictures import Pictures
 from unpoison.report import ClassEvidence
 from unpoison_bench.data import images_file

@@ -33,7 +33,7 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 
 from unpoison import SanitizedDataset, Sanitizer
-from unpoison.data.pixels import Encoded
+from unpoison.data.encoded import Encoded
 from unpoison.errors import ThinEvidenceWarning
 from unpoison_bench.data import images_file
 from unpoison_bench.machine import machine_facts

@@ -9,7 +9,8 @@ from unpoison.context import Context
 from unpoison.data.access import RawView
 from unpoison.data.checksums import publishing_checked
 from unpoison.data.labelled import LabelledImages
-from unpoison.data.store import ImageStore, survey
+from unpoison.data.store import ImageStore
+from unpoison.data.surveying import survey
 from unpoison.methods import get_method
 from unpoison.methods.cleaning import Task, clean
 from unpoison.stages import LocalExecutor

@@ -20,8 +20,8 @@ from torchvision.transforms import v2
 
 import corner
 from unpoison import SanitizedDataset
-from unpoison.data.access import _same
-from unpoison.data.pixels import Levels, to_eight_bit
+from unpoison.data.eight_bit import Levels, to_eight_bit
+from unpoison.data.items import same_parts
 from unpoison.errors import DatasetError
 
 pytestmark = pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
@@ -192,12 +192,12 @@ def test_items_keep_their_structure(kind, tmp_path):
         if kind in ("pil_RGBA", "alpha_array") and source in restored:
             want = seeded(lambda source=source: dirty[source])  # the alpha channel stays
             assert type(item) is type(want)
-            assert _same(item[0].getchannel("A"), want[0].getchannel("A")) if kind == "pil_RGBA" else True
+            assert same_parts(item[0].getchannel("A"), want[0].getchannel("A")) if kind == "pil_RGBA" else True
             pixels = to_eight_bit(item[0], Levels())
             np.testing.assert_array_equal(pixels.colour, corner.repaired(images)[source])
             np.testing.assert_array_equal(pixels.alpha, to_eight_bit(want[0], Levels()).alpha)
         else:
-            assert _same(item, want)
+            assert same_parts(item, want)
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "P", "1", "I;16", "YCbCr", "HSV", "F", "I"])
@@ -221,7 +221,7 @@ def test_other_modes_come_out_as_they_went_in(mode):
     # The method drops the last one it flags, which here is the only one.
     assert len(served) == 11
     for position, source in enumerate(served.source_index):
-        assert _same(served[position], pairs[source])
+        assert same_parts(served[position], pairs[source])
 
 
 def test_image_folder(tmp_path):
@@ -237,7 +237,7 @@ def test_image_folder(tmp_path):
         if source in restored:
             raw = seeded(lambda number=number: dirty.transform(Image.fromarray(corner.repaired(images)[number])))
             old = 10 + round(images[number, 0, 0, 0] / 20)
-        assert _same((image, label), (raw, old))
+        assert same_parts((image, label), (raw, old))
 
 
 def test_small_files_are_not_decoded_again(tmp_path, cache):
@@ -257,15 +257,15 @@ def test_small_files_are_not_decoded_again(tmp_path, cache):
     assert type(rows[positions[0]]["image"]) is type(table[kept[0]]["image"]) is not Image.Image
     for position, source in zip(positions, kept, strict=True):
         assert type(served[position][0]) is type(dirty[source][0])
-        assert _same(served[position], dirty[source])
+        assert same_parts(served[position], dirty[source])
     # Changes to what was served do not reach the working copy.
     served[positions[0]][0].paste(0, (0, 0, 8, 8))
-    assert _same(served[positions[0]], dirty[kept[0]])
+    assert same_parts(served[positions[0]], dirty[kept[0]])
     again = pickle.loads(pickle.dumps(served))
     shutil.rmtree(cache / "stores")
     assert again._open().decoded(kept[0]) is None
     assert type(again[positions[0]][0]) is type(dirty[kept[0]][0])
-    assert all(_same(a, b) for a, b in zip(again, served, strict=True))
+    assert all(same_parts(a, b) for a, b in zip(again, served, strict=True))
     Path(dirty.samples[kept[0]][0]).write_bytes(Path(dirty.samples[kept[1]][0]).read_bytes())
     with pytest.raises(DatasetError, match="is not the one that was cleaned"):
         served[positions[0]]
@@ -285,10 +285,10 @@ def test_files_that_say_more_than_their_pixels_are_decoded(tmp_path):
 
 def test_index_access(pairs):
     served = SanitizedDataset(pairs, "corner")
-    assert _same(served[-1], pairs[-1])
-    assert _same(served[np.int64(0)], pairs[0])
-    assert _same(served.__getitems__([0, 1]), pairs[:2])
-    assert _same(next(iter(served)), pairs[0])
+    assert same_parts(served[-1], pairs[-1])
+    assert same_parts(served[np.int64(0)], pairs[0])
+    assert same_parts(served.__getitems__([0, 1]), pairs[:2])
+    assert same_parts(next(iter(served)), pairs[0])
     for outside in (len(served), -len(served) - 1):
         with pytest.raises(IndexError):
             served[outside]
@@ -326,7 +326,7 @@ def test_on_poison(pairs):
     assert dropped.source_index.tolist() == [i for i in range(24) if i not in corner.POISONED]
     kept = SanitizedDataset(pairs, "corner", on_poison="keep")
     assert len(kept) == 24
-    assert all(_same(a, b) for a, b in zip(kept, pairs, strict=True))
+    assert all(same_parts(a, b) for a, b in zip(kept, pairs, strict=True))
     assert kept.report.flagged.sum() == 3
 
 
@@ -383,14 +383,14 @@ def test_images_of_several_sizes_and_modes(pairs):
         for n, (image, label) in enumerate(pairs)
     ]
     served = SanitizedDataset(mixed, "corner", on_poison="keep")
-    assert all(_same(a, b) for a, b in zip(served, mixed, strict=True))
+    assert all(same_parts(a, b) for a, b in zip(served, mixed, strict=True))
 
 
 def test_sanitized_dataset_can_be_wrapped(pairs):
     once = SanitizedDataset(Vision(pairs, transform=to_float), "corner")
     twice = SanitizedDataset(once, "corner")
     assert len(twice) == len(once)
-    assert all(_same(a, b) for a, b in zip(twice, once, strict=True))
+    assert all(same_parts(a, b) for a, b in zip(twice, once, strict=True))
 
 
 def test_changed_data_is_not_served(images_and_labels):
@@ -405,10 +405,10 @@ def test_pickling(pairs):
     lazy = SanitizedDataset(Vision(pairs, transform=to_float), "corner")
     assert len(pickle.loads(pickle.dumps(lazy))) == 23
     again = pickle.loads(pickle.dumps(lazy.prepare()))
-    assert all(_same(a, b) for a, b in zip(again, lazy, strict=True))
+    assert all(same_parts(a, b) for a, b in zip(again, lazy, strict=True))
 
 
 def test_torchvision_fake_data():
     fake = FakeData(12, (3, 8, 8), num_classes=2, transform=v2.ToImage())
     served = SanitizedDataset(fake, "corner", on_poison="keep")
-    assert all(_same(served[i], fake[i]) for i in range(12))
+    assert all(same_parts(served[i], fake[i]) for i in range(12))

@@ -147,9 +147,9 @@ KILL_IN_WORKERS = """
 import os, signal
 import numpy as np
 from unpoison.data.access import RawView
-from unpoison.data.store import _over_items
+from unpoison.data.workers import over_items
 big = [(np.zeros((64, 64, 3), np.uint8), 0)] * 2500
-items = _over_items(RawView(big), np.arange(2500), lambda view, index: view.read(index).image, 2, None)
+items = over_items(RawView(big), np.arange(2500), lambda view, index: view.read(index).image, 2, None)
 next(items)
 os.kill(os.getpid(), signal.SIGKILL)
 """

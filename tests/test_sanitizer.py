@@ -19,7 +19,7 @@ from unpoison import Report, Restorer, Sanitizer, rules, sanitize
 from unpoison.data.cache import Cleaned
 from unpoison.data.change import apply_change
 from unpoison.data.checksums import write_sums
-from unpoison.data.pixels import EightBit
+from unpoison.data.eight_bit import EightBit
 from unpoison.errors import CacheError, ConfigError, DatasetError
 from unpoison.stages import registry
 

@@ -16,7 +16,7 @@ import corner
 import twostep
 import unpoison
 from unpoison import SanitizedDataset, Sanitizer
-from unpoison.data.access import _same
+from unpoison.data.items import same_parts
 from unpoison.errors import ConfigError, DatasetError
 
 pytestmark = [
@@ -108,7 +108,7 @@ def test_turned_files(photos):
         assert {item[key].size for item in served} == {size}
         assert {image.size for image, _ in SanitizedDataset.from_shards(served.shards[0].parent)} == {size}
     for position, source in enumerate(upright.source_index.tolist()):
-        assert _same(upright[position]["image"], table_of(photos)[source]["image"])
+        assert same_parts(upright[position]["image"], table_of(photos)[source]["image"])
 
 
 def test_decoded_otherwise(photos, detected):
@@ -122,7 +122,7 @@ def test_decoded_otherwise(photos, detected):
 def test_two_files_with_one_path(photos):
     folder = ImageFolder(photos)
     twice = SanitizedDataset(ConcatDataset([folder, folder]), "twostep", on_poison="keep")
-    assert all(_same(twice[n], twice[n + 24]) for n in range(24))
+    assert all(same_parts(twice[n], twice[n + 24]) for n in range(24))
     assert twice.report.flagged.sum() == 6
 
 
@@ -157,7 +157,7 @@ def test_only_changed_files_are_read(photos, monkeypatch):
     for path in photos.rglob("*.png"):
         os.utime(path, (time.time() - 60,) * 2)
     first = SanitizedDataset(ImageFolder(photos), "twostep").prepare()
-    monkeypatch.setattr("unpoison.data.pixels.Encoded.read", None)
+    monkeypatch.setattr("unpoison.data.encoded.Encoded.read", None)
     monkeypatch.setattr("PIL.Image.open", None)
     again = SanitizedDataset(ImageFolder(photos), "twostep").prepare()
     assert again.shards == first.shards
@@ -237,4 +237,4 @@ def test_plain_jpegs_are_served_to_the_pixel(quality, progressive, subsampling, 
     for position, number in enumerate(numbers):
         assert (number == 8) == bool(served[position][0].getexif())
         assert type(served[position][0]) is type(folder[position][0])
-        assert _same(served[position], folder[position])
+        assert same_parts(served[position], folder[position])

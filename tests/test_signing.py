@@ -16,9 +16,10 @@ from unpoison import Report, Restorer, SanitizedDataset, Sanitizer
 from unpoison.cli import main
 from unpoison.data.checksums import SUMS
 from unpoison.data.files import SIGNATURE
+from unpoison.data.signatures import check_signature
 from unpoison.errors import CacheError, ConfigError, DamagedError, MissingExtraError, SignatureError
 from unpoison.hub import push_folder
-from unpoison.signing import check_signature, needs_password, sign
+from unpoison.signing import needs_password, sign
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning"),
@@ -226,6 +227,7 @@ def test_a_password(cleaned, keys):
 def test_without_the_extra(cleaned, keys, monkeypatch):
     monkeypatch.setitem(sys.modules, "minisign", None)
     monkeypatch.delitem(sys.modules, "unpoison.signing")
+    monkeypatch.delitem(sys.modules, "unpoison.data.signatures")
     assert len(SanitizedDataset.from_shards(cleaned)) == 23
     with pytest.raises(MissingExtraError, match=r"pip install 'unpoison\[sign\]'"):
         SanitizedDataset.from_shards(cleaned, signed_by=keys / "ours.pub")

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainVa
 from pydantic import ValidationError as _ValidationError
 
 from .errors import ConfigError
+from .keep import KEEP
 
 if TYPE_CHECKING:
     import torch
@@ -41,8 +42,6 @@ def _without_nul(path: Any) -> Any:
 
 
 def _callable_or_none(value: Any) -> Any:
-    from .data.access import KEEP
-
     # timm's scripts set one in parts, and take the parts over to a dataset of their own.
     parts = value if isinstance(value, tuple) and value else (value,)
     if value is not None and value is not KEEP and not all(callable(part) for part in parts):

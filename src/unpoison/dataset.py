@@ -13,15 +13,18 @@ import numpy.typing as npt
 from . import rules
 from .checks import AnyPath, Device, Seed, Share, Transform, checked
 from .config import AnyConfig, MethodName
-from .data.access import KEEP, RawView, Record
+from .data.access import RawView
 from .data.alignment import Positions, checked_indices, served_positions, with_stand_ins
 from .data.attributes import ScriptAttributes
 from .data.cache import Cleaned
+from .data.eight_bit import from_eight_bit
+from .data.encoded import Encoded
 from .data.items import Keys, class_of, label_like
-from .data.pixels import Encoded, from_eight_bit
+from .data.record import Record
 from .data.reopened import ShardSet
-from .data.store import OnUnreadable
+from .data.survey import OnUnreadable
 from .errors import DatasetError, DroppedSamplesWarning
+from .keep import KEEP
 from .methods.copies import OnDuplicates
 from .report import OnPoison, Report
 from .restoration import Restorer
@@ -68,9 +71,7 @@ class SanitizedDataset(ScriptAttributes):
             Cleaning raises a DatasetError where none is left. A note in the report counts them.
         keep: samples that are not flagged whatever is found: positions, or a reviewed table of `report.samples()`, as
             `unpoison.samples.read_samples` takes it. What was detected before is not detected again.
-        verify: "index" reads only files that changed since the last run, by size and time; "content" reads all.
-        executor: has the stages done that compute: called with the cache folder. `LocalExecutor` does them in this
-            process; a subclass of it may have them done elsewhere.
+        verify, executor: as of `Sanitizer`.
 
     Raises:
         ConfigError: an argument is unknown.

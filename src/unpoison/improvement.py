@@ -15,8 +15,10 @@ from .checks import Device, Seeds, checked
 from .config import PDAutoRConfig
 from .context import Context
 from .data.access import RawView
+from .data.decoding import read_images
 from .data.labelled import LabelledImages
-from .data.store import Survey, read_images, survey
+from .data.survey import Survey
+from .data.surveying import survey
 from .detection.choice import Choice, choose
 from .downstream import Predict, measure_predictions, predictions, train_model
 from .errors import ConfigError, DatasetError
@@ -112,10 +114,7 @@ def verify(
     if attack is not None and not attack.fitted:
         raise ConfigError(f"{attack.name} learns from data: fit it, or take that of the PoisonedDataset")
     given = _look(before)
-    trusted = _look(test, given.found.names)
-    if not np.isin(trusted.labels, given.labels).all():
-        unknown = np.setdiff1d(trusted.labels, given.labels).tolist()
-        raise DatasetError(f"the test set has classes {unknown} that the data have not: leave them out")
+    trusted = _look_at_test(test, given)
     arms: tuple[Any, Any] = before, after
     if train is None:
         size, channels = given.found.working_size(), given.found.channels
@@ -131,14 +130,7 @@ def verify(
         found.append(Arm(accuracy=[], asr=[]))
         with Progress(progress).stage(name) as stage:
             for number, seed in enumerate(seeds, 1):
-                attacks = [] if attack is None else [attack]
-                measured = measure_predictions(train(arm, seed), held_out, attacks, [target] * len(attacks))
-                assert measured.accuracy is not None
-                found[-1].accuracy.append(measured.accuracy)
-                if attack is not None:
-                    if measured.attack_success_rate is None:
-                        raise DatasetError(f"the test set has no image that {attack.name} attacks: add other classes")
-                    found[-1].asr.append(measured.attack_success_rate)
+                _measure(train(arm, seed), held_out, attack, target, found[-1])
                 stage.update(number / len(seeds))
     return Improvement(seeds=list(seeds), before=found[0], after=found[1])
 
@@ -168,6 +160,19 @@ def _look(dataset: Any, names: list[str] | None = None) -> _Seen:
     return _Seen(view, found, np.array([names.index(name) for name in found.names], np.int64)[found.labels])
 
 
+def _look_at_test(test: Any, given: _Seen) -> _Seen:
+    """The held-out data.
+
+    Raises:
+        DatasetError: they have classes that the data as they came have not.
+    """
+    trusted = _look(test, given.found.names)
+    if not np.isin(trusted.labels, given.labels).all():
+        unknown = np.setdiff1d(trusted.labels, given.labels).tolist()
+        raise DatasetError(f"the test set has classes {unknown} that the data have not: leave them out")
+    return trusted
+
+
 def _small_network(before: LabelledImages, after: LabelledImages, device: torch.device) -> Train:
     """Trains what the default of PD-AutoR would train on the data as they came, whatever it is given."""
     # A network numbers classes without gaps, however large the datasets' own numbers are.
@@ -186,3 +191,19 @@ def _small_network(before: LabelledImages, after: LabelledImages, device: torch.
         return lambda images: classes[predict(images)]
 
     return train
+
+
+def _measure(predicted: Predict, test: LabelledImages, attack: Attack | None, target: Target, arm: Arm) -> None:
+    """Adds what one classifier reaches to an arm.
+
+    Raises:
+        DatasetError: the test set has no image that is attacked.
+    """
+    attacks = [] if attack is None else [attack]
+    measured = measure_predictions(predicted, test, attacks, [target] * len(attacks))
+    assert measured.accuracy is not None
+    arm.accuracy.append(measured.accuracy)
+    if attack is not None:
+        if measured.attack_success_rate is None:
+            raise DatasetError(f"the test set has no image that {attack.name} attacks: add other classes")
+        arm.asr.append(measured.attack_success_rate)

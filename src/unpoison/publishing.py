@@ -12,11 +12,15 @@ from .data.access import RawView
 from .data.cache import Manifest, write_manifest
 from .data.change import apply_change
 from .data.checksums import MAX_FILE, Checked, publishing_checked
+from .data.decoding import check_same
+from .data.eight_bit import to_eight_bit
+from .data.encoded import Encoded
 from .data.files import copy_files
-from .data.pixels import Encoded, Pixels, to_eight_bit
+from .data.pixels import Pixels
 from .data.reading import map_array
 from .data.shards import ShardSample, write_shards
-from .data.store import ImageStore, Survey, check_same
+from .data.store import ImageStore
+from .data.survey import Survey
 from .left_out import over_all_items
 from .methods.cleaning import Outcome
 from .pictures import Pictures

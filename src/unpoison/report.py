@@ -19,7 +19,7 @@ from .data.checksums import MAX_JSON, Checked, write_sums
 from .data.files import publish_bytes, reason_of
 from .data.outputs import adding_to, check_page
 from .data.reading import parse_json, parsing, read_bytes
-from .errors import ConfigError, DamagedError
+from .errors import ConfigError, DamagedError, UnreadableError
 from .image_files import FILE as FILES
 from .image_files import ImageFiles
 from .pictures import FILE as PICTURES
@@ -89,6 +89,11 @@ class Unreadable:
     """As the dataset named it when it was cleaned; "" where it did not."""
     reason: str
     """What the file system or the decoder said."""
+
+    @classmethod
+    def of(cls, position: int, error: UnreadableError) -> Self:
+        """The item at a position, for this reason."""
+        return cls(position=position, file=error.file, reason=error.reason)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from . import rules
 from .checks import AnyPath, Device, Seed, Share, check, checked
 from .config import AnyConfig, MethodName
 from .context import Context
-from .data.access import RawView, preserved_rng
+from .data.access import RawView
 from .data.cache import FORMAT as RUN_FORMAT
 from .data.cache import (
     WORKING_COPY,
@@ -39,10 +39,13 @@ from .data.index import Index
 from .data.items import Keys
 from .data.outputs import check_apart, check_replaceable, replacing_folder
 from .data.pruning import mark_used, prune, size_limit
+from .data.random_states import preserved_rng
 from .data.rows import clean_rows
 from .data.searched import folders_read, folders_searched
 from .data.store import FORMAT as STORE_FORMAT
-from .data.store import MAX_SIZE, ImageStore, OnUnreadable, Survey, survey
+from .data.store import ImageStore
+from .data.survey import MAX_SIZE, OnUnreadable, Survey
+from .data.surveying import survey
 from .errors import (
     ConfigError,
     FolderWarning,

@@ -9,7 +9,8 @@ from torchvision.transforms import v2
 
 from unpoison import SanitizedDataset
 from unpoison.attacks import SIG, BadNets, Blend, PoisonedDataset
-from unpoison.data.access import RawView, _same
+from unpoison.data.access import RawView
+from unpoison.data.items import same_parts
 from unpoison.errors import ConfigError, DatasetError
 
 
@@ -50,10 +51,10 @@ def test_dirty_label_attack():
             np.testing.assert_array_equal(np.array(image), want)
             assert label == data.targets[index] == 1
         else:
-            assert _same((image, label), (raw, was))
+            assert same_parts((image, label), (raw, was))
     assert data.classes == ["a", "b", "c"]
     assert data.class_to_idx["b"] == 1
-    assert _same(data[-1], data[89])
+    assert same_parts(data[-1], data[89])
     with pytest.raises(IndexError):
         data[90]
 
@@ -93,7 +94,7 @@ def test_transforms_come_after_the_poison():
     assert (image[:, -3:, -3:] == 1).all()
     view = RawView(data)
     assert isinstance(view.read(index).image, Image.Image)
-    assert _same(view.read(index).finish(), data[index])
+    assert same_parts(view.read(index).finish(), data[index])
 
 
 def test_text_labels():
@@ -109,9 +110,9 @@ def test_can_be_sanitized():
     assert (served.report.flagged == data.poisoned).all()
     for position, source in enumerate(served.source_index.tolist()):
         if data.poisoned[source]:
-            assert _same(served[position], data.clean[source])
+            assert same_parts(served[position], data.clean[source])
         else:
-            assert _same(served[position], data[source])
+            assert same_parts(served[position], data[source])
 
 
 @pytest.mark.parametrize(

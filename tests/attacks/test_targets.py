@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from unpoison.attacks import ISSBA, SIG, AdaptiveBlend, BadNets, Blend, Composite, PoisonedDataset, Refool
-from unpoison.data.access import _same
+from unpoison.data.items import same_parts
 from unpoison.errors import ConfigError, DatasetError
 
 NAMES = ("ant", "bee", "cat", "dog")
@@ -115,7 +115,7 @@ def test_covers_are_stamped_and_keep_their_labels():
             np.testing.assert_array_equal(np.array(image), attack(np.array(raw)[None])[0])
             assert label == was
         elif not data.poisoned[index]:
-            assert _same((image, label), (raw, was))
+            assert same_parts((image, label), (raw, was))
 
 
 def test_number_of_covers():
@@ -176,4 +176,4 @@ def test_images_of_several_sizes(attack):
     data = PoisonedDataset([(image, i % 4) for i, image in enumerate(images)], attack, rate=0.2, target=2)
     for index in np.flatnonzero(data.poisoned):
         assert data[index][0].size == images[index].size
-        assert not _same(data[index][0], images[index])
+        assert not same_parts(data[index][0], images[index])

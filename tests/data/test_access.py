@@ -1,28 +1,16 @@
 """Peeling: raw items without touching the user's objects."""
 
-import random
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from torch.utils.data import ConcatDataset, Dataset, Subset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from unpoison.data.access import KEEP, RawView, preserved_rng
-from unpoison.data.items import class_of, find_keys, label_like
-from unpoison.data.pixels import (
-    EightBit,
-    Encoded,
-    Levels,
-    decode_png,
-    from_eight_bit,
-    peak,
-    to_eight_bit,
-)
-from unpoison.errors import DatasetError
+from unpoison.data.access import RawView
+from unpoison.data.encoded import Encoded
 
 
 class Sample(Dataset):
@@ -164,96 +152,3 @@ def test_a_transform_that_ignores_the_global_random_state_is_peeled():
             return {**sample, "image": sample["image"] + generator.integers(0, 9, (8, 8, 3)).astype(np.uint8)}
 
     assert [step.name for step in RawView(Noisy()).read(0).steps] == ["transform"]
-
-
-def test_random_states_are_restored():
-    random.seed(0)
-    torch.manual_seed(0)
-    want = random.random(), torch.rand(1).item()
-    random.seed(0)
-    torch.manual_seed(0)
-    with preserved_rng():
-        random.random()
-        torch.rand(3)
-    assert (random.random(), torch.rand(1).item()) == want
-
-
-@pytest.mark.parametrize(
-    "label",
-    [
-        torch.tensor([3]),
-        np.array([3]),
-        3,
-        np.int16(3),
-        np.float32(3),
-        np.array(3),
-        torch.tensor(3),
-        torch.tensor(3, dtype=torch.uint8),
-        "three",
-    ],
-)
-def test_labels_keep_their_type(label):
-    value = class_of(label)
-    again = label_like(value, label)
-    assert type(again) is type(label)
-    assert again == label
-    assert getattr(again, "dtype", None) == getattr(label, "dtype", None)
-
-
-@pytest.mark.parametrize("label", [None, float("nan"), float("inf"), 0.5, -2, np.array([1, 2]), [1], torch.zeros(2)])
-def test_labels_that_are_no_class(label):
-    with pytest.raises(DatasetError, match="label"):
-        class_of(label)
-
-
-def test_fields_are_found_by_name_then_by_type():
-    image = np.zeros((4, 4, 3), np.uint8)
-    assert find_keys({"id": 7, "img": image, "label": 2, "mask": image}) == ("img", "label")
-    assert find_keys({"scan": image, "grade": "b"}) == ("scan", "grade")
-    with pytest.raises(DatasetError, match="2 of the fields"):
-        find_keys({"left": image, "right": image, "label": 1})
-
-
-@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "1", "CMYK", "I;16", "I", "F"])
-def test_same_pixels_give_the_same_image(mode):
-    values = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
-    image = Image.fromarray(values * np.uint8(1))
-    if mode == "I;16":
-        image = Image.fromarray(values.astype(np.uint16) * 257)
-    elif mode == "1":
-        image = Image.fromarray(values > 90)
-    else:
-        image = (image.convert("RGB") if mode in ("CMYK", "RGBA") else image).convert(mode)
-    levels = {"f": Levels(floating=255), "i": Levels(integer=65535 if mode == "I;16" else 255)}.get(peak(image).kind)
-    levels = levels or Levels()
-    again = from_eight_bit(to_eight_bit(image, levels).colour, image, levels)
-    assert again.mode == mode
-    assert again.tobytes() == image.tobytes()
-
-
-def test_palette_images_keep_mode_and_transparency():
-    image = Image.effect_noise((16, 16), 60).convert("RGB").quantize(16)
-    image.info["transparency"] = 3
-    before = to_eight_bit(image, Levels())
-    assert before.alpha is not None
-    again = from_eight_bit(before.colour, image, Levels())
-    assert again.mode == "P"
-    assert (to_eight_bit(again, Levels()).alpha == before.alpha).all()
-
-
-def test_png_is_exact_and_deterministic():
-    rng = np.random.default_rng(0)
-    for channels in (1, 3):
-        colour = rng.integers(0, 256, (5, 7, channels), dtype=np.uint8)
-        alpha = rng.integers(0, 256, (5, 7), dtype=np.uint8)
-        for image in (EightBit(colour, None), EightBit(colour, alpha)):
-            assert image.png() == image.png()
-            np.testing.assert_array_equal(decode_png(image.png()), colour)
-            if image.alpha is not None:
-                np.testing.assert_array_equal(to_eight_bit(Encoded(image.png()), Levels()).alpha, alpha)
-
-
-def test_keep_survives_pickling():
-    import pickle
-
-    assert pickle.loads(pickle.dumps(KEEP)) is KEEP

@@ -8,8 +8,8 @@ from torch.utils.data import DataLoader
 
 import corner
 from unpoison import SanitizedDataset, Sanitizer
-from unpoison.data.access import _same
 from unpoison.data.alignment import served_positions, with_stand_ins
+from unpoison.data.items import same_parts
 from unpoison.errors import ConfigError, DatasetError, DroppedSamplesWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
@@ -65,11 +65,11 @@ def test_aligned_positions_stay(pairs):
     for position in range(24):
         if position not in DROPPED:
             assert served.source_index[position] == position
-            assert _same(served[position], pairs[position])
+            assert same_parts(served[position], pairs[position])
         else:
             stand_in = served.source_index[position]
             assert stand_in not in DROPPED
-            assert _same(served[position], pairs[stand_in])
+            assert same_parts(served[position], pairs[stand_in])
             assert served[position][1] == pairs[position][1] == served.targets[position]
     assert len(set(served.source_index[DROPPED])) == 3
     assert served.report.notes[-1] == "align=True: 3 dropped samples are served as others of their class"

@@ -14,8 +14,8 @@ import corner
 import twostep  # noqa: F401  # registers the method
 from restorers import make_restorer
 from unpoison import Report, Restorer, SanitizedDataset, Sanitizer
-from unpoison.data.access import _same
 from unpoison.data.checksums import SUMS, write_sums
+from unpoison.data.items import same_parts
 from unpoison.data.outputs import RECORD
 from unpoison.data.reading import map_array, parse_array, parse_arrays, parse_json, read_bytes
 from unpoison.errors import CacheError, DamagedError, UnpoisonError
@@ -76,7 +76,7 @@ def same_report(report, other):
 
 def same_sets(served, other):
     assert len(served) == len(other)
-    assert all(_same(a, b) for a, b in zip(served, other, strict=True))
+    assert all(same_parts(a, b) for a, b in zip(served, other, strict=True))
     assert served.targets == other.targets
     assert served.classes == other.classes
     assert np.array_equal(served.source_index, other.source_index)
@@ -99,7 +99,7 @@ def test_an_opened_run(photos, cache):
     def use():
         served = SanitizedDataset(photos, "twostep")
         served._cleaned = type(expected._cleaned)(run)
-        assert all(_same(a, b) for a, b in zip(served, items, strict=True))
+        assert all(same_parts(a, b) for a, b in zip(served, items, strict=True))
         assert served.targets == expected.targets
         same_report(served.report, report)
 
@@ -121,7 +121,7 @@ def test_a_run_that_is_opened_anew(photos, cache, tmp_path):
         (cache / name).write_bytes(next(damages(cache / name, rng, 1)))
         served = SanitizedDataset(photos, "twostep")
         try:
-            assert all(_same(a, b) for a, b in zip(served, expected, strict=True))
+            assert all(same_parts(a, b) for a, b in zip(served, expected, strict=True))
             assert np.array_equal(served.report.action, report.action)
             assert np.array_equal(served.report.score, report.score)
         except DamagedError as error:

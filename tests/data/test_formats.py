@@ -20,7 +20,7 @@ import picture_files
 import unpoison
 from unpoison import SanitizedDataset, Sanitizer
 from unpoison.data import formats
-from unpoison.data.pixels import Encoded
+from unpoison.data.encoded import Encoded
 from unpoison.errors import UnreadableError
 
 pytestmark = [

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 import corner
 from unpoison import SanitizedDataset
 from unpoison.data.access import RawView
-from unpoison.data.store import survey
+from unpoison.data.surveying import survey
 from unpoison.errors import DatasetError
 
 pytestmark = pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")

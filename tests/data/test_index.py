@@ -12,10 +12,10 @@ from torch.utils.data import ConcatDataset, Subset
 from torchvision.datasets import ImageFolder
 
 import corner
-from unpoison.data import store
+from unpoison.data import surveying
 from unpoison.data.access import RawView
 from unpoison.data.index import Index
-from unpoison.data.store import survey
+from unpoison.data.surveying import survey
 
 NAMES = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b", "c"])})
 
@@ -36,13 +36,13 @@ def photos(tmp_path):
 @pytest.fixture
 def read(monkeypatch):
     """The positions that surveys read, in order."""
-    positions, fact = [], store._fact
+    positions, fact = [], surveying._fact
 
     def noted(view, position):
         positions.append(position)
         return fact(view, position)
 
-    monkeypatch.setattr(store, "_fact", noted)
+    monkeypatch.setattr(surveying, "_fact", noted)
     return positions
 
 
@@ -85,7 +85,7 @@ def test_unchanged_files_are_not_read(kind, photos, cache, read):
 def test_no_file_is_opened(photos, cache, monkeypatch):
     look(ImageFolder(photos), cache)
     dataset = ImageFolder(photos)
-    monkeypatch.setattr("unpoison.data.pixels.Encoded.read", None)
+    monkeypatch.setattr("unpoison.data.encoded.Encoded.read", None)
     monkeypatch.setattr("PIL.Image.open", None)
     view = RawView(dataset, cache=cache)
     assert len(survey(view, index=Index(cache, view.origins())).labels) == 24

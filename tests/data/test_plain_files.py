@@ -16,8 +16,8 @@ import corner
 from restorers import make_restorer
 from unpoison import Report, Restorer, SanitizedDataset, Sanitizer
 from unpoison.data import tars
+from unpoison.data.encoded import Encoded
 from unpoison.data.files import open_regular, read_regular
-from unpoison.data.pixels import Encoded
 from unpoison.data.sources import open_source
 from unpoison.errors import CacheError, ConfigError, DatasetError, HubError, RestorerError, UnreadableError
 from unpoison.hub import push_folder

@@ -22,8 +22,8 @@ from torchvision.transforms import v2
 import corner
 from hub_server import Fault
 from unpoison import SanitizedDataset, Sanitizer
-from unpoison.data.access import _same
 from unpoison.data.checksums import SUMS, write_sums
+from unpoison.data.items import same_parts
 from unpoison.data.shards import ROW, index_of
 from unpoison.errors import CacheError, DatasetError, HubError, UnpoisonError
 from unpoison.hub import push_folder
@@ -60,7 +60,7 @@ def test_the_same_samples(folder, served):
     again = SanitizedDataset.from_shards(folder)
     assert isinstance(again, SanitizedDataset)
     assert len(again) == len(served) == 23
-    assert all(_same(a, b) for a, b in zip(again, served, strict=True))
+    assert all(same_parts(a, b) for a, b in zip(again, served, strict=True))
     assert again.targets == served.targets
     assert again.classes == served.classes == ["class0", "class1", "class2"]
     assert again.class_to_idx == served.class_to_idx
@@ -72,7 +72,7 @@ def test_the_same_samples(folder, served):
 
 def test_from_the_cache_itself(served):
     again = SanitizedDataset.from_shards(served.shards[0].parent)
-    assert _same(again[-1], served[-1])
+    assert same_parts(again[-1], served[-1])
     np.testing.assert_array_equal(again.report.score, served.report.score)
 
 
@@ -81,7 +81,7 @@ def test_transforms_workers_and_pickles(folder, served):
     assert again[0][0].shape == (3, 8, 8)
     assert again[0][1] == served[0][1] + 1
     again = SanitizedDataset.from_shards(folder, transform=v2.PILToTensor())
-    assert _same(pickle.loads(pickle.dumps(again))[3], again[3])
+    assert same_parts(pickle.loads(pickle.dumps(again))[3], again[3])
     batches = list(DataLoader(again, batch_size=23, num_workers=1))
     assert batches[0][1].tolist() == served.targets
     assert len(SanitizedDataset(SanitizedDataset.from_shards(folder), "corner", on_poison="keep")) == 23
@@ -92,7 +92,7 @@ def test_string_labels_and_modes(tmp_path, images_and_labels):
     pairs = [(Image.fromarray(i[..., 0]), "cab"[y]) for i, y in zip(images, labels, strict=True)]
     Sanitizer("corner", on_poison="keep").export(pairs, tmp_path / "out")
     again = SanitizedDataset.from_shards(tmp_path / "out")
-    assert all(_same(a, b) for a, b in zip(again, pairs, strict=True))
+    assert all(same_parts(a, b) for a, b in zip(again, pairs, strict=True))
     assert again.classes == ["a", "b", "c"]
 
 
@@ -100,7 +100,7 @@ def test_through_the_hub(hub, folder, served, tmp_path):
     shutil.rmtree(folder / "restorer", ignore_errors=True)
     push_folder(folder, "user/clean", "dataset", message="Add a cleaned set")
     again = SanitizedDataset.from_shards("user/clean")
-    assert all(_same(a, b) for a, b in zip(again, served, strict=True))
+    assert all(same_parts(a, b) for a, b in zip(again, served, strict=True))
     np.testing.assert_array_equal(again.report.action, served.report.action)
     np.testing.assert_array_equal(again.report.pictures.after, served.report.pictures.after)
     assert again.report.files == served.report.files.without_folder()
@@ -110,7 +110,7 @@ def test_through_the_hub(hub, folder, served, tmp_path):
         assert len(SanitizedDataset.from_shards("user/clean")) == 23
     rows = datasets.load_dataset("user/clean", split="train", cache_dir=str(tmp_path / "hf"))
     assert rows["cls"][:] == served.targets
-    assert all(_same(np.array(row["png"]), np.array(item[0])) for row, item in zip(rows, served, strict=True))
+    assert all(same_parts(np.array(row["png"]), np.array(item[0])) for row, item in zip(rows, served, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from torchvision.datasets import ImageFolder
 
 import corner
 from unpoison import SanitizedDataset
-from unpoison.data.pixels import EightBit
+from unpoison.data.eight_bit import EightBit
 from unpoison.data.shards import ShardReader, ShardSample, write_shards
 from unpoison.errors import CacheError
 

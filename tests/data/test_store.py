@@ -1,21 +1,18 @@
-"""Survey and working copy."""
+"""The working copy."""
 
 import json
 import tracemalloc
-from pathlib import Path
 
-import datasets
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import Subset
 
-import corner
 from unpoison.data.access import RawView
 from unpoison.data.checksums import write_sums
-from unpoison.data.store import ImageStore, resize, survey
-from unpoison.errors import CacheError, DatasetError
+from unpoison.data.store import ImageStore
+from unpoison.data.surveying import survey
+from unpoison.errors import CacheError
 
 
 def build(dataset, folder, **options):
@@ -72,52 +69,6 @@ def test_grey_and_colour_mix_to_colour(tmp_path):
     assert (store.images[0] == 7).all()
 
 
-def test_digest_sees_pixels_and_labels(pairs):
-    def digest(dataset):
-        return survey(RawView(dataset)).digest
-
-    changed = [(image.copy(), label) for image, label in pairs]
-    assert digest(changed) == digest(pairs)
-    changed[3][0].putpixel((1, 1), (1, 2, 3))
-    assert digest(changed) != digest(pairs)
-    relabelled = [*pairs[:-1], (pairs[-1][0], (pairs[-1][1] + 1) % 3)]
-    assert digest(relabelled) != digest(pairs)
-
-
-def test_errors_of_workers_name_the_item(pairs):
-    pairs[5] = (pairs[5][0], -1)
-    with pytest.raises(DatasetError, match=r"^item 5: the label -1 is negative"):
-        survey(RawView(pairs), num_workers=1)
-
-
-def test_files_of_the_images(images_and_labels, tmp_path, monkeypatch):
-    """Also of a folder with a relative path, and of images that a dataset's own class opens."""
-    monkeypatch.chdir(tmp_path)
-    folder = corner.image_folder(*images_and_labels, Path("photos"))
-    opened = [(Image.open(path), label) for path, label in folder.samples]
-    for dataset in (folder, Subset(folder, range(24)), opened):
-        files = survey(RawView(dataset)).files
-        assert files.folder == str(tmp_path / "photos")
-        assert files.names() == [path.removeprefix("photos/") for path, _ in folder.samples]
-
-
-def test_rows_whose_images_are_files(images_and_labels, tmp_path, monkeypatch):
-    """A name beside the bytes is no file."""
-    monkeypatch.chdir(tmp_path)
-    samples = corner.image_folder(*images_and_labels, Path("photos")).samples
-    images = [{"path": path, "bytes": None} for path, _ in samples]
-    images[0] = {"path": "photos/0.png", "bytes": Path(samples[0][0]).read_bytes()}
-    features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("int64")})
-    rows = {"image": images, "label": [label for _, label in samples]}
-    files = survey(RawView(datasets.Dataset.from_dict(rows, features=features))).files
-    assert files.folder == str(tmp_path / "photos")
-    assert files.names() == ["", *(path.removeprefix("photos/") for path, _ in samples[1:])]
-
-
-def test_images_that_are_no_files(pairs):
-    assert survey(RawView(pairs)).files is None
-
-
 def test_memory_stays_small(tmp_path):
     class Made:
         def __len__(self):
@@ -145,8 +96,3 @@ def test_unreadable_stores(pairs, tmp_path):
     write_sums(meta.parent, [meta.name])
     with pytest.raises(CacheError, match="newer unpoison"):
         ImageStore.open(tmp_path / "store")
-
-
-def test_resize_keeps_channels():
-    assert resize(np.zeros((10, 20, 1), np.uint8), 5, 8).shape == (5, 8, 1)
-    assert resize(np.zeros((10, 20, 3), np.uint8), 5, 8).shape == (5, 8, 3)

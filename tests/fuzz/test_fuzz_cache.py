@@ -9,8 +9,8 @@ import twostep  # noqa: F401  # registers the method
 from folders import cases, changed
 from harmless import harmless
 from unpoison import SanitizedDataset
-from unpoison.data.access import _same
 from unpoison.data.cache import Cleaned
+from unpoison.data.items import same_parts
 from unpoison.errors import DamagedError, UnpoisonError
 
 
@@ -40,7 +40,7 @@ def test_cache_that_is_opened_anew(fuzz, images_and_labels, tmp_path, cache):
             if isinstance(found, UnpoisonError):
                 assert case.listed or (isinstance(found, DamagedError) and case.name.endswith(".tar"))
             elif not case.listed:
-                assert _same(found, expected)
+                assert same_parts(found, expected)
 
     fuzz(cases(cache, leaving=(".lock", ".html", ".md")), 40, use)
 
@@ -62,6 +62,6 @@ def test_run_that_is_open(fuzz, images_and_labels, tmp_path, cache):
             if isinstance(found, UnpoisonError):
                 assert str(cache) in str(found) or case.listed
             elif not case.listed:
-                assert _same(found, expected)
+                assert same_parts(found, expected)
 
     fuzz(cases(cache, leaving=(".lock", ".html", ".md", ".sha256")), 60, use)

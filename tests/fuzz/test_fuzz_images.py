@@ -7,8 +7,10 @@ import corner
 import picture_files
 from harmless import harmless
 from mutations import BYTES, mutated, several
+from unpoison.data.eight_bit import Levels, to_eight_bit
+from unpoison.data.encoded import Encoded
 from unpoison.data.formats import readable, reviewed
-from unpoison.data.pixels import Encoded, Levels, fingerprint, peak, to_eight_bit
+from unpoison.data.images import fingerprint, peak
 
 
 def seen(data, formats):

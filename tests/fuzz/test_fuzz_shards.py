@@ -4,7 +4,7 @@ import corner
 from folders import cases, changed
 from harmless import harmless
 from unpoison import SanitizedDataset, Sanitizer
-from unpoison.data.access import _same
+from unpoison.data.items import same_parts
 from unpoison.data.outputs import RECORD
 from unpoison.errors import UnpoisonError
 
@@ -33,7 +33,7 @@ def test_shards(fuzz, images_and_labels, tmp_path):
             if isinstance(found, UnpoisonError):
                 assert str(out) in str(found)
             elif not case.listed:
-                assert _same(found, expected)
+                assert same_parts(found, expected)
 
     fuzz(cases(out, leaving=(RECORD, ".md", ".html")), 100, use)
 

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from unpoison.attacks import Attack, PoisonedDataset
 from unpoison.data.labelled import LabelledImages
-from unpoison.data.store import resize
+from unpoison.data.pixels import resize
 
 from .cases import Case
 from .drawing import draw, draw_test

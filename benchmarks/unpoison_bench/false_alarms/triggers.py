@@ -10,7 +10,7 @@ from PIL import Image
 
 from unpoison.attacks import Attack, Blend, Refool
 from unpoison.attacks.base import Images, Labels
-from unpoison.data.store import resize
+from unpoison.data.pixels import resize
 from unpoison.errors import DatasetError
 
 from ..data import images_file

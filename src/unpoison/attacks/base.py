@@ -8,8 +8,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from ..data.pixels import with_channels
-from ..data.store import resize
+from ..data.pixels import resize, with_channels
 from ..errors import DatasetError
 
 Images = npt.NDArray[np.uint8]

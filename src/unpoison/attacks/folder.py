@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ..data.access import RawView
+from ..data.eight_bit import to_eight_bit
 from ..data.files import publishing_folder
 from ..data.outputs import check_apart, check_new
-from ..data.pixels import to_eight_bit
 from ..data.searched import folders_read
 from ..errors import ConfigError, DatasetError
 from ..progress import Stage

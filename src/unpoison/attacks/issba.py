@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..checks import Above0, Positive, Seed, checked
-from ..data.pixels import with_channels
-from ..data.store import resize
+from ..data.pixels import resize, with_channels
 from ..errors import ConfigError
 from ..training.backbones import conv_bn_relu
 from ..training.loop import as_input

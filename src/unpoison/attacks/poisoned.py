@@ -7,12 +7,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ..checks import Seed, Within, checked
-from ..data.access import KEEP, RawView, Record
+from ..data.access import RawView
+from ..data.decoding import read_images
+from ..data.eight_bit import from_eight_bit, to_eight_bit
 from ..data.items import label_like
-from ..data.pixels import from_eight_bit, to_eight_bit
+from ..data.record import Record
 from ..data.served import Replacement
-from ..data.store import Survey, read_images, survey
+from ..data.survey import Survey
+from ..data.surveying import survey
 from ..errors import ConfigError, DatasetError
+from ..keep import KEEP
 from .base import Attack, Flags, Images, Labels
 from .targets import Target, split_targets, wanted_labels
 

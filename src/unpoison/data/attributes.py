@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ..errors import RawDataError
-from .access import KEEP
+from ..keep import KEEP
 from .hugging_face import is_hugging_face
 from .items import class_of
 from .peeling import own_transform

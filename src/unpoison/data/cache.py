@@ -37,10 +37,11 @@ from ..errors import CacheError, ConfigError, DamagedError
 from ..printable import printable
 from ..report import Report
 from .checksums import SUMS, Checked, write_sums
+from .eight_bit import Levels, decode_png
 from .files import publish_bytes, writing
 from .items import Keys
 from .outputs import lies_in
-from .pixels import Levels, Pixels, decode_png
+from .pixels import Pixels
 from .pruning import RESTORERS, STAGES, hold
 from .reading import parsing
 from .shards import Shard, ShardReader, paths_of

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .pixels import EightBit, Pixels, with_channels
+from .eight_bit import EightBit
+from .pixels import Pixels, with_channels
 
 
 def apply_change(original: EightBit, before: Pixels, after: Pixels) -> EightBit:

@@ -56,7 +56,7 @@ class Checked:
             raise DamagedError(path, "there are no checksums, as in what older versions wrote")
         data = read_bytes(path, MAX_SUMS)
         if signed_by is not None:
-            from ..signing import check_signature  # the library is an extra
+            from .signatures import check_signature  # the library is an extra
 
             check_signature(folder / SIGNATURE, data, signed_by)
         with parsing(path):

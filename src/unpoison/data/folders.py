@@ -3,16 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import PurePath
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import DatasetError
-
-if TYPE_CHECKING:
-    from .access import RawView
-    from .store import Survey
+from .access import RawView
+from .survey import Survey
 
 _FEW = 2
 
@@ -33,7 +30,7 @@ def hidden_folders(found: Iterable[str]) -> dict[str, int]:
     return {folder: count for folder, count in counts.items() if folder and folder not in whole}
 
 
-def check_classes(view: "RawView", found: "Survey", positions: npt.NDArray[np.int64]) -> None:
+def check_classes(view: RawView, found: Survey, positions: npt.NDArray[np.int64]) -> None:
     """Whether the items at some positions can be cleaned.
 
     Raises:
@@ -57,7 +54,7 @@ def check_classes(view: "RawView", found: "Survey", positions: npt.NDArray[np.in
             )
 
 
-def odd_folders(view: "RawView", found: "Survey") -> Iterator[str]:
+def odd_folders(view: RawView, found: Survey) -> Iterator[str]:
     """What is to be said of folders that may not belong to a dataset."""
     for folder, count in sorted(found.hidden.items()):
         images = "1 image" if count == 1 else f"{count} images"
@@ -73,12 +70,12 @@ def _is_hidden(name: str) -> bool:
     return name == "__MACOSX" or (name.startswith(".") and name not in (".", ".."))
 
 
-def _title(found: "Survey", label: int) -> str:
+def _title(found: Survey, label: int) -> str:
     """A class as the dataset's labels give it."""
     return repr(found.names[label]) if found.text_labels and found.names is not None else str(label)
 
 
-def _class_folder(view: "RawView", found: "Survey", index: int) -> str:
+def _class_folder(view: RawView, found: Survey, index: int) -> str:
     """The folder that is named as the class of an item and holds it; "" where there is none."""
     label = int(found.labels[index])
     if found.names is None or label >= len(found.names):

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import DatasetError, UnreadableError
+from .encoded import Encoded
 from .items import FOUND, Keys, no_such_field
-from .pixels import Encoded
 from .steps import StandIn
 
 

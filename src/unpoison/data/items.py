@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 
 from ..errors import DatasetError
-from .pixels import in_words, is_image
+from .images import fingerprint, in_words, is_image
 
 _IMAGE_NAMES = ("image", "img", "pixel_values", "picture", "x", "input", "data")
 _LABEL_NAMES = ("label", "labels", "fine_label", "target", "targets", "class", "category", "cls", "y")
@@ -142,6 +143,21 @@ def label_like(value: int | str, like: Any) -> Any:
     if isinstance(like, np.ndarray):
         return np.full(like.shape, value, dtype=None if isinstance(value, str) else like.dtype)
     return type(like)(value)
+
+
+def same_parts(a: Any, b: Any) -> bool:
+    """Whether two items, or parts of items, are of the same types and hold the same."""
+    if isinstance(a, Image.Image) and isinstance(b, Image.Image):
+        return fingerprint(a, 0) == fingerprint(b, 0)
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, Mapping):
+        return a.keys() == b.keys() and all(same_parts(a[key], b[key]) for key in a)
+    if isinstance(a, tuple | list):
+        return len(a) == len(b) and all(map(same_parts, a, b))
+    if isinstance(a, torch.Tensor | np.ndarray):
+        return fingerprint(a, 0) == fingerprint(b, 0) if is_image(a) else bool((a == b).all())
+    return bool(a == b)
 
 
 def _is_single(value: Any) -> bool:

@@ -10,8 +10,9 @@ import numpy as np
 from PIL import Image
 
 from ..errors import DatasetError
+from .encoded import Encoded
+from .images import is_image
 from .items import Keys, with_parts
-from .pixels import Encoded, is_image
 
 _GREY_OR_COLOUR = ("L", "RGB", "RGBA", "I;16", "I", "F")
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from torch.utils.data import ConcatDataset, Subset
 
+from .encoded import Encoded
 from .hugging_face import RawHuggingFace, is_hugging_face
 from .items import FOUND, Keys
-from .pixels import Encoded
 from .steps import StandIn
 
 LAZY_CONTAINERS = (Subset.__getitem__, ConcatDataset.__getitem__)

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DatasetError
+from .eight_bit import Levels
 from .facts import Facts
-from .pixels import ONE_RANGE, Levels
+from .images import ONE_RANGE
 
 _WHITES = {"f": (1.0, 255.0), "i": (1.0, 255.0, 4095.0, 65535.0)}
 """The known values of white of floats and of integers."""

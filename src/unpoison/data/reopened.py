@@ -21,13 +21,13 @@ from ..errors import CacheError, DamagedError
 from ..image_files import FILE as FILES
 from ..pictures import FILE as PICTURES
 from ..report import Report, fields_of
-from .access import Record
 from .checksums import MAX_SUMS, SUMS, Checked
+from .encoded import Encoded
 from .files import MAX_SIGNATURE, SIGNATURE, open_regular
 from .formats import reviewed
 from .items import Keys
-from .pixels import Encoded
 from .reading import parse_json, parsing
+from .record import Record
 from .shards import INDEX, INFO, check_image, read_index
 
 _BLOCK = 512

@@ -8,9 +8,10 @@ from PIL import Image
 
 from ..errors import DatasetError, UnreadableError
 from .cache import Cleaned
+from .eight_bit import from_eight_bit
 from .hugging_face import stored_image
+from .images import UNREADABLE, fingerprint
 from .items import Keys, class_of
-from .pixels import UNREADABLE, fingerprint, from_eight_bit
 
 _OTHERS = "these rows are not of the dataset that the sanitizer was fitted to: call fit on it"
 

@@ -8,8 +8,9 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from ..checks import Transform, checked
-from .access import KEEP, Record
+from ..keep import KEEP
 from .peeling import own_transform
+from .record import Record
 
 
 class Replacement(Dataset[Any], ABC):
