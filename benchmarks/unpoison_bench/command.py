@@ -10,7 +10,7 @@ from unpoison.cli.options import Command, add_shared
 from unpoison.cli.streams import show
 from unpoison.errors import ConfigError
 
-from .names import EXPERIMENT_NAMES, FALSE_ALARMS, HALF_NAMES, SCALE_NAMES, SUITE_NAMES
+from .names import COMPARISON_NAMES, FALSE_ALARMS, HALF_NAMES, SCALE_NAMES, SUITE_NAMES
 
 _OWN = {
     "rows": ("preset", "downstream"),
@@ -23,9 +23,9 @@ _OWN = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name",
-        choices=(*SUITE_NAMES, FALSE_ALARMS, *EXPERIMENT_NAMES, "all"),
+        choices=(*SUITE_NAMES, FALSE_ALARMS, *COMPARISON_NAMES, "all"),
         metavar="NAME",
-        help=f"{', '.join(SUITE_NAMES)}, {FALSE_ALARMS} or one of {', '.join(EXPERIMENT_NAMES)}; all stands for the "
+        help=f"{', '.join(SUITE_NAMES)}, {FALSE_ALARMS} or one of {', '.join(COMPARISON_NAMES)}; all stands for the "
         "latter",
     )
     parser.add_argument(
@@ -141,7 +141,7 @@ def _run_false_alarms(arguments: argparse.Namespace) -> None:
 def _run_experiments(arguments: argparse.Namespace) -> None:
     from .runner import run_experiment
 
-    for name in EXPERIMENT_NAMES if arguments.name == "all" else [arguments.name]:
+    for name in COMPARISON_NAMES if arguments.name == "all" else [arguments.name]:
         path = run_experiment(
             name,
             arguments.scale or "cpu",

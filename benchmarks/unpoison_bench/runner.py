@@ -1,4 +1,4 @@
-"""`unpoison bench NAME`: measures the runs of an experiment that are not there yet, and shows all of them."""
+"""`unpoison bench NAME`: measures the runs of a comparison that are not there yet, and shows all of them."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -15,10 +15,10 @@ from unpoison.training.devices import checked_device
 from unpoison.training.threads import free_cores
 
 from .cleaned import measure_cleaning
+from .comparison import Comparison, Measured
+from .comparisons import get_comparison
 from .data import images_file
 from .detectors import measure_detectors
-from .experiment import Experiment, Measured
-from .experiments import get_experiment
 from .machine import MB, machine_facts, peak_memory_mb
 from .markdown import as_json, markdown
 from .measure import plain
@@ -45,10 +45,10 @@ def run_experiment(
 ) -> Path:
     """Measures into `{out}/{scale}-{device}/runs/` and writes `{name}.md`, `.json` and, of figures, `.png` beside it.
 
-    Runs whose file exists are skipped, whichever experiment has made them, so that an interrupted one continues.
+    Runs whose file exists are skipped, whichever comparison has made them, so that an interrupted one continues.
 
     Args:
-        name: one of `EXPERIMENTS`.
+        name: one of `COMPARISONS`.
         scale: one of `SCALES`.
         device: to compute on, such as "cpu" or "cuda".
         seeds: the scale's when None.
@@ -66,11 +66,11 @@ def run_experiment(
         DatasetError: the images are missing.
         UnpoisonError: runs failed; the others are in the table.
     """
-    experiment, size = get_experiment(name), get_scale(scale)
+    comparison, size = get_comparison(name), get_scale(scale)
     checked_device(device)
     if jobs < 1:
         raise ConfigError(f"jobs must be at least 1, got {jobs}")
-    lines, chosen = experiment.lines(size), tuple(dict.fromkeys(seeds or size.seeds))
+    lines, chosen = comparison.lines(size), tuple(dict.fromkeys(seeds or size.seeds))
     wanted = [line for line in lines if rows is None or any(fnmatchcase(line.row, row) for row in rows)]
     if not wanted:
         raise ConfigError(f"no row matches: choose among {', '.join(dict.fromkeys(line.row for line in lines))}")
@@ -91,20 +91,20 @@ def run_experiment(
         Measured(line, {seed: read_json(folder / "runs" / line.run.with_seed(seed).file) for seed in chosen})
         for line in lines
     ]
-    path = show(experiment, size, measured, folder)
+    path = show(comparison, size, measured, folder)
     if failed:
         raise UnpoisonError(f"{', '.join(failed)} failed, see above; run again to repeat only these")
     return path
 
 
-def show(experiment: Experiment, scale: Scale, measured: Sequence[Measured], folder: Path) -> Path:
+def show(comparison: Comparison, scale: Scale, measured: Sequence[Measured], folder: Path) -> Path:
     """Writes table, JSON and a figure of what was measured into a folder; returns the table's file."""
-    path = folder / f"{experiment.name}.md"
-    write_json(path.with_suffix(".json"), as_json(experiment, scale, measured))
-    publish_bytes(path, markdown(experiment, scale, measured).encode())
+    path = folder / f"{comparison.name}.md"
+    write_json(path.with_suffix(".json"), as_json(comparison, scale, measured))
+    publish_bytes(path, markdown(comparison, scale, measured).encode())
     done = [entry for entry in measured if entry.done]
-    if experiment.plot and done:
-        experiment.plot(path.with_suffix(".png"), experiment, done)
+    if comparison.plot and done:
+        comparison.plot(path.with_suffix(".png"), comparison, done)
     return path
 
 

@@ -18,13 +18,13 @@ from unpoison.cli import main
 from unpoison.errors import ConfigError, UnpoisonError
 from unpoison.methods.base import Outcome
 from unpoison_bench import cleaned, processes, runner, runs
+from unpoison_bench.comparison import Comparison, Line, Measured, lookup
+from unpoison_bench.comparisons import COMPARISONS, get_comparison
+from unpoison_bench.comparisons.ours import rates
 from unpoison_bench.curves import POINTS, curve
-from unpoison_bench.experiment import Experiment, Line, Measured, lookup
-from unpoison_bench.experiments import EXPERIMENTS, get_experiment
-from unpoison_bench.experiments.ours import rates
 from unpoison_bench.flags import false_flags
 from unpoison_bench.markdown import as_json, markdown
-from unpoison_bench.names import EXPERIMENT_NAMES, SCALE_NAMES, SUITE_NAMES
+from unpoison_bench.names import COMPARISON_NAMES, SCALE_NAMES, SUITE_NAMES
 from unpoison_bench.published import PUBLISHED
 from unpoison_bench.rows import SUITES
 from unpoison_bench.runs import VARIANTS, Run
@@ -71,26 +71,24 @@ def made_up(run):
     }
 
 
-def measured(experiment, scale, seeds=(0,)):
-    return [
-        Measured(line, {seed: made_up(line.run) for seed in seeds}) for line in EXPERIMENTS[experiment].lines(scale)
-    ]
+def measured(name, scale, seeds=(0,)):
+    return [Measured(line, {seed: made_up(line.run) for seed in seeds}) for line in COMPARISONS[name].lines(scale)]
 
 
 def test_names_for_the_command_line_are_those_that_exist():
-    assert tuple(EXPERIMENTS) == EXPERIMENT_NAMES
+    assert tuple(COMPARISONS) == COMPARISON_NAMES
     assert tuple(SUITES) == SUITE_NAMES
     assert tuple(SCALES) == SCALE_NAMES
-    for wrong in (lambda: get_experiment("pdautor-table99"), lambda: get_scale("huge")):
+    for wrong in (lambda: get_comparison("pdautor-table99"), lambda: get_scale("huge")):
         with pytest.raises(ConfigError, match="choose one of"):
             wrong()
 
 
 @pytest.mark.parametrize("scale", SCALES.values(), ids=lambda scale: scale.name)
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", COMPARISONS)
 def test_every_run_can_be_built(name, scale):
-    experiment = EXPERIMENTS[name]
-    lines = experiment.lines(scale)
+    comparison = COMPARISONS[name]
+    lines = comparison.lines(scale)
     assert lines
     # No two lines of a table can be mistaken for each other.
     assert len({(line.row, line.group) for line in lines}) == len(lines)
@@ -99,14 +97,14 @@ def test_every_run_can_be_built(name, scale):
         assert line.run.scale == scale.name
         assert set(line.run.attacks) <= set(VARIANTS)
         assert bool(line.run.attacks) == (line.run.rate > 0)
-        assert not line.published.keys() - {column.heading for column in experiment.columns}
+        assert not line.published.keys() - {column.heading for column in comparison.columns}
         if line.part.startswith("downstream"):
             assert line.run.downstream
 
 
 def test_every_published_row_stands_in_its_table():
     for name, rows in PUBLISHED.items():
-        shown = [line.published for line in EXPERIMENTS[name].lines(SCALES["full"])]
+        shown = [line.published for line in COMPARISONS[name].lines(SCALES["full"])]
         for row, figures in rows.items():
             assert figures in shown, (name, row)
             assert all(0 <= value <= 1 for heading, value in figures.items() if not heading.endswith(", s"))
@@ -139,7 +137,7 @@ def test_runs_have_files_by_all_that_they_depend_on():
 
 def test_experiments_share_runs():
     scale = SCALES["cpu"]
-    runs_of = {name: {line.run for line in EXPERIMENTS[name].lines(scale)} for name in EXPERIMENTS}
+    runs_of = {name: {line.run for line in COMPARISONS[name].lines(scale)} for name in COMPARISONS}
     assert runs_of["pdautor-table9"] == runs_of["pdautor-table1"]
     assert runs_of["bab-table2"] < runs_of["bab-table1"]
     assert runs_of["pdautor-fig4"] <= runs_of["pdautor-fig8"] & runs_of["pdautor-fig9"] & runs_of["ours"]
@@ -153,24 +151,24 @@ def test_composite_has_another_target_than_its_sources():
     assert isinstance(VARIANTS["composite"](), Composite)
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", COMPARISONS)
 def test_every_column_and_curve_finds_its_values(name):
-    scale, experiment = SCALES["smoke"], EXPERIMENTS[name]
+    scale, comparison = SCALES["smoke"], COMPARISONS[name]
     found = measured(name, scale)
     # A pivoted table shows each column for the groups that have it.
-    enough = any if experiment.pivot else all
-    assert all(enough(entry.values(column.key) for column in experiment.columns) for entry in found)
-    assert all(enough(entry.values(column.key) for entry in found) for column in experiment.columns)
-    text = markdown(experiment, scale, found)
+    enough = any if comparison.pivot else all
+    assert all(enough(entry.values(column.key) for column in comparison.columns) for entry in found)
+    assert all(enough(entry.values(column.key) for entry in found) for column in comparison.columns)
+    text = markdown(comparison, scale, found)
     assert "say nothing about the methods" in text.replace("\n", " ")
-    assert all(f"| {line.row} |" in text for line in experiment.lines(scale))
+    assert all(f"| {line.row} |" in text for line in comparison.lines(scale))
     assert "–" not in text.replace("(paper)", "") or any(entry.line.published for entry in found)
-    json.dumps(as_json(experiment, scale, found), allow_nan=False)
+    json.dumps(as_json(comparison, scale, found), allow_nan=False)
 
 
 def test_table_shows_means_spreads_and_the_papers_figures():
     run = Run(dataset="cifar10", attacks=("badnets",), rate=0.01, scale="cpu")
-    experiment = Experiment(
+    comparison = Comparison(
         name="some-table", title="A table", source="a paper, table 7", remarks=["something differs"],
         columns=(Column("LRA", "lra", percent(1)), Column("count", "count", number(0))), lines=lambda scale: [],
     )  # fmt: skip
@@ -182,16 +180,16 @@ def test_table_shows_means_spreads_and_the_papers_figures():
         Measured(lines[0], {seed: {"inner": {"lra": lra}, "machine": MACHINE} for seed, lra in ((0, 0.6), (1, 0.8))}),
         Measured(lines[1], {0: {"lra": 0.25, "count": 3, "machine": MACHINE}, 1: None}),
     ]  # fmt: skip
-    text = markdown(experiment, SCALES["cpu"], found)
+    text = markdown(comparison, SCALES["cpu"], found)
     assert "| row | of | LRA | LRA (paper) | count |" in text
     assert "| a | ours | 70.0 % ± 14.1 % | 50.0 % | – |" in text
     assert "| b | theirs | 25.0 % | – | 3 |" in text
     assert "- something differs\n- 1 runs are missing" in text
     assert text.count("commit 0123456789ab") == 1
-    pivoted = markdown(dataclasses.replace(experiment, pivot=True), SCALES["cpu"], found)
+    pivoted = markdown(dataclasses.replace(comparison, pivot=True), SCALES["cpu"], found)
     assert "## LRA\n\n| row | ours | theirs |" in pivoted
     assert "| b | – | 25.0 % |" in pivoted
-    kept = as_json(experiment, SCALES["cpu"], found)["lines"]
+    kept = as_json(comparison, SCALES["cpu"], found)["lines"]
     assert kept[0]["values"]["LRA"] == {0: 0.6, 1: 0.8}
     assert kept[1]["runs"][1] is None
 
@@ -202,9 +200,9 @@ def test_lookup_ends_where_the_path_does():
     assert lookup(None, "", "b") is None
 
 
-@pytest.mark.parametrize("name", [name for name, experiment in EXPERIMENTS.items() if experiment.plot])
+@pytest.mark.parametrize("name", [name for name, comparison in COMPARISONS.items() if comparison.plot])
 def test_figures_are_drawn(name, tmp_path):
-    path = runner.show(EXPERIMENTS[name], SCALES["smoke"], measured(name, SCALES["smoke"], (0, 1)), tmp_path)
+    path = runner.show(COMPARISONS[name], SCALES["smoke"], measured(name, SCALES["smoke"], (0, 1)), tmp_path)
     pixels = np.asarray(Image.open(path.with_suffix(".png")).convert("L"))
     assert min(pixels.shape) > 100
     # More than a white page with a title.
@@ -217,7 +215,7 @@ def test_figures_leave_out_what_was_not_measured(tmp_path):
     part = [whole[0], *(entry._replace(results={0: None}) for entry in whole[1:])]
     heights = []
     for found in (whole, part):
-        path = runner.show(EXPERIMENTS[name], scale, found, tmp_path)
+        path = runner.show(COMPARISONS[name], scale, found, tmp_path)
         with Image.open(path.with_suffix(".png")) as figure:
             heights.append(figure.height)
     assert heights[1] < heights[0]
@@ -225,8 +223,8 @@ def test_figures_leave_out_what_was_not_measured(tmp_path):
 
 def test_nothing_measured_has_no_figure(tmp_path):
     name, scale = "bab-fig6", SCALES["smoke"]
-    nothing = [Measured(line, {0: None}) for line in EXPERIMENTS[name].lines(scale)]
-    path = runner.show(EXPERIMENTS[name], scale, nothing, tmp_path)
+    nothing = [Measured(line, {0: None}) for line in COMPARISONS[name].lines(scale)]
+    path = runner.show(COMPARISONS[name], scale, nothing, tmp_path)
     assert not path.with_suffix(".png").exists()
     assert ".png" not in path.read_text()
 
@@ -371,7 +369,7 @@ def test_command_refuses_options_of_the_other_kind(capsys):
     with pytest.raises(SystemExit):
         main(["bench", "--help"])
     shown = "".join(capsys.readouterr().out.split())
-    assert all(name in shown for name in (*EXPERIMENT_NAMES, *SCALE_NAMES))
+    assert all(name in shown for name in (*COMPARISON_NAMES, *SCALE_NAMES))
 
 
 needs_images = pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA is unset: no real images")

@@ -1,4 +1,4 @@
-"""What an experiment is: a table or figure that declares its runs and shows their results."""
+"""What a comparison is: a table or figure that declares its runs and shows their results."""
 
 import dataclasses
 import statistics
@@ -58,11 +58,11 @@ class Measured(NamedTuple):
         return next((value for value in found if value is not None), None)
 
 
-Plot = Callable[[Path, "Experiment", Sequence[Measured]], None]
+Plot = Callable[[Path, "Comparison", Sequence[Measured]], None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Experiment:
+class Comparison:
     """A table or figure."""
 
     name: str
