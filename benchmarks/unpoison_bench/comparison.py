@@ -6,12 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .results import Measures
 from .runs import Run
 from .scales import Scale
 from .table import Column
-
-Result = dict[str, Any]
-"""The JSON values of one run."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,7 +33,7 @@ class Measured(NamedTuple):
     """A line and what was measured for it."""
 
     line: Line
-    results: Mapping[int, Result | None]
+    results: Mapping[int, Measures | None]
     """By seed; None where the run failed or was not made."""
 
     @property
@@ -79,7 +77,7 @@ class Comparison:
     """One table per column, with groups side by side, instead of one table with a line for each group."""
 
 
-def lookup(result: Result | None, part: str, key: str) -> Any:
+def lookup(result: Measures | None, part: str, key: str) -> Any:
     """The value at a path with dots; None where the path ends early."""
     value: Any = result
     for name in f"{part}.{key}".strip(".").split("."):

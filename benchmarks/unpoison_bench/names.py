@@ -11,5 +11,6 @@ COMPARISON_NAMES = (
     "bab-fig6",
     "ours",
 )
+NAMES = (*SUITE_NAMES, FALSE_ALARMS, *COMPARISON_NAMES)
 SCALE_NAMES = ("smoke", "cpu", "full")
 HALF_NAMES = ("develop", "unseen")

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from .results import Measures
+
 MISSING = "–"
-Measures = dict[str, Any]
 
 
 class Column(NamedTuple):

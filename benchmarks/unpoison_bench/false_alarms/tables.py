@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from ..results import Measures
 from ..table import MISSING, Column, machine_line, number, percent
-from .bars import Measures, bars, harmed
+from .bars import bars, harmed
 
 COUNTS = (Column("samples", "samples", number(0)), Column("classes", "classes", number(0)))
 HARM = (
