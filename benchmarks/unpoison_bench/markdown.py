@@ -6,7 +6,7 @@ from typing import Any
 
 from .comparison import Comparison, Measured
 from .scales import Scale
-from .table import MISSING, Column, machine_line
+from .table import MISSING, Column, machine_line, markdown_table
 
 SMOKE = (
     "Scale smoke: a few dozen images per class and tiny networks, to test that everything runs. **The figures say "
@@ -81,7 +81,7 @@ def _table(comparison: Comparison, measured: Sequence[Measured]) -> str:
                 value = entry.line.published.get(column.heading)
                 cells.append(MISSING if value is None else column.show(value))
         lines.append(cells)
-    return _lines(headings, lines)
+    return markdown_table(headings, lines)
 
 
 def _pivoted(column: Column, measured: Sequence[Measured]) -> str:
@@ -89,7 +89,9 @@ def _pivoted(column: Column, measured: Sequence[Measured]) -> str:
     groups = list(dict.fromkeys(entry.line.group for entry in found))
     rows = list(dict.fromkeys(entry.line.row for entry in found))
     cells = {(entry.line.row, entry.line.group): cell(column, entry) for entry in found}
-    return _lines(["row", *groups], [[row, *(cells.get((row, group), MISSING) for group in groups)] for row in rows])
+    return markdown_table(
+        ["row", *groups], [[row, *(cells.get((row, group), MISSING) for group in groups)] for row in rows]
+    )
 
 
 def cell(column: Column, entry: Measured) -> str:
@@ -99,11 +101,6 @@ def cell(column: Column, entry: Measured) -> str:
         return MISSING
     shown = column.show(statistics.fmean(values))
     return shown if len(values) == 1 else f"{shown} ± {column.show(statistics.stdev(values))}"
-
-
-def _lines(headings: list[str], rows: list[list[str]]) -> str:
-    lines = [headings, ["---", *["---:"] * (len(headings) - 1)], *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def _missing(measured: Sequence[Measured]) -> list[str]:

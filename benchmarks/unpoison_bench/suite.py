@@ -15,7 +15,7 @@ from .experiment import Experiment, Published, Unit, publish_folders
 from .measure import Job, measure
 from .results import Measures, read_json
 from .rows import METHODS, SUITES, Row, paper_config
-from .table import table
+from .suite_table import table
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The table of `core` and `bab`."""
 
 from bench_results import a_row
-from unpoison_bench.table import table
+from unpoison_bench.suite_table import table
 
 
 def test_table_shows_figures_and_gaps():
