@@ -1,4 +1,4 @@
-"""What users install with the package, as it is installed here: are all licences permissive?
+"""What comes with the package and with its benchmarks, as it is installed here: are all licences permissive?
 
 Prints `name==version` of each, as pip-audit takes it. Looks at nothing but installed metadata, so it needs no network.
 """
@@ -18,6 +18,8 @@ PERMISSIVE = {
     "Apache Software License", "BSD", "BSD License", "ISC License (ISCL)", "MIT License",
     "Mozilla Public License 2.0 (MPL 2.0)", "Python Software Foundation License",
 }  # fmt: skip
+OURS = {"unpoison": ("metrics", "sign"), "unpoison-bench": ()}
+"""Packages of this repository that people install, with their extras."""
 NVIDIA = ("nvidia-", "cuda-toolkit")
 """Its runtime under its own licence, which PyTorch's wheels for Linux bring, and those for the CPU do not."""
 
@@ -50,11 +52,15 @@ def not_permissive(metadata: dict[str, list[str]]) -> list[str]:
     return sorted({name[:60] for name in names or ["not stated"]} - PERMISSIVE)
 
 
+def audited() -> dict[str, Distribution]:
+    """Everything that is looked at, by name."""
+    found = {name: one for ours, extras in OURS.items() for name, one in installed(ours, extras).items()}
+    return {name: found[name] for name in sorted(found.keys() - OURS.keys())}
+
+
 def main() -> int:
-    found = installed("unpoison", ("metrics", "sign"))
-    del found["unpoison"]
     wrong = {}
-    for name, one in sorted(found.items()):
+    for name, one in audited().items():
         print(f"{name}=={one.version}")
         metadata = {key: one.metadata.get_all(key) or [] for key in ("Classifier", "License", "License-Expression")}
         if not name.startswith(NVIDIA) and (terms := not_permissive(metadata)):

@@ -1,6 +1,7 @@
 """`.ci/audit.py`: which licences are permissive."""
 
 import importlib.util
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,16 @@ _SPEC.loader.exec_module(audit)
 )
 def test_licences(metadata, wrong):
     assert audit.not_permissive(metadata) == wrong
+
+
+def test_all_packages_of_the_repository_are_looked_at():
+    root = Path(__file__).parents[1]
+    projects = [root / "pyproject.toml", *root.glob("*/pyproject.toml")]
+    assert {tomllib.loads(path.read_text())["project"]["name"] for path in projects} == set(audit.OURS)
+    found = set(audit.audited())
+    # Of the package, of its extras, and of the benchmarks.
+    assert {"torch", "py-minisign", "adversarial-robustness-toolbox"} <= found
+    assert not found & {"unpoison", "unpoison-bench", "pytest"}
 
 
 def test_what_is_installed():

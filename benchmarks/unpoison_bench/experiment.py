@@ -1,87 +1,126 @@
-"""What an experiment is: a table or figure that declares its runs and shows their results."""
+"""What an experiment is: named units of work, each kept in a JSON file of its own, and the page made of these."""
 
+import abc
 import dataclasses
-import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .runs import Run
-from .scales import Scale
-from .table import Column
+from unpoison.data.files import publish_bytes
+from unpoison.errors import ConfigError
 
-Result = dict[str, Any]
-"""The JSON values of one run."""
+from .results import Measures, read_json
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Line:
-    """One line of a table, or one curve or point of a figure."""
+class Unit(NamedTuple):
+    """One thing that is measured, in a process of its own."""
 
     row: str
-    run: Run
-    """Its seed is replaced by each of those asked for."""
-    group: str = ""
-    """Tells lines of the same row apart: a defence, a detector."""
-    part: str = ""
-    """Where in the result the columns' keys are looked up, with dots; all of it where empty."""
-    published: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    """By the headings of columns."""
-    x: float | None = None
-    """Its place in a figure that shows columns against a number."""
-
-
-class Measured(NamedTuple):
-    """A line and what was measured for it."""
-
-    line: Line
-    results: Mapping[int, Result | None]
-    """By seed; None where the run failed or was not made."""
+    """Which of the experiment's rows it is of."""
+    name: str
+    """In lines of progress."""
+    path: Path
+    """Of the JSON file; units of one path are the same."""
+    prepare: Callable[[], Any]
+    """Called in the first process when the turn comes; its result is what `measure` gets."""
+    measure: Callable[[Any], Measures]
+    """A function of a module, called in the process of its own."""
+    keys: tuple[str, ...] = ()
+    """What the file must hold to count as done."""
+    after: Path | None = None
+    """File of a unit that `prepare` reads: where both are to be measured, that one is first."""
 
     @property
     def done(self) -> bool:
-        """Whether any seed was measured."""
-        return any(self.results.values())
-
-    def values(self, key: str) -> dict[int, float]:
-        """By seed, without what was not measured."""
-        found = {seed: lookup(result, self.line.part, key) for seed, result in self.results.items()}
-        return {seed: value for seed, value in found.items() if value is not None}
-
-    def mean(self, key: str) -> float | None:
-        values = self.values(key)
-        return statistics.fmean(values.values()) if values else None
-
-    def first(self, key: str) -> Any:
-        """The value of the first seed that has one, of any kind; None without any."""
-        found = (lookup(result, self.line.part, key) for result in self.results.values())
-        return next((value for value in found if value is not None), None)
+        """Whether it need not be measured again."""
+        measured = read_json(self.path)
+        return measured is not None and all(key in measured for key in self.keys)
 
 
-Plot = Callable[[Path, "Experiment", Sequence[Measured]], None]
+class Published(NamedTuple):
+    """What is shown of an experiment."""
+
+    text: str
+    """Markdown, as it was written to files."""
+    facts: Any
+    """JSON values."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Experiment:
-    """A table or figure."""
+class Experiment(abc.ABC):
+    """What is measured, with which options, and what is published of it."""
 
-    name: str
-    title: str
-    source: str
-    """Which table or figure of which paper, or "" for our own."""
-    columns: Sequence[Column]
-    """Their keys are paths with dots below a line's `part`."""
-    lines: Callable[[Scale], list[Line]]
-    remarks: Sequence[str] = ()
-    """What differs from the paper, and what is left out."""
-    plot: Plot | None = None
-    pivot: bool = False
-    """One table per column, with groups side by side, instead of one table with a line for each group."""
+    out: Path = Path("benchmarks/results")
+    """Folder of all results."""
+    device: str = "cpu"
+    """To compute on, such as "cpu" or "cuda"."""
+    seeds: tuple[int, ...] = (0,)
+    """Of everything random; every row is measured with each of them."""
+
+    @property
+    def device_name(self) -> str:
+        """The device, as names of folders have it."""
+        return self.device.replace(":", "")
+
+    @property
+    @abc.abstractmethod
+    def rows(self) -> list[str]:
+        """Names of the rows, in the order in which they are measured.
+
+        Raises:
+            ConfigError: an option has an unknown value.
+        """
+
+    @abc.abstractmethod
+    def units(self, rows: Sequence[str]) -> list[Unit]:
+        """What is measured for these rows, in their order, one seed after the other."""
+
+    @abc.abstractmethod
+    def check(self, todo: Sequence[Unit]) -> None:
+        """Makes sure that units can be measured.
+
+        Raises:
+            ConfigError: an option has an unknown value, or what is measured already has other settings.
+            DatasetError: the images are missing.
+        """
+
+    @abc.abstractmethod
+    def publish(self) -> Published:
+        """Turns all JSON files, of rows that were asked for and of others, into Markdown, and writes that."""
 
 
-def lookup(result: Result | None, part: str, key: str) -> Any:
-    """The value at a path with dots; None where the path ends early."""
-    value: Any = result
-    for name in f"{part}.{key}".strip(".").split("."):
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
+def choose(names: Sequence[str], patterns: Sequence[str] | None) -> list[str]:
+    """The names that match patterns, in which * stands for anything, in the order of the patterns; all when None.
+
+    Raises:
+        ConfigError: nothing matches a pattern.
+    """
+    chosen: dict[str, None] = {}
+    for pattern in ["*"] if patterns is None else patterns:
+        found = [name for name in names if fnmatchcase(name, pattern)]
+        if not found:
+            raise ConfigError(f"unknown row {pattern!r}: choose among {', '.join(names)}")
+        chosen |= dict.fromkeys(found)
+    return list(chosen)
+
+
+def publish_folders(
+    folders: dict[int, Path], rows: Sequence[str], page: Callable[[int, list[Measures]], str]
+) -> Published:
+    """Puts all that the folders of seeds hold into a page beside each of them, `{folder}.md`.
+
+    Args:
+        folders: by seed.
+        rows: names of the files, without their end, in the order of the page.
+        page: makes Markdown of a seed and of what was measured with it.
+    """
+    texts, facts = list[str](), list[Measures]()
+    for seed, folder in folders.items():
+        found = (read_json(folder / f"{row}.json") for row in rows)
+        measured = [one for one in found if one is not None]
+        if measured:
+            texts.append(page(seed, measured))
+            publish_bytes(folder.with_name(f"{folder.name}.md"), texts[-1].encode())
+            facts += measured
+    return Published("\n".join(texts), facts)

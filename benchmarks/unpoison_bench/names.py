@@ -2,7 +2,7 @@
 
 SUITE_NAMES = ("core", "bab")
 FALSE_ALARMS = "false-alarms"
-EXPERIMENT_NAMES = (
+COMPARISON_NAMES = (
     *(f"pdautor-fig{number}" for number in (4, 8, 9, 10)),
     *(f"pdautor-table{number}" for number in range(1, 10)),
     "pdautor-fig15",
@@ -11,5 +11,6 @@ EXPERIMENT_NAMES = (
     "bab-fig6",
     "ours",
 )
+NAMES = (*SUITE_NAMES, FALSE_ALARMS, *COMPARISON_NAMES)
 SCALE_NAMES = ("smoke", "cpu", "full")
 HALF_NAMES = ("develop", "unseen")

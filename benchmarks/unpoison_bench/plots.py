@@ -1,4 +1,4 @@
-"""Figures of the experiments, drawn with matplotlib, which is imported on first use."""
+"""Figures of the comparisons, drawn with matplotlib, which is imported on first use."""
 
 import base64
 import io
@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .experiment import Experiment, Measured, Plot
+from .comparison import Comparison, Measured, Plot
 
 LETTERS_PER_INCH = 10
 """Of a title."""
 
 
-def pr_curves(path: Path, experiment: Experiment, measured: Sequence[Measured]) -> None:
+def pr_curves(path: Path, comparison: Comparison, measured: Sequence[Measured]) -> None:
     """Precision against recall of the first seed: one panel per row, one curve per group."""
     rows = list(dict.fromkeys(entry.line.row for entry in measured))
-    figure, panels = _panels(experiment, len(rows))
+    figure, panels = _panels(comparison, len(rows))
     for panel, row in zip(panels, rows, strict=True):
         for entry in measured:
             points = entry.first("curve")
@@ -31,9 +31,9 @@ def pr_curves(path: Path, experiment: Experiment, measured: Sequence[Measured]) 
     figure.savefig(path)
 
 
-def loss_curves(path: Path, experiment: Experiment, measured: Sequence[Measured]) -> None:
+def loss_curves(path: Path, comparison: Comparison, measured: Sequence[Measured]) -> None:
     """Mean loss of clean and of poisoned samples of the first seed after each epoch, one panel per line."""
-    figure, panels = _panels(experiment, len(measured))
+    figure, panels = _panels(comparison, len(measured))
     for panel, entry in zip(panels, measured, strict=True):
         for name in ("clean", "poisoned"):
             losses = entry.first(f"losses.{name}") or []
@@ -43,9 +43,9 @@ def loss_curves(path: Path, experiment: Experiment, measured: Sequence[Measured]
     figure.savefig(path)
 
 
-def sheets(path: Path, experiment: Experiment, measured: Sequence[Measured]) -> None:
+def sheets(path: Path, comparison: Comparison, measured: Sequence[Measured]) -> None:
     """Original, poisoned and restored images of the first seed, one strip per line."""
-    figure, panels = _panels(experiment, len(measured), across=1)
+    figure, panels = _panels(comparison, len(measured), across=1)
     for panel, entry in zip(panels, measured, strict=True):
         encoded = entry.first("sheet")
         if encoded:
@@ -61,10 +61,10 @@ def sheets(path: Path, experiment: Experiment, measured: Sequence[Measured]) -> 
 def against(label: str) -> Plot:
     """Draws every column against the lines' `x`, one curve per group, the mean over seeds with its spread."""
 
-    def plot(path: Path, experiment: Experiment, measured: Sequence[Measured]) -> None:
-        figure, panels = _panels(experiment, len(experiment.columns))
+    def plot(path: Path, comparison: Comparison, measured: Sequence[Measured]) -> None:
+        figure, panels = _panels(comparison, len(comparison.columns))
         groups = list(dict.fromkeys(entry.line.group for entry in measured))
-        for panel, column in zip(panels, experiment.columns, strict=True):
+        for panel, column in zip(panels, comparison.columns, strict=True):
             for group in groups:
                 points = [
                     (entry.line.x, list(entry.values(column.key).values()))
@@ -82,7 +82,7 @@ def against(label: str) -> Plot:
     return plot
 
 
-def _panels(experiment: Experiment, count: int, across: int = 3) -> tuple[Any, list[Any]]:
+def _panels(comparison: Comparison, count: int, across: int = 3) -> tuple[Any, list[Any]]:
     """A figure with so many panels, on matplotlib's default canvas, Agg, which needs no display."""
     from matplotlib.figure import Figure
 
@@ -90,7 +90,7 @@ def _panels(experiment: Experiment, count: int, across: int = 3) -> tuple[Any, l
     rows = -(-count // columns)
     wide = columns * (4 if across > 1 else 8)
     figure = Figure(figsize=(wide, 3.2 * rows + 0.6), layout="constrained", dpi=110)
-    figure.suptitle(textwrap.fill(experiment.title, LETTERS_PER_INCH * wide))
+    figure.suptitle(textwrap.fill(comparison.title, LETTERS_PER_INCH * wide))
     grid = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
     for unused in grid[count:]:
         unused.remove()

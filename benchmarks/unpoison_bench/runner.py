@@ -1,129 +1,45 @@
-"""`unpoison bench NAME`: measures the runs of an experiment that are not there yet, and shows all of them."""
+"""`unpoison bench NAME`: measures the units of an experiment that are not there yet, and publishes all of them."""
 
-import time
-from collections.abc import Callable, Sequence
-from fnmatch import fnmatchcase
-from functools import partial
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-import torch
-
-from unpoison.data.files import publish_bytes
 from unpoison.errors import ConfigError, UnpoisonError
-from unpoison.training.devices import checked_device
-from unpoison.training.threads import free_cores
 
-from .cleaned import measure_cleaning
-from .data import images_file
-from .detectors import measure_detectors
-from .experiment import Experiment, Measured
-from .experiments import get_experiment
-from .machine import MB, machine_facts, peak_memory_mb
-from .markdown import as_json, markdown
-from .measure import plain
-from .processes import Say, Task, measure_each, read_json, write_json
-from .runs import Run, plain_fields
-from .scales import Scale, get_scale
-
-Job = tuple[Run, str]
-"""A run and the device that computes it."""
+from .experiment import Experiment, Published, choose
+from .processes import Say, measure_each
 
 
 def run_experiment(
-    name: str,
-    scale: str = "cpu",
-    out: str | Path = "benchmarks/results",
-    *,
-    device: str = "cpu",
-    seeds: Sequence[int] | None = None,
+    experiment: Experiment,
     rows: Sequence[str] | None = None,
+    *,
     force: bool = False,
     jobs: int = 1,
     say: Say = lambda line: None,
-    measure: Callable[[Job], dict[str, Any]] | None = None,
-) -> Path:
-    """Measures into `{out}/{scale}-{device}/runs/` and writes `{name}.md`, `.json` and, of figures, `.png` beside it.
+) -> Published:
+    """Measures each unit in a process of its own into a JSON file, and publishes what all files hold.
 
-    Runs whose file exists are skipped, whichever experiment has made them, so that an interrupted one continues.
+    Units whose file exists are skipped, so that an interrupted experiment continues.
 
     Args:
-        name: one of `EXPERIMENTS`.
-        scale: one of `SCALES`.
-        device: to compute on, such as "cpu" or "cuda".
-        seeds: the scale's when None.
-        rows: measures only rows that match one of these names, in which * stands for anything; the table has all.
-        force: whether to measure runs again.
-        jobs: how many runs are measured at a time, each with its share of the threads.
-        say: takes one line of progress per run.
-        measure: how a run is measured; a function of a module. `measure_run` when None.
-
-    Returns:
-        The Markdown file.
+        rows: measures only rows that match one of these names, in which * stands for anything, in this order; all when
+            None.
+        force: whether to measure units again.
+        jobs: how many units are measured at a time, each with its share of the threads.
+        say: takes one line of progress per unit.
 
     Raises:
-        ConfigError: name, scale or device is unknown, no row matches, or there are no jobs.
+        ConfigError: an option of the experiment has an unknown value, a name matches no row, or there are no jobs.
         DatasetError: the images are missing.
-        UnpoisonError: runs failed; the others are in the table.
+        UnpoisonError: units failed; the others are published.
     """
-    experiment, size = get_experiment(name), get_scale(scale)
-    checked_device(device)
     if jobs < 1:
         raise ConfigError(f"jobs must be at least 1, got {jobs}")
-    lines, chosen = experiment.lines(size), tuple(dict.fromkeys(seeds or size.seeds))
-    wanted = [line for line in lines if rows is None or any(fnmatchcase(line.row, row) for row in rows)]
-    if not wanted:
-        raise ConfigError(f"no row matches: choose among {', '.join(dict.fromkeys(line.row for line in lines))}")
-    runs = list(dict.fromkeys(line.run.with_seed(seed) for seed in chosen for line in wanted))
-    for dataset in {run.dataset for run in runs}:
-        images_file(dataset, "test")
-    folder = Path(out) / f"{scale}-{device.replace(':', '')}"
-    files = {run: folder / "runs" / run.file for run in runs}
-    todo = [run for run in runs if force or not files[run].exists()]
-    say(f"{len(runs) - len(todo)} of {len(runs)} runs are done already, {len(todo)} to go: {folder}")
-
-    def job(run: Run) -> Job:
-        return run, device
-
-    tasks = [Task(files[run].stem, files[run], partial(job, run), measure or measure_run) for run in todo]
-    failed = measure_each(tasks, "runs", say, jobs)
-    measured = [
-        Measured(line, {seed: read_json(folder / "runs" / line.run.with_seed(seed).file) for seed in chosen})
-        for line in lines
-    ]
-    path = show(experiment, size, measured, folder)
+    units = {unit.path: unit for unit in experiment.units(choose(experiment.rows, rows))}
+    todo = [unit for unit in units.values() if force or not unit.done]
+    experiment.check(todo)
+    say(f"{len(units) - len(todo)} of {len(units)} are done already, {len(todo)} to go: {experiment.out}")
+    failed = measure_each(todo, say, jobs)
+    published = experiment.publish()
     if failed:
         raise UnpoisonError(f"{', '.join(failed)} failed, see above; run again to repeat only these")
-    return path
-
-
-def show(experiment: Experiment, scale: Scale, measured: Sequence[Measured], folder: Path) -> Path:
-    """Writes table, JSON and a figure of what was measured into a folder; returns the table's file."""
-    path = folder / f"{experiment.name}.md"
-    write_json(path.with_suffix(".json"), as_json(experiment, scale, measured))
-    publish_bytes(path, markdown(experiment, scale, measured).encode())
-    done = [entry for entry in measured if entry.done]
-    if experiment.plot and done:
-        experiment.plot(path.with_suffix(".png"), experiment, done)
-    return path
-
-
-def measure_run(job: Job) -> dict[str, Any]:
-    """Everything that is kept of a run, as JSON values."""
-    run, device = job[0], torch.device(job[1])
-    machine = machine_facts(device)
-    start = time.perf_counter()
-    with free_cores():
-        measures = (measure_detectors if run.method == "detectors" else measure_cleaning)(run, device)
-    result: dict[str, Any] = plain(
-        {
-            "run": plain_fields(run),
-            "size": plain_fields(get_scale(run.scale)),
-            **measures,
-            "seconds": time.perf_counter() - start,
-            "peak_memory_mb": peak_memory_mb(),
-            "peak_device_memory_mb": torch.cuda.max_memory_allocated(device) / MB if device.type == "cuda" else None,
-            "machine": machine,
-        }
-    )
-    return result
+    return published

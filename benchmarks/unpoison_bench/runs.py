@@ -1,4 +1,4 @@
-"""What a run of the experiments is: one measured thing, named by all that it depends on, and its poisoned data."""
+"""What a run of the comparisons is: one measured thing, named by all that it depends on, and its poisoned data."""
 
 import dataclasses
 import hashlib

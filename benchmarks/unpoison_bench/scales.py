@@ -1,4 +1,4 @@
-"""How large the experiments are: how many images, which networks, how long they train, how many seeds."""
+"""How large the comparisons are: how many images, which networks, how long they train, how many seeds."""
 
 import dataclasses
 from collections.abc import Sequence

@@ -1,10 +1,11 @@
-"""The table that people read, made from the rows' JSON files."""
+"""Tables in Markdown, and what stands in their cells."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from .results import Measures
+
 MISSING = "–"
-Measures = dict[str, Any]
 
 
 class Column(NamedTuple):
@@ -13,6 +14,11 @@ class Column(NamedTuple):
     heading: str
     key: str
     show: Callable[[Any], str]
+
+    def cell(self, values: Measures) -> str:
+        """A dash where nothing was measured."""
+        value = values.get(self.key)
+        return MISSING if value is None else self.show(value)
 
 
 def percent(digits: int) -> Callable[[Any], str]:
@@ -25,87 +31,15 @@ def number(digits: int) -> Callable[[Any], str]:
     return lambda value: f"{value:.{digits}f}"
 
 
-SECTIONS: dict[str, Sequence[Column]] = {
-    "Detection": (
-        Column("samples", "samples", number(0)),
-        Column("poisoned", "poisoned", number(0)),
-        Column("average precision", "average_precision", number(3)),
-        Column("TPR", "tpr", percent(1)),
-        Column("FPR", "fpr", percent(2)),
-        Column("flagged", "flagged", number(0)),
-        Column("CDR", "cdr", percent(1)),
-        Column("PDR", "pdr", percent(1)),
-    ),
-    "Restoration of poisoned samples": (
-        Column("restored", "restored_share", percent(1)),
-        Column("dropped", "dropped_share", percent(1)),
-        Column("error, changed pixels", "error_changed", number(4)),
-        Column("doing nothing", "error_changed_nothing", number(4)),
-        Column("ratio", "error_changed_ratio", number(3)),
-        Column("APD", "apd", number(4)),
-        Column("APD, doing nothing", "apd_nothing", number(4)),
-        Column("PSNR, dB", "psnr", number(1)),
-        Column("SSIM", "ssim", number(3)),
-        Column("LRA", "lra", percent(1)),
-        Column("LRA ceiling", "lra_ceiling", percent(1)),
-        Column("LRA, relative", "lra_relative", percent(1)),
-    ),
-    "Clean samples": (
-        Column("clean pass error", "clean_pass_error", number(5)),
-        Column("restored by mistake", "clean_restored", number(0)),
-        Column("dropped by mistake", "clean_dropped", number(0)),
-    ),
-    "A small network trained on the input and on the output": (
-        Column("accuracy, input", "accuracy_input", percent(1)),
-        Column("accuracy, output", "accuracy_output", percent(1)),
-        Column("ASR, input", "asr_input", percent(1)),
-        Column("ASR, output", "asr_output", percent(1)),
-    ),
-    "Cost": (
-        Column("prepare, s", "prepare_seconds", number(0)),
-        Column("peak memory, MB", "peak_memory_mb", number(0)),
-        Column("without data, MB", "peak_memory_without_data_mb", number(0)),
-        Column("before prepare, MB", "peak_memory_before_mb", number(0)),
-        Column("device memory, MB", "peak_device_memory_mb", number(0)),
-        Column("load at start", "load_average", number(1)),
-    ),
-}
+def markdown_table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table of cells; all columns but the first hold numbers."""
+    return "\n".join([_line(headings), "|---|" + "---:|" * (len(headings) - 1), *(_line(cells) for cells in lines)])
 
 
-def table(title: str, rows: Sequence[Measures]) -> str:
-    """Markdown with one table per group of measures, one line per row, and the machines below."""
-    parts = [f"# {title}", "Columns: see benchmarks/README.md. Errors are mean absolute differences in 0..1."]
-    for heading, columns in SECTIONS.items():
-        lines = ["| row | " + " | ".join(column.heading for column in columns) + " |"]
-        lines.append("|---|" + "---:|" * len(columns))
-        for row in rows:
-            values = {**row, **row["machine"]}
-            cells = (_cell(column, values) for column in columns)
-            lines.append(f"| {row['row']} | " + " | ".join(cells) + " |")
-        parts += [f"## {heading}", "\n".join(lines)]
-    parts += ["## Deviations and machines", "\n".join(_remarks(rows))]
-    return "\n\n".join(parts) + "\n"
-
-
-def _cell(column: Column, row: Measures) -> str:
-    value = row.get(column.key)
-    return MISSING if value is None else column.show(value)
-
-
-def _remarks(rows: Sequence[Measures]) -> list[str]:
-    """List entries: each remark once, with the rows that it concerns."""
-    concerned: dict[str, list[str]] = {}
-    for row in rows:
-        for remark in [*row["deviations"], _machine(row)]:
-            concerned.setdefault(remark, []).append(row["row"])
-    return [
-        f"- {remark} ({'all rows' if len(names) == len(rows) else ', '.join(names)})"
-        for remark, names in concerned.items()
-    ]
-
-
-def _machine(row: Measures) -> str:
-    return f"{machine_line(row['machine'])}; seed {row['seed']}, {row['machine']['date'][:10]}"
+def columns_table(name: str, columns: Sequence[Column], rows: Iterable[tuple[str, Measures]]) -> str:
+    """A table with a line for each of the rows, which are names and values; `name` is the heading of the names."""
+    headings = [name, *(column.heading for column in columns)]
+    return markdown_table(headings, ([row, *(column.cell(values) for column in columns)] for row, values in rows))
 
 
 def machine_line(machine: Measures) -> str:
@@ -115,3 +49,7 @@ def machine_line(machine: Measures) -> str:
         f"{machine['device_name']}, {machine['cpu_count']} cores, {machine['torch_threads']} torch threads, "
         f"{machine['platform']}; torch {machine['torch']}, unpoison {machine['unpoison']}, commit {commit}"
     )
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,10 +1,11 @@
-"""A made-up cleaning."""
+"""A made-up cleaning, and processes that are none."""
 
 import numpy as np
 import pytest
 
 from unpoison.data.labelled import LabelledImages
 from unpoison.report import ClassEvidence, Report
+from unpoison_bench import processes
 from unpoison_bench.measure import Cleaning
 
 
@@ -40,3 +41,36 @@ def cleaning():
         poisoned=poisoned,
         report=report,
     )
+
+
+class AtOnce:
+    """Stands for a process; its target runs here when it is started."""
+
+    exitcode = 0
+    started = 0
+    failing = 0
+    """Which one fails, counted from 1."""
+
+    def __init__(self, target, args):
+        self.target, self.args = target, args
+        self.sentinel = self
+
+    def start(self):
+        type(self).started += 1
+        if self.started == self.failing:
+            self.exitcode = 1
+        else:
+            self.target(*self.args)
+
+    def join(self):
+        pass
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Units are measured in this process, one after the other."""
+    kind = type("AtOnce", (AtOnce,), {})
+    monkeypatch.setattr(processes.multiprocessing.get_context("spawn"), "Process", kind, raising=False)
+    monkeypatch.setattr(processes.connection, "wait", lambda sentinels: sentinels)
+    monkeypatch.setattr(processes.torch, "set_num_threads", lambda count: None)
+    return kind

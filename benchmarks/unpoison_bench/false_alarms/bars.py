@@ -1,11 +1,10 @@
 """What the benchmark asks for, and whether measured sets meet it."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from ..results import Measures
 from ..table import percent
-
-Measures = dict[str, Any]
 
 FLAGGED, FEW_FLAGGED, FEW_OF = 0.005, 0.001, 30
 CLASS_ALTERED = 0.02

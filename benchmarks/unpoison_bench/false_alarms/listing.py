@@ -1,14 +1,12 @@
-"""All sets of the benchmark, and the choice among them."""
-
-from collections.abc import Sequence
-from fnmatch import fnmatchcase
+"""All sets of the benchmark."""
 
 from unpoison.errors import ConfigError
 
 from . import develop, unseen
 from .cases import Case, Half
 
-CASES: tuple[Case, ...] = (*develop.CASES, *unseen.CASES)
+CASES: dict[str, Case] = {case.name: case for case in (*develop.CASES, *unseen.CASES)}
+"""By name."""
 
 
 def get_case(name: str) -> Case:
@@ -17,17 +15,11 @@ def get_case(name: str) -> Case:
     Raises:
         ConfigError: there is none of this name.
     """
-    return choose_cases(None, [name])[0]
+    if name not in CASES:
+        raise ConfigError(f"unknown set {name!r}: choose one of {', '.join(CASES)}")
+    return CASES[name]
 
 
-def choose_cases(half: Half | None, patterns: Sequence[str] | None = None) -> list[Case]:
-    """The sets of a half, or of both when None, whose names match one of the patterns, in which * stands for anything.
-
-    Raises:
-        ConfigError: no set matches.
-    """
-    cases = [case for case in CASES if half in (None, case.half)]
-    chosen = [case for case in cases if patterns is None or any(fnmatchcase(case.name, one) for one in patterns)]
-    if not chosen:
-        raise ConfigError(f"no set matches: choose among {', '.join(case.name for case in cases)}")
-    return chosen
+def cases_of(half: Half) -> list[Case]:
+    """The sets of a half."""
+    return [case for case in CASES.values() if case.half == half]

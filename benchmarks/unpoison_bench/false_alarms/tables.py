@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ..table import MISSING, Column, machine_line, number, percent
-from .bars import Measures, bars, harmed
+from ..results import Measures
+from ..table import MISSING, Column, columns_table, machine_line, number, percent
+from .bars import bars, harmed
 
 COUNTS = (Column("samples", "samples", number(0)), Column("classes", "classes", number(0)))
 HARM = (
@@ -64,18 +65,15 @@ def page(title: str, sets: Sequence[Measures], wanted: int) -> str:
     ]
     for heading, (columns, rows) in groups.items():
         if rows:
-            parts += [f"## {heading}", _table(columns, rows)]
+            lines = [(one["set"], one | _restored(one)) for one in rows]
+            parts += [f"## {heading}", columns_table("set", columns, lines)]
     machines = dict.fromkeys(f"- {machine_line(one['machine'])}; {_capability(one['machine'])}" for one in sets)
     return "\n\n".join([*parts, "## Machines", "\n".join(machines)]) + "\n"
 
 
-def _table(columns: Sequence[Column], rows: Sequence[Measures]) -> str:
-    lines = ["| set | " + " | ".join(column.heading for column in columns) + " |", "|---|" + "---:|" * len(columns)]
-    for row in rows:
-        values = row | {f"restored_{key}": value for key, value in row["restored"]["all"].items()}
-        cells = (MISSING if values.get(one.key) is None else one.show(values[one.key]) for one in columns)
-        lines.append(f"| {row['set']} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+def _restored(measures: Measures) -> Measures:
+    """What was measured of all restored poisoned samples, by the columns' keys."""
+    return {f"restored_{key}": value for key, value in measures["restored"]["all"].items()}
 
 
 def _kinds(kinds: dict[str, int]) -> str:

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from ..experiment import Experiment, Line
+from ..comparison import Comparison, Line
 from ..plots import against
 from ..published import PUBLISHED
 from ..runs import Run
@@ -157,33 +157,33 @@ def _figure_6(scale: Scale) -> list[Line]:
     return lines
 
 
-def _experiment(kind: str, number: int, title: str, *remarks: str, **more: Any) -> Experiment:
+def _comparison(kind: str, number: int, title: str, *remarks: str, **more: Any) -> Comparison:
     name = f"bab-{'fig' if kind == 'figure' else kind}{number}"
-    return Experiment(name=name, title=f"{name}: {title}", source=f"BaB, {kind} {number}", remarks=remarks, **more)
+    return Comparison(name=name, title=f"{name}: {title}", source=f"BaB, {kind} {number}", remarks=remarks, **more)
 
 
-EXPERIMENTS = (
-    _experiment(
+COMPARISONS = (
+    _comparison(
         "table", 1, "attack success rate and clean accuracy", TWO, UNSAID, TARGETS,
         "all networks have the budget of the scale; the paper trains 100 epochs of Adam",
         columns=TRAINED, lines=_table_1,
     ),
-    _experiment(
+    _comparison(
         "table", 2, "what is kept of clean and poisoned data", TWO, UNSAID, TARGETS, columns=KEPT, lines=_table_2
     ),
-    _experiment(
+    _comparison(
         "table", 3, "high rates of poison", TWO, NO_CBA, columns=TRAINED,
         lines=lambda scale: _pressure("bab-table3", scale, (("badnets",), ("blend",))),
     ),
-    _experiment(
+    _comparison(
         "table", 4, "high rates of two attacks", TWO, NO_CBA, "ASR is the higher of both attacks' rates",
         columns=TRAINED, lines=lambda scale: _pressure("bab-table4", scale, (("badnets", "blend"),)),
     ),
-    _experiment(
+    _comparison(
         "figure", 5, "number of verification models", UNSAID, "the published settings; the first N models of one run",
         "the paper prints curves, no numbers", columns=COUNTS, lines=_figure_5, plot=against("N"),
     ),
-    _experiment(
+    _comparison(
         "figure", 6, "suppression α of our own backdoor", UNSAID, "the published settings but for α",
         "the paper prints bars, no numbers", columns=COUNTS, lines=_figure_6, plot=against("α"),
     ),

@@ -5,7 +5,7 @@ import dataclasses
 from unpoison.attacks.targets import Target
 
 from ..baselines import BASELINES, TOLD
-from ..experiment import Experiment, Line
+from ..comparison import Comparison, Line
 from ..runs import Run
 from ..scales import Scale
 from ..table import Column, number, percent
@@ -56,8 +56,8 @@ def _compared(row: str, run: Run) -> list[Line]:
     ]
 
 
-EXPERIMENTS = (
-    Experiment(
+COMPARISONS = (
+    Comparison(
         name="ours",
         title="ours: detection by attack, rate and detector",
         source="",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..experiment import Experiment, Line
+from ..comparison import Comparison, Line
 from ..plots import against, sheets
 from ..published import PUBLISHED
 from ..rows import SOURCES
@@ -129,15 +129,15 @@ def _figure_15(scale: Scale) -> list[Line]:
     return [Line(row=f"β = {part:g}", x=part, run=poisoned(scale, part=part)) for part in scale.some(PARTS)]
 
 
-def figure(number: int, title: str, **more: Any) -> Experiment:
+def figure(number: int, title: str, **more: Any) -> Comparison:
     name = f"pdautor-fig{number}"
-    return Experiment(name=name, title=f"{name}: {title}", source=f"PD-AutoR, figure {number}", **more)
+    return Comparison(name=name, title=f"{name}: {title}", source=f"PD-AutoR, figure {number}", **more)
 
 
-def _table(number: int, title: str, *remarks: str, **more: Any) -> Experiment:
+def _table(number: int, title: str, *remarks: str, **more: Any) -> Comparison:
     name = f"pdautor-table{number}"
     settings: dict[str, Any] = {"columns": RESTORATION, "plot": sheets} | more
-    return Experiment(
+    return Comparison(
         name=name, title=f"{name}: {title}", source=f"PD-AutoR, table {number}", remarks=(*remarks, TARGET), **settings
     )
 
@@ -152,7 +152,7 @@ MEANINGS = (
     "network with one budget"
 )
 
-EXPERIMENTS = (
+COMPARISONS = (
     _table(1, "restoration by dataset", MEANINGS, NO_DATA, GTSRB, lines=lambda s: _by_dataset("pdautor-table1", s)),
     _table(2, "restoration by attack", MEANINGS, lines=_table_2),
     _table(3, "restoration by rate of poison", MEANINGS, lines=_table_3),

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from ..experiment import Experiment, Line
+from ..comparison import Comparison, Line
 from ..plots import loss_curves, pr_curves
 from ..runs import Run
 from ..scales import Scale
@@ -59,7 +59,7 @@ def _figure_10(scale: Scale) -> list[Line]:
     return lines
 
 
-EXPERIMENTS: tuple[Experiment, ...] = (
+COMPARISONS: tuple[Comparison, ...] = (
     figure(
         4,
         "mean loss of clean and poisoned samples by epoch",
