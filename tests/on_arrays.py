@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unpoison import Restorer
 from unpoison.context import Context
 from unpoison.data.access import RawView
 from unpoison.data.checksums import publishing_checked
@@ -26,7 +27,7 @@ def store_of(images, labels, folder):
 
 
 def cleaned(images, labels, method, config, on_poison="restore", restorer=None):
-    """What a method makes of uint8 images [N,H,W,C] with labels int64 [N]: its `Outcome`."""
+    """What a method makes of uint8 images [N,H,W,C] with labels int64 [N]: its `Outcome`, with the restorer opened."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         store = store_of(images, labels, root / "store")
@@ -36,4 +37,5 @@ def cleaned(images, labels, method, config, on_poison="restore", restorer=None):
             keep=np.zeros(len(labels), bool), max_altered=1, duplicates="keep",
             class_names=[str(label) for label in range(store.num_classes)],
         )  # fmt: skip
-        return clean(task, store, LocalExecutor(root), Context())
+        outcome = clean(task, store, LocalExecutor(root), Context())
+        return outcome._replace(restorer=outcome.restorer and Restorer.from_pretrained(outcome.restorer))

@@ -6,13 +6,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unpoison import Report
+from unpoison import Report, restoration
 from unpoison.demo import load_digits, run_demo
+from unpoison.detection import config as detection
+from unpoison.training.loop import TrainingConfig
 
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
-    return run_demo(tmp_path_factory.mktemp("demo"), device="cpu", progress=False)
+    """With the settings of "fast" and shorter trainings: the tests of PD-AutoR run the default on the same digits."""
+    with pytest.MonkeyPatch.context() as patch:
+        for settings in (detection, restoration):
+            patch.setattr(settings, "DEFAULT", settings.FAST)
+        patch.setattr("unpoison.demo._TRAINING", TrainingConfig(epochs=10, batch_size=32))
+        return run_demo(tmp_path_factory.mktemp("demo"), device="cpu", progress=False)
 
 
 def test_attack_works_before_and_not_after(result):

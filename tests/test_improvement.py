@@ -13,6 +13,7 @@ from unpoison.attacks import ISSBA, BadNets, PoisonedDataset
 from unpoison.cli import main
 from unpoison.data.labelled import LabelledImages
 from unpoison.demo import load_digits
+from unpoison.detection import config as detection
 from unpoison.errors import ConfigError, DatasetError
 
 ATTACK = BadNets(size=3)
@@ -52,7 +53,8 @@ def nearest_neighbour(calls):
     return train
 
 
-def test_poison_shows_and_its_removal_too(digits, tmp_path, capsys):
+def test_poison_shows_and_its_removal_too(digits, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(detection, "DEFAULT", detection.FAST)
     folders = [save(data, tmp_path / name) for data, name in zip(digits, ("raw", "clean", "test"), strict=True)]
     options = ["--trigger", "badnets", "--target", "3", "--seed", "0", "--device", "cpu", "--quiet"]
     assert main(["verify", *folders[:2], "--test", folders[2], *options, "--json"]) == 0

@@ -33,15 +33,15 @@ def members(out):
     return names
 
 
-def check(facts, out):
+def check(facts, out, count=COUNT):
     """What the command says is what lies in the folder."""
     report = Report.load(out)
     assert facts["out"] == str(out)
-    assert facts["samples"] == len(report) == COUNT
+    assert facts["samples"] == len(report) == count
     assert facts["flagged"] == report.flagged.sum()
-    assert facts["keep"] + facts["restore"] + facts["drop"] == COUNT
+    assert facts["keep"] + facts["restore"] + facts["drop"] == count
     assert facts["poisoned_classes"] == [entry.label for entry in report.classes if entry.poisoned]
-    assert sum(name.endswith(".cls") for name in members(out)) == COUNT - facts["drop"]
+    assert sum(name.endswith(".cls") for name in members(out)) == count - facts["drop"]
 
 
 def test_a_folder_of_images(folder, clean_fast, tmp_path):
@@ -67,19 +67,21 @@ def test_a_parquet_file(poisoned, clean_fast, tmp_path):
     assert flagged[poisoned.poisoned].mean() > 0.7
 
 
-def test_shards(folder, clean_fast, tmp_path):
-    """The output of one run is a source of the next."""
-    clean_fast(folder, tmp_path / "first", "--on-poison", "keep", "--quiet")
-    facts, _ = clean_fast(tmp_path / "first" / "shard-00000.tar", tmp_path / "second", "--on-poison", "keep", "--quiet")
-    check(facts, tmp_path / "second")
-    first, second = (Report.load(tmp_path / name) for name in ("first", "second"))
-    np.testing.assert_array_equal(first.original_label, second.original_label)
-
-
 @pytest.fixture
 def small(images_and_labels, tmp_path):
     """24 images, for the method that takes no time."""
     return str(corner.image_folder(*images_and_labels, tmp_path / "small").root)
+
+
+@pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
+def test_shards(small, command, tmp_path):
+    """The output of one run is a source of the next."""
+    options = ["--method", "corner", "--on-poison", "keep", "--quiet"]
+    command("clean", small, tmp_path / "first", *options)
+    facts, _ = command("clean", tmp_path / "first" / "shard-00000.tar", tmp_path / "second", *options)
+    check(facts, tmp_path / "second", 24)
+    first, second = (Report.load(tmp_path / name) for name in ("first", "second"))
+    np.testing.assert_array_equal(first.original_label, second.original_label)
 
 
 @pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")

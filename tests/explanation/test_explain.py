@@ -55,6 +55,12 @@ def explanation_of(given, seen, flagged, content=None, model=None, doubt=None, a
     return explain(seen.images, seen.labels, suspicion, 0.1, Context())
 
 
+@pytest.fixture(autouse=True)
+def fewer_references(monkeypatch):
+    """A search compares with 1,000 clean images; 6,000 would be several copies of each that there is here."""
+    monkeypatch.setattr("unpoison.triggers.search._MAX_REFERENCE", 1000)
+
+
 @pytest.fixture
 def unpatterned(monkeypatch):
     """Leaves out the search by pixels alone, which would take most of the time."""

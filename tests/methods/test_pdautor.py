@@ -213,8 +213,7 @@ def test_photographs():
     poisoned = PoisonedDataset(data, BadNets(), rate=0.05, target=0)
     seen = LabelledImages.of(poisoned)
     case = Case(data, seen.images, seen.labels, poisoned.poisoned, data)
-    outcome = clean(case, PDAutoRConfig.preset("fast"))
-    flagged = outcome.report.flagged
+    flagged = clean(case, PDAutoRConfig.preset("fast"), "drop").report.flagged
     assert flagged[case.poisoned].mean() > 0.8
     assert flagged[~case.poisoned].mean() < 0.02
 
