@@ -15,7 +15,7 @@ from unpoison.data.surveying import survey
 from unpoison.methods import get_method
 from unpoison.methods.cleaning import Task, clean
 from unpoison.stages import LocalExecutor
-from unpoison.stages.given import keep_restorer, restorer_digest
+from unpoison.stages.given import Given, restorer_digest
 
 
 def store_of(images, labels, folder):
@@ -31,7 +31,7 @@ def cleaned(images, labels, method, config, on_poison="restore", restorer=None):
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         store = store_of(images, labels, root / "store")
-        given = None if restorer is None else keep_restorer(root, restorer, restorer_digest(restorer))
+        given = None if restorer is None else Given(restorer, restorer_digest(restorer)).kept_in(root)
         task = Task(
             method=get_method(method), config=config, on_poison=on_poison, restorer=given,
             keep=np.zeros(len(labels), bool), max_altered=1, duplicates="keep",

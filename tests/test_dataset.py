@@ -307,7 +307,7 @@ def test_metadata(pairs):
     assert served.targets == [i % 3 for i in range(24) if i != corner.POISONED[-1]]
     assert served.report.original_label[corner.POISONED[1]] == 0
     assert served.report.label[corner.POISONED[1]] == corner.POISONED[1] % 3
-    assert {"read", "store", "duplicates", "detect", "shards"} == set(served.report.timings)
+    assert {"read", "store", "duplicates", "detect", "corner-restore", "shards"} == set(served.report.timings)
     assert all(path.is_file() for path in served.shards)
     assert SanitizedDataset([(i, "cab"[y]) for i, y in pairs], "corner").classes == ["a", "b", "c"]
     assert not hasattr(SanitizedDataset(pairs, "corner"), "classes")

@@ -124,7 +124,7 @@ def test_versions_that_write_another_format_keep_apart(pairs, cache, monkeypatch
     monkeypatch.setattr("twostep.RESTORE", registry._STAGES["twostep-restore"])
     Sanitizer("twostep").fit(pairs)
     assert kept(cache) == {"runs": 3, "restores": 2, "finds": 1, "stores": 1}
-    monkeypatch.setattr("unpoison.sanitizer.STORE_FORMAT", 99)
+    monkeypatch.setattr("unpoison.working_copy.STORE_FORMAT", 99)
     Sanitizer("twostep", seed=1).fit(pairs)
     assert kept(cache) == {"runs": 4, "restores": 3, "finds": 2, "stores": 2}
 

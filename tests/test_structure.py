@@ -9,12 +9,11 @@ import unpoison
 
 ROOT = Path(unpoison.__file__).parent
 FILE, FUNCTION = 350, 60
-LONG_FILES = {"restoration.restorer", "sanitizer"}
+LONG_FILES = {"restoration.restorer"}
 LONG_FUNCTIONS = {
     "detection.detector._detect_by_mixture",
     "restoration.cyclegan.train_cyclegan",
     "restoration.repair.repair",
-    "sanitizer._clean",
     "triggers.warp.find_warp",
 }
 FLOORS = [
@@ -34,7 +33,7 @@ FLOORS = [
     "config",
     "stages",
     "methods",
-    "publishing",
+    "publishing working_copy",
     "sanitizer",
     "dataset tables",
     "downstream",

@@ -28,8 +28,9 @@ from .keep import KEEP
 from .methods.copies import OnDuplicates
 from .report import OnPoison, Report
 from .restoration import Restorer
-from .sanitizer import Sanitizer, Verify
+from .sanitizer import Sanitizer
 from .stages import LocalExecutor
+from .working_copy import Verify
 
 
 @checked
@@ -104,23 +105,10 @@ class SanitizedDataset(ScriptAttributes):
     ) -> None:
         self.dataset, self.transform, self.target_transform = dataset, transform, target_transform
         self._sanitizer = Sanitizer(
-            method,
-            config=config,
-            on_poison=on_poison,
-            max_altered=max_altered,
-            duplicates=duplicates,
-            on_unreadable=on_unreadable,
-            restorer=restorer,
-            cache_dir=cache_dir,
-            device=device,
-            seed=seed,
-            progress=progress,
-            keep=keep,
-            verify=verify,
-            executor=executor,
-            image=image,
-            label=label,
-        )
+            method, config=config, on_poison=on_poison, max_altered=max_altered, duplicates=duplicates,
+            on_unreadable=on_unreadable, restorer=restorer, cache_dir=cache_dir, device=device, seed=seed,
+            progress=progress, keep=keep, verify=verify, executor=executor, image=image, label=label,
+        )  # fmt: skip
         self._view = RawView(dataset, Keys(image, label), self._sanitizer.cache_dir)
         self._align, self._seed = align, seed
         self._places: Positions | None = None

@@ -16,7 +16,7 @@ from .data.outputs import check_folder, check_page
 from .dataset import SanitizedDataset
 from .downstream import Downstream, train_and_test
 from .errors import ConfigError, DroppedSamplesWarning
-from .sanitizer import HTML
+from .publishing import HTML
 from .training.loop import TrainingConfig
 from .training.threads import free_cores
 

@@ -21,7 +21,7 @@ from .data.reading import map_array
 from .data.shards import ShardSample, write_shards
 from .data.store import ImageStore
 from .data.survey import Survey
-from .left_out import over_all_items
+from .left_out import over_all_items, without_folder
 from .methods.cleaning import Outcome
 from .pictures import Pictures
 from .progress import Progress
@@ -29,6 +29,28 @@ from .report import Report
 from .stages.restore import RESTORER
 
 _logger = logging.getLogger(__name__)
+
+
+HTML = "report.html"
+_CARD = """---
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: "shard-*.tar"
+tags:
+- unpoison
+- webdataset
+---
+
+# Cleaned images
+
+WebDataset shards of a dataset that [unpoison](https://pypi.org/project/unpoison/) cleaned. `report.html` says how.
+
+```python
+train = unpoison.SanitizedDataset.from_shards("user/name")  # the id of this repository, or the folder
+```
+"""
 
 
 def save_outcome(
@@ -93,6 +115,18 @@ def publish(folder: Path, view: RawView, store: ImageStore, found: Survey, progr
         timings={"shards": progress.timings["shards"]},
     )
     write_manifest(folder, manifest)
+
+
+def write_export(folder: Path, run: Path, report: Report) -> None:
+    """Copies what users keep of a run into an empty folder, with its report, which names no folder of this machine."""
+    Checked(run / "shards").copy_to(folder)
+    if (restorer := run / "outcome" / RESTORER).is_dir():
+        Checked(restorer).check_all()
+        copy_files(restorer, folder / RESTORER)
+    shared = without_folder(report)
+    shared._write(folder)
+    shared.to_html(folder / HTML)
+    (folder / "README.md").write_text(_CARD)
 
 
 @dataclasses.dataclass(frozen=True)

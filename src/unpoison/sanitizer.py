@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,72 +32,42 @@ from .data.cache import (
     start_again,
     telling_what_is_kept,
 )
-from .data.checksums import Checked, is_whole, publishing_checked
-from .data.files import copy_files, remove_leftovers, writing
-from .data.folders import check_classes, odd_folders
-from .data.index import Index
+from .data.checksums import is_whole
+from .data.files import remove_leftovers, writing
+from .data.folders import check_classes
 from .data.items import Keys
 from .data.outputs import check_apart, check_replaceable, replacing_folder
 from .data.pruning import mark_used, prune, size_limit
 from .data.random_states import preserved_rng
 from .data.rows import clean_rows
 from .data.searched import folders_read, folders_searched
-from .data.store import FORMAT as STORE_FORMAT
 from .data.store import ImageStore
-from .data.survey import MAX_SIZE, OnUnreadable, Survey
-from .data.surveying import survey
+from .data.survey import OnUnreadable, Survey
 from .errors import (
     ConfigError,
-    FolderWarning,
-    ThinEvidenceWarning,
-    UnreadableError,
     WorkerPreparationWarning,
 )
-from .left_out import without_folder
-from .methods import get_method
-from .methods.base import MethodInfo
+from .methods import get_method, resolve_config
 from .methods.cleaning import Outcome, Task, clean
 from .methods.copies import OnDuplicates
 from .printable import printable
 from .progress import Progress
-from .publishing import publish, save_outcome
+from .publishing import publish, save_outcome, write_export
 from .report import FORMAT as REPORT_FORMAT
-from .report import THIN, OnPoison, Report, Unreadable
+from .report import OnPoison, Report
 from .restoration import Restorer
 from .restoration.restorer import FORMAT as RESTORER_FORMAT
 from .review import Review
 from .samples import class_text
-from .stages.given import keep_restorer, restorer_digest
+from .stages.given import Given, load_restorer, restorer_digest
 from .stages.keys import made_by
 from .stages.local import LocalExecutor
 from .stages.registry import stages
-from .stages.restore import RESTORER
-from .stages.stage import Artefact
 from .training.devices import best_device
 from .training.threads import free_cores
+from .working_copy import Verify, check_skipped, look_at, open_store, store_folder, warn_of
 
 _logger = logging.getLogger(__name__)
-Verify = Literal["index", "content"]
-HTML = "report.html"
-_CARD = """---
-configs:
-- config_name: default
-  data_files:
-  - split: train
-    path: "shard-*.tar"
-tags:
-- unpoison
-- webdataset
----
-
-# Cleaned images
-
-WebDataset shards of a dataset that [unpoison](https://pypi.org/project/unpoison/) cleaned. `report.html` says how.
-
-```python
-train = unpoison.SanitizedDataset.from_shards("user/name")  # the id of this repository, or the folder
-```
-"""
 
 
 @checked
@@ -161,7 +131,7 @@ class Sanitizer:
         info = get_method(method)
         config = "default" if config is None else config
         self._preset = config if isinstance(config, str) else None
-        self.method, self.config = method, _resolve_config(info, config)
+        self.method, self.config = method, resolve_config(info, config)
         self.on_poison: OnPoison = info.on_poison if on_poison is None else on_poison
         self.max_altered = max_altered
         self.duplicates: OnDuplicates = duplicates
@@ -208,14 +178,7 @@ class Sanitizer:
         check_replaceable(folder)
         report = self.fit(dataset)
         with telling_what_is_kept(self.cache_dir, self.cleaned.folder), replacing_folder(folder) as new:
-            Checked(self.cleaned.folder / "shards").copy_to(new)
-            if (restorer := self.cleaned.folder / "outcome" / RESTORER).is_dir():
-                Checked(restorer).check_all()
-                copy_files(restorer, new / RESTORER)
-            shared = without_folder(report)
-            shared._write(new)
-            shared.to_html(new / HTML)
-            (new / "README.md").write_text(_CARD)
+            write_export(new, self.cleaned.folder, report)
         return report
 
     def clean(self, view: RawView) -> Cleaned:
@@ -262,28 +225,11 @@ class Sanitizer:
         progress = Progress(self.progress)
         in_worker = get_worker_info() is not None or multiprocessing.current_process().daemon
         workers, limit = 0 if in_worker else None, size_limit()
-        with telling_what_is_kept(self.cache_dir), progress.stage("read") as stage:
-            origins = view.origins()
-            index = None if origins is None else Index(self.cache_dir, origins)
-            found = survey(
-                view, on_unreadable=self.on_unreadable, num_workers=workers, stage=stage, index=index,
-                trusted=self.verify == "index",
-            )  # fmt: skip
+        with telling_what_is_kept(self.cache_dir):
+            found = look_at(self.cache_dir, view, self.on_unreadable, self.verify, workers, progress)
         keep = self._review.mask(found.digest, found.labels, found.names)
-        classes, counts = np.unique(found.labels[found.readable], return_counts=True)
-        _logger.info(
-            "%d images of %d classes, %s", len(found.readable), len(classes), "x".join(map(str, found.working_size()))
-        )
-        smallest = int(counts.min())
-        if smallest < THIN:
-            warnings.warn(
-                f"the smallest class has {smallest} images: with fewer than {THIN} the evidence is thin",
-                ThinEvidenceWarning,
-                stacklevel=5,
-            )
-        for text in odd_folders(view, found):
-            warnings.warn(text, FolderWarning, stacklevel=5)
-        restorer = _load_restorer(self.restorer)
+        warn_of(view, found, stacklevel=5)
+        restorer = load_restorer(self.restorer)
         digest = None if restorer is None else restorer_digest(restorer)
         if isinstance(self.restorer, str) and restorer is not None and restorer.origin is not None:
             # A branch may move on; copies of this object in other processes stay with the commit.
@@ -296,7 +242,9 @@ class Sanitizer:
             key = self._key(found, digest, device)
         folder = self.cache_dir / "runs" / key
         executor = self.executor(self.cache_dir)
-        executor.kept[WORKING_COPY] = self._store_folder(found)
+        executor.kept[WORKING_COPY] = store_folder(self.cache_dir, found)
+
+        context = Context(device, self.seed, progress)
 
         def build() -> None:
             if in_worker:
@@ -306,29 +254,8 @@ class Sanitizer:
                     WorkerPreparationWarning,
                     stacklevel=8,
                 )
-            with writing(self.cache_dir):
-                for place in (self.cache_dir / "stores", folder, folder / "shards", folder / "records"):
-                    remove_leftovers(place)
-                start_again(folder)
-            store = self._store(view, found, workers, progress)
-            if store.unreadable:
-                self._check_skipped(store.unreadable)
-                check_classes(view, found, store.positions)
-            if not is_whole(folder / "outcome"):
-                # Shards that were cut from another outcome are not those of the one that is made now.
-                with writing(self.cache_dir), suppress(FileNotFoundError):
-                    shutil.rmtree(folder / "records")
-                given = None if restorer is None else keep_restorer(self.cache_dir, restorer, str(digest))
-                context = Context(device, self.seed, progress)
-                outcome = self._decide(store, found, keep[store.positions], given, executor, context)
-                facts = {} if self._preset is None else {"preset": self._preset}
-                if restorer is not None and restorer.origin is not None:
-                    facts["restorer"] = restorer.origin
-                with writing(self.cache_dir):
-                    save_outcome(folder, view, store, found, outcome, facts)
-                executor.release()
-            with writing(self.cache_dir):
-                publish(folder, view, store, found, progress)
+            given = None if restorer is None else Given(restorer, str(digest))
+            self._build(folder, view, found, keep, given, executor, context, workers)
             if limit is not None:
                 prune(self.cache_dir, limit=limit)
             _logger.info("the result lies in %s", printable(str(folder)))
@@ -339,44 +266,64 @@ class Sanitizer:
             with telling_what_is_kept(self.cache_dir, folder, executor.kept):
                 build_once(self.cache_dir, key, lambda: is_complete(folder), build)
         cleaned = Cleaned(folder)
-        mark_used(folder, self._store_folder(found))
+        mark_used(folder, store_folder(self.cache_dir, found))
         if cleaned.manifest.unreadable:
-            self._check_skipped(cleaned.report.unreadable)
+            check_skipped(cleaned.report.unreadable, self.on_unreadable)
         return cleaned
+
+    def _build(
+        self,
+        folder: Path,
+        view: RawView,
+        found: Survey,
+        keep: npt.NDArray[np.bool_],
+        given: Given | None,
+        executor: LocalExecutor,
+        context: Context,
+        workers: int | None,
+    ) -> None:
+        """From a dataset that was looked at to a complete run; what is there of it is not made again."""
+        with writing(self.cache_dir):
+            for place in (self.cache_dir / "stores", folder, folder / "shards", folder / "records"):
+                remove_leftovers(place)
+            start_again(folder)
+        store = open_store(self.cache_dir, view, found, self.on_unreadable, workers, context.progress)
+        if store.unreadable:
+            check_skipped(store.unreadable, self.on_unreadable)
+            check_classes(view, found, store.positions)
+        if not is_whole(folder / "outcome"):
+            # Shards that were cut from another outcome are not those of the one that is made now.
+            with writing(self.cache_dir), suppress(FileNotFoundError):
+                shutil.rmtree(folder / "records")
+            outcome = self._decide(store, found, keep[store.positions], given, executor, context)
+            facts = {} if self._preset is None else {"preset": self._preset}
+            if given is not None and given.restorer.origin is not None:
+                facts["restorer"] = given.restorer.origin
+            with writing(self.cache_dir):
+                save_outcome(folder, view, store, found, outcome, facts)
+            executor.release()
+        with writing(self.cache_dir):
+            publish(folder, view, store, found, context.progress)
 
     def _decide(
         self,
         store: ImageStore,
         found: Survey,
         keep: npt.NDArray[np.bool_],
-        restorer: Artefact | None,
+        given: Given | None,
         executor: LocalExecutor,
         context: Context,
     ) -> Outcome:
         """Detection and restoration of this dataset."""
         task = Task(
-            method=get_method(self.method),
-            config=self.config,
-            on_poison=self.on_poison,
-            restorer=restorer,
-            keep=keep,
-            max_altered=self.max_altered,
+            method=get_method(self.method), config=self.config, on_poison=self.on_poison, keep=keep,
+            restorer=None if given is None else given.kept_in(self.cache_dir), max_altered=self.max_altered,
             duplicates=self.duplicates,
             class_names=[printable(class_text(label, found.names)) for label in store.class_ids.tolist()],
-        )
+        )  # fmt: skip
         _logger.info("method %s on %s, flagged images: %s", self.method, context.device, self.on_poison)
         with free_cores():
             return clean(task, store, executor, context)
-
-    def _check_skipped(self, unreadable: list[Unreadable]) -> None:
-        """What is left out in the cache may have been skipped by another call.
-
-        Raises:
-            UnreadableError: this one skips nothing.
-        """
-        if self.on_unreadable == "raise":
-            first = unreadable[0]
-            raise UnreadableError(first.reason, first.file, f"item {first.position}")
 
     def _key(self, found: Survey, restorer: str | None, device: torch.device) -> str:
         """Of all that decides the result and how it is served."""
@@ -398,43 +345,3 @@ class Sanitizer:
             stages={stage.name: stage.format for stage in stages()},
             **made_by(device),
         )
-
-    def _store_folder(self, found: Survey) -> Path:
-        return (
-            self.cache_dir
-            / "stores"
-            / cache_key(content=found.digest, levels=found.levels, max_size=MAX_SIZE, format=STORE_FORMAT)
-        )
-
-    def _store(self, view: RawView, found: Survey, workers: int | None, progress: Progress) -> ImageStore:
-        folder = self._store_folder(found)
-
-        def build() -> None:
-            with (
-                progress.stage("store") as stage,
-                writing(self.cache_dir),
-                publishing_checked(folder) as temporary,
-            ):
-                ImageStore.build(
-                    view, found, temporary, on_unreadable=self.on_unreadable, num_workers=workers, stage=stage
-                )
-
-        build_once(self.cache_dir, f"store-{folder.name}", lambda: is_whole(folder), build)
-        return ImageStore.open(folder)
-
-
-def _resolve_config(info: MethodInfo, config: Any) -> Any:
-    if isinstance(config, str):
-        return info.preset(config)
-    if not isinstance(config, info.config_class):
-        raise ConfigError(
-            f"config of method {info.name!r} is a preset's name or a {info.config_class.__name__}, "
-            f"got {type(config).__name__}"
-        )
-    return config
-
-
-def _load_restorer(restorer: Restorer | str | Path | None) -> Restorer | None:
-    if not isinstance(restorer, str | os.PathLike):
-        return restorer
-    return Restorer.from_pretrained(restorer)

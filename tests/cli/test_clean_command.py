@@ -125,7 +125,7 @@ def test_verbose_tells_what_is_decided_on_stderr(small, tmp_path, capfd):
     assert main([*arguments, "-vv"]) == 0
     second = capfd.readouterr()
     assert first.out == second.out
-    assert "unpoison.sanitizer: 24 images of 3 classes, 8x8" in first.err
+    assert "unpoison.working_copy: 24 images of 3 classes, 8x8" in first.err
     assert "unpoison.publishing: 3 of 24 flagged" in first.err
     assert "the result lies in" in first.err
     assert "this was cleaned before" not in first.err

@@ -23,7 +23,8 @@ from time import sleep
 # Shells start jobs in the background with this signal ignored, and processes inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {tests!r})
-import corner, unpoison.sanitizer as sanitizer, unpoison.publishing as publishing
+import corner, unpoison.sanitizer as sanitizer
+import unpoison.publishing as publishing, unpoison.working_copy as working_copy
 from unpoison.cli import main
 
 def wait(*_, **__):
@@ -35,13 +36,13 @@ sys.exit(main({arguments!r}))
 """
 
 MOMENTS = {
-    "read": ("sanitizer.survey = wait", "keeps nothing of this run yet: the same again starts anew"),
+    "read": ("working_copy.survey = wait", "keeps nothing of this run yet: the same again starts anew"),
     "store": (
         """
 def build(view, found, folder, **_):
     (folder / "half").touch()
     wait()
-sanitizer.ImageStore.build = build
+working_copy.ImageStore.build = build
 """,
         "keeps nothing of this run yet",
     ),

@@ -68,7 +68,8 @@ def run(arguments: argparse.Namespace) -> None:
     from ..data.outputs import check_apart, check_replaceable
     from ..data.sources import open_source
     from ..methods import get_method
-    from ..sanitizer import HTML, Sanitizer
+    from ..publishing import HTML
+    from ..sanitizer import Sanitizer
     from ..settings import with_settings
 
     preset = get_method(arguments.method).preset(arguments.preset)

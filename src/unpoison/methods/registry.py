@@ -1,5 +1,7 @@
 """Methods by name: those that are registered, and every detector on features."""
 
+from typing import Any
+
 from ..detectors import get_detector, list_detectors
 from ..errors import ConfigError
 from .base import MethodInfo
@@ -28,3 +30,19 @@ def get_method(name: str) -> MethodInfo:
     if isinstance(name, str) and name in list_detectors():
         return method_of(get_detector(name))
     raise ConfigError(f"unknown method {name!r}: choose one of {', '.join(list_methods())}")
+
+
+def resolve_config(info: MethodInfo, config: Any) -> Any:
+    """A configuration of a method, given as one or as the name of a preset.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if isinstance(config, str):
+        return info.preset(config)
+    if not isinstance(config, info.config_class):
+        raise ConfigError(
+            f"config of method {info.name!r} is a preset's name or a {info.config_class.__name__}, "
+            f"got {type(config).__name__}"
+        )
+    return config

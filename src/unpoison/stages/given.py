@@ -3,6 +3,7 @@
 import hashlib
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 from ..data.cache import build_once
 from ..data.checksums import is_whole, publishing_checked
@@ -23,18 +24,29 @@ def restorer_digest(restorer: Restorer) -> str:
     return digest.hexdigest()
 
 
-def keep_restorer(root: Path, restorer: Restorer, digest: str) -> Artefact:
-    """Writes it into the cache folder, unless it is there.
+class Given(NamedTuple):
+    """A restorer, and its `restorer_digest`."""
 
-    Raises:
-        CacheError: the cache folder cannot be written.
-    """
-    folder = root / RESTORERS / digest[:32]
+    restorer: Restorer
+    digest: str
 
-    def build() -> None:
-        with writing(root), publishing_checked(folder) as temporary:
-            restorer._write(temporary)
+    def kept_in(self, root: Path) -> Artefact:
+        """Writes it into the cache folder, unless it is there.
 
-    build_once(root, f"restorer-{folder.name}", lambda: is_whole(folder), build)
-    mark_used(folder)
-    return Artefact(folder, digest)
+        Raises:
+            CacheError: the cache folder cannot be written.
+        """
+        folder = root / RESTORERS / self.digest[:32]
+
+        def build() -> None:
+            with writing(root), publishing_checked(folder) as temporary:
+                self.restorer._write(temporary)
+
+        build_once(root, f"restorer-{folder.name}", lambda: is_whole(folder), build)
+        mark_used(folder)
+        return Artefact(folder, self.digest)
+
+
+def load_restorer(restorer: Restorer | str | Path | None) -> Restorer | None:
+    """A restorer that is given as one, as a folder or as the name of a repository on the Hub."""
+    return Restorer.from_pretrained(restorer) if isinstance(restorer, str | Path) else restorer
