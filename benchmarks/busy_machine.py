@@ -6,11 +6,8 @@
 rounds, wall time.
 """
 
-import argparse
-import json
 import multiprocessing
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,16 +17,16 @@ from pathlib import Path
 import torch
 
 from unpoison_bench.machine import machine_facts
+from unpoison_bench.scripts import Seconds, medians, save, script_parser
 
 COMMAND = [str(Path(sys.executable).with_name("unpoison")), "demo", "--quiet", "--out"]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = script_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    seconds: dict[str, list[float]] = {"idle": [], "busy": []}
+    seconds: Seconds = {"idle": [], "busy": []}
     for _ in range(arguments.rounds):
         seconds["idle"].append(timed())
         hogs = [multiprocessing.Process(target=compute, daemon=True) for _ in range(os.cpu_count() or 1)]
@@ -39,12 +36,10 @@ def main() -> None:
         for hog in hogs:
             hog.kill()
             hog.join()
-    idle, busy = (statistics.median(taken) for taken in seconds.values())
+    idle, busy = medians(seconds).values()
     print(f"{idle:.1f} s idle, {busy:.1f} s busy, {busy / idle:.2f} times")
-    result = {"idle": idle, "busy": busy, "ratio": busy / idle, "seconds": seconds}
-    if arguments.out:
-        result["machine"] = machine_facts(torch.device("cpu"))
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+    facts = machine_facts(torch.device("cpu"))
+    save(arguments, {"idle": idle, "busy": busy, "ratio": busy / idle, "seconds": seconds, "machine": facts})
 
 
 def timed() -> float:

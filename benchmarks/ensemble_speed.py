@@ -6,11 +6,7 @@ Each way takes the same steps of the verification network on the same number of 
 turn, several rounds, and the median counts. Because of the results `methods/bab.py` trains models one after the other.
 """
 
-import argparse
-import json
-import statistics
 import time
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +16,7 @@ from torch.func import functional_call, stack_module_state
 from unpoison.training.backbones import create_backbone
 from unpoison.training.precision import autocast
 from unpoison_bench.machine import machine_facts
+from unpoison_bench.scripts import in_turn, medians, save, script_parser
 
 BATCH, STEPS, ROUNDS, WIDTH, CLASSES = 128, 8, 5, 32, 11
 
@@ -80,10 +77,8 @@ def vectorised(base, parameters, buffers, optimizer, images, labels):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--device", default="cpu")
+    parser = script_parser(__doc__, device=True)
     parser.add_argument("--models", type=int, default=4)
-    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     device, count = torch.device(arguments.device), arguments.models
 
@@ -111,22 +106,19 @@ def main() -> None:
         "grouped convolutions": lambda: grouped(whole, together, side_by_side, labels),
         "torch.func": lambda: vectorised(base, parameters, buffers, stacked, images, labels),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for round_number in range(ROUNDS + 1):
-        for name, way in ways.items():
-            start = time.perf_counter()
-            way()
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            if round_number:
-                seconds[name].append(time.perf_counter() - start)
-    rates = {name: count * BATCH * STEPS / statistics.median(values) for name, values in seconds.items()}
+
+    def clock() -> float:
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    seconds = in_turn(ways, ROUNDS, clock)
+    rates = {name: count * BATCH * STEPS / median for name, median in medians(seconds).items()}
     result = {"models": count, "batch": BATCH, "width": WIDTH, "images_per_second": rates,
               "seconds": seconds, "machine": machine_facts(device)}  # fmt: skip
     for name, rate in rates.items():
         print(f"{name:22s} {rate:8.0f} images/s, {rate / rates['sequential']:.2f} of sequential")
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+    save(arguments, result)
 
 
 if __name__ == "__main__":

@@ -19,11 +19,10 @@ import json
 import os
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +36,7 @@ from unpoison.data.index import Index
 from unpoison.data.surveying import survey
 from unpoison.errors import ThinEvidenceWarning
 from unpoison_bench.machine import machine_facts, peak_memory_mb
+from unpoison_bench.scripts import from_fresh_process, in_turn, medians, save, script_parser
 from unpoison_bench.toy import register_every
 
 ROUNDS, CLASSES, MADE, AGE = 5, 10, 500, 3600
@@ -100,8 +100,7 @@ def open_once(folder: Path, what: str) -> dict:
 
 
 def in_fresh_process(folder: Path, what: str) -> dict:
-    command = [sys.executable, __file__, "--folder", str(folder), "--open", what]
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)  # noqa: S603
+    return from_fresh_process(__file__, "--folder", str(folder), "--open", what)
 
 
 def measure_open(folder: Path, cache: Path) -> dict:
@@ -121,44 +120,42 @@ def measure_open(folder: Path, cache: Path) -> dict:
     for _ in range(3):
         index.write_bytes(kept)
         found["survey, 1 of 100 changed"].append(in_fresh_process(folder, "survey"))
-    medians = {
-        name: {key: statistics.median(entry[key] for entry in entries) for key in entries[0]}
-        for name, entries in found.items()
+    middle = {
+        name: medians({key: [entry[key] for entry in entries] for key in entries[0]}) for name, entries in found.items()
     }
-    for name, entry in medians.items():
+    for name, entry in middle.items():
         seconds, used = entry["seconds"], entry["processor_seconds"]
-        shares = [entry[key] / medians["first survey"][key] for key in ("seconds", "processor_seconds")]
+        shares = [entry[key] / middle["first survey"][key] for key in ("seconds", "processor_seconds")]
         print(
             f"{name:28s} {seconds:7.2f} s ({shares[0]:.3f}), of processors {used:7.2f} s ({shares[1]:.3f}), peak "
             f"{entry['peak_mb']:.0f} MB"
         )
-    return {"medians": medians, "rounds": found, "index_bytes": index.stat().st_size}
+    return {"medians": middle, "rounds": found, "index_bytes": index.stat().st_size}
 
 
 def measure_access(folder: Path) -> dict:
     dataset = ImageFolder(folder)
     served = SanitizedDataset(dataset, "every", progress=False).prepare()
     order = np.random.default_rng(0).permutation(len(dataset)).tolist()
-    rates: dict[str, list[float]] = {"ImageFolder": [], "SanitizedDataset": []}
-    for round_number in range(2 * ROUNDS + 1):
-        for name, items in (("ImageFolder", dataset), ("SanitizedDataset", served)):
-            # Of the processor, not of the clock: other programs may run.
-            start = time.process_time()
-            for position in order:
-                items[position]
-            if round_number:
-                rates[name].append(len(order) / (time.process_time() - start))
-    medians = {name: statistics.median(values) for name, values in rates.items()}
+
+    def read(items) -> None:
+        for position in order:
+            items[position]
+
+    ways = {"ImageFolder": partial(read, dataset), "SanitizedDataset": partial(read, served)}
+    # Of the processor, not of the clock: other programs may run.
+    seconds = in_turn(ways, 2 * ROUNDS, time.process_time)
+    rates = {name: [len(order) / taken for taken in values] for name, values in seconds.items()}
+    middle = medians(rates)
     ratios = [b / a for a, b in zip(*rates.values(), strict=True)]
     ratio = statistics.median(ratios)
-    print(f"access: {medians}, {ratio:.2f} times as fast ({min(ratios):.2f} to {max(ratios):.2f})")
-    return {"side": SIDE, "images_per_second": medians, "ratio": ratio, "rounds": rates}
+    print(f"access: {middle}, {ratio:.2f} times as fast ({min(ratios):.2f} to {max(ratios):.2f})")
+    return {"side": SIDE, "images_per_second": middle, "ratio": ratio, "rounds": rates}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = script_parser(__doc__)
     parser.add_argument("--images", type=int, default=50_000)
-    parser.add_argument("--out", type=Path)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--open", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -180,8 +177,7 @@ def main() -> None:
             "images": arguments.images, "open": measure_open(many, Path(scratch) / "cache"), "access": access,
             "machine": facts,
         }  # fmt: skip
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+    save(arguments, result)
 
 
 if __name__ == "__main__":

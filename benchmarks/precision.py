@@ -6,11 +6,8 @@ ResNet-9 of width 16, batches of 128 images of 32 x 32 pixels, one thread; both 
 the median counts. On a CPU it is CPU time, which other processes do not change.
 """
 
-import argparse
-import json
-import statistics
 import time
-from pathlib import Path
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -19,14 +16,13 @@ from unpoison.training.backbones import create_backbone
 from unpoison.training.loop import as_input
 from unpoison.training.precision import precision_of
 from unpoison_bench.machine import machine_facts
+from unpoison_bench.scripts import in_turn, medians, save, script_parser
 
 BATCH, STEPS, ROUNDS, WIDTH, CLASSES = 128, 4, 5, 16, 10
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--out", type=Path)
+    parser = script_parser(__doc__, device=True)
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     torch.set_num_threads(1)
@@ -36,23 +32,17 @@ def main() -> None:
     model = create_backbone("resnet9", 3, CLASSES, WIDTH).to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
 
-    def train(precision: str) -> float:
-        start = clock(device)
+    def train(precision: str) -> None:
         for _ in range(STEPS):
             with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
                 logits = model(as_input(images))
             optimizer.zero_grad(set_to_none=True)
             F.cross_entropy(logits.float(), labels).backward()
             optimizer.step()
-        return clock(device) - start
 
-    seconds = {"bf16": [], "fp32": []}
-    for number in range(ROUNDS + 1):
-        for precision, taken in seconds.items():
-            spent = train(precision)
-            if number:
-                taken.append(spent)
-    rates = {precision: BATCH * STEPS / statistics.median(taken) for precision, taken in seconds.items()}
+    ways = {precision: partial(train, precision) for precision in ("bf16", "fp32")}
+    seconds = in_turn(ways, ROUNDS, partial(clock, device))
+    rates = {precision: BATCH * STEPS / median for precision, median in medians(seconds).items()}
     chosen = precision_of(device)
     for precision, rate in rates.items():
         print(f"{precision} {rate:8.0f} images/s{'  (chosen)' if precision == chosen else ''}")
@@ -63,8 +53,7 @@ def main() -> None:
         "chosen_is_faster": chosen == max(rates, key=lambda precision: rates[precision]),
         "machine": machine_facts(device),
     }
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+    save(arguments, result)
 
 
 def clock(device: torch.device) -> float:

@@ -8,12 +8,13 @@ them all. CPU time is of that process and its children; imports and reading the 
 takes every training image.
 """
 
-import argparse
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+from unpoison_bench.scripts import save, script_parser
 
 MEASURE = """
 import contextlib, json, resource, sys, tempfile, time
@@ -65,12 +66,11 @@ print(json.dumps(facts))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = script_parser(__doc__)
     parser.add_argument("--row", default="cifar10-badnets-1")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--per-class", default="1000")
     parser.add_argument("--code", nargs="+", default=["now=."], metavar="NAME=CHECKOUT")
-    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     per_class = None if arguments.per_class == "all" else int(arguments.per_class)
     job = json.dumps([arguments.row, arguments.seed, per_class])
@@ -86,8 +86,7 @@ def main() -> None:
         print(f"{name}: {facts['cpu_seconds']:.0f} s of CPU time, {facts['cpu_seconds'] / first:.2f} of the first;")
         print("  " + ", ".join(f"{stage} {seconds:.0f}" for stage, seconds in facts["cpu_seconds_by_stage"].items()))
         print(f"  TPR {facts['tpr']}, FPR {facts['fpr']}, AP {facts['average_precision']}")
-    if arguments.out:
-        arguments.out.write_text(json.dumps({"row": arguments.row, "seed": arguments.seed, **results}, indent=1) + "\n")
+    save(arguments, {"row": arguments.row, "seed": arguments.seed, **results})
 
 
 if __name__ == "__main__":

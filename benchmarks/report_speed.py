@@ -7,15 +7,9 @@ there are enough; the flagged ones are restored with a white corner. Measured in
 saving the report with its pictures, loading it, and writing the page, imports included. Median of several rounds.
 """
 
-import argparse
 import dataclasses
-import json
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -28,6 +22,7 @@ from unpoison.pictures import Pictures
 from unpoison.report import ClassEvidence
 from unpoison_bench.data import images_file
 from unpoison_bench.machine import machine_facts
+from unpoison_bench.scripts import Seconds, from_fresh_process, medians, save, script_parser
 
 ROUNDS = 3
 SIZES = (("cifar10", 32), ("gtsrb", 48), ("gtsrb", 64))
@@ -35,7 +30,7 @@ DRAWN = 2000
 WRITE = (
     "import sys, time; start = time.perf_counter(); from unpoison import Report; report = Report.load(sys.argv[1]);"
     "middle, cpu = time.perf_counter(), time.process_time(); path = report.to_html(sys.argv[1] + '/report.html');"
-    "print(middle - start, time.perf_counter() - middle, time.process_time() - cpu, path.stat().st_size)"
+    "print([middle - start, time.perf_counter() - middle, time.process_time() - cpu, path.stat().st_size])"
 )
 
 
@@ -69,33 +64,31 @@ def make_report(images: np.ndarray, samples: int, count: int) -> Report:
 
 def measure(name: str, side: int, samples: int, count: int) -> dict:
     report = make_report(draw(name, side), samples, count)
-    found: dict[str, list[float]] = {"save_s": [], "load_s": [], "html_s": [], "html_cpu_s": [], "html_bytes": []}
+    found: Seconds = {"save_s": [], "load_s": [], "html_s": [], "html_cpu_s": [], "html_bytes": []}
     for _ in range(ROUNDS):
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
             report.save(folder)
             found["save_s"].append(time.perf_counter() - start)
-            done = subprocess.run([sys.executable, "-c", WRITE, folder], capture_output=True, text=True, check=True)  # noqa: S603
-            for key, value in zip(("load_s", "html_s", "html_cpu_s", "html_bytes"), done.stdout.split(), strict=True):
-                found[key].append(float(value))
-    medians = {key: statistics.median(values) for key, values in found.items()}
-    print(f"{name} {side}: " + ", ".join(f"{key} {value:.3g}" for key, value in medians.items()))
-    return {"dataset": name, "side": side, **medians, "rounds": found}
+            taken = from_fresh_process("-c", WRITE, folder)
+            for key, value in zip(("load_s", "html_s", "html_cpu_s", "html_bytes"), taken, strict=True):
+                found[key].append(value)
+    middle = medians(found)
+    print(f"{name} {side}: " + ", ".join(f"{key} {value:.3g}" for key, value in middle.items()))
+    return {"dataset": name, "side": side, **middle, "rounds": found}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = script_parser(__doc__)
     parser.add_argument("--samples", type=int, default=50_000)
     parser.add_argument("--flagged", type=int, default=1500)
-    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
 
     torch.set_num_threads(1)
     facts = machine_facts(torch.device("cpu"))
     rows = [measure(name, side, arguments.samples, arguments.flagged) for name, side in SIZES]
     result = {"samples": arguments.samples, "flagged": arguments.flagged, "rows": rows, "machine": facts}
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+    save(arguments, result)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,6 @@ Median of several rounds; the peak of the memory includes the report and Python 
 
 import argparse
 import json
-import resource
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -23,7 +19,8 @@ import torch
 from unpoison import Report
 from unpoison.image_files import ImageFiles
 from unpoison.samples import check_samples, read_samples, write_samples
-from unpoison_bench.machine import machine_facts
+from unpoison_bench.machine import MB, machine_facts, peak_memory_mb
+from unpoison_bench.scripts import from_fresh_process, medians, save, script_parser
 
 ROUNDS, CLASSES = 3, 1000
 
@@ -73,30 +70,24 @@ def measure(samples: int) -> dict[str, float]:
             again = read_samples(path)
             check_samples(again, content=report.content, labels=report.original_label, names=report.class_names)
             found[f"read_{kind}_s"] = time.perf_counter() - start
-    found["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    found["peak_bytes"] = peak_memory_mb() * MB
     return found
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = script_parser(__doc__)
     parser.add_argument("--samples", type=int, default=2_000_000)
-    parser.add_argument("--out", type=Path)
     parser.add_argument("--round", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.round:
         print(json.dumps(measure(arguments.samples)))
         return
     facts = machine_facts(torch.device("cpu"))
-    command = [sys.executable, __file__, "--round", "--samples", str(arguments.samples)]
-    rounds = [
-        json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)  # noqa: S603
-        for _ in range(ROUNDS)
-    ]
-    medians = {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
-    print(", ".join(f"{name} {value:.3g}" for name, value in medians.items()))
-    result = {"samples": arguments.samples, **medians, "rounds": rounds, "machine": facts}
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+    rounds = [from_fresh_process(__file__, "--round", "--samples", str(arguments.samples)) for _ in range(ROUNDS)]
+    found = medians({name: [each[name] for each in rounds] for name in rounds[0]})
+    print(", ".join(f"{name} {value:.3g}" for name, value in found.items()))
+    result = {"samples": arguments.samples, **found, "rounds": rounds, "machine": facts}
+    save(arguments, result)
 
 
 if __name__ == "__main__":

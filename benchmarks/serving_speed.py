@@ -12,14 +12,8 @@ Each figure is the median of several rounds, in one thread. A method that restor
 time, stands in for the registered ones: how long cleaning takes, other benchmarks measure.
 """
 
-import argparse
-import json
 import os
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -37,6 +31,7 @@ from unpoison.data.encoded import Encoded
 from unpoison.errors import ThinEvidenceWarning
 from unpoison_bench.data import images_file
 from unpoison_bench.machine import machine_facts
+from unpoison_bench.scripts import Seconds, from_fresh_process, in_turn, medians, save, script_parser
 from unpoison_bench.toy import EveryConfig, register_every
 
 ROUNDS, BATCH = 5, 256
@@ -56,18 +51,12 @@ def write_folder(name: str, count: int, folder: Path) -> ImageFolder:
 
 def rates(ways: dict[str, Callable[[], None]], count: int, what: str) -> dict:
     """Items per second of each way: all rounds, and the median. A first round, which warms up, does not count."""
-    found: dict[str, list[float]] = {name: [] for name in ways}
-    for round_number in range(ROUNDS + 1):
-        for name, way in ways.items():
-            start = time.perf_counter()
-            way()
-            if round_number:
-                found[name].append(count / (time.perf_counter() - start))
-    medians = {name: statistics.median(values) for name, values in found.items()}
-    first = next(iter(medians.values()))
-    for name, rate in medians.items():
+    found = {name: [count / taken for taken in values] for name, values in in_turn(ways, ROUNDS).items()}
+    middle = medians(found)
+    first = next(iter(middle.values()))
+    for name, rate in middle.items():
         print(f"{what}: {name:26s} {rate:8.0f} images/s, {rate / first:.2f}")
-    return {"images_per_second": medians, "rounds": found}
+    return {"images_per_second": middle, "rounds": found}
 
 
 def measure_map(folder: ImageFolder) -> dict:
@@ -112,24 +101,23 @@ def measure_access(folder: ImageFolder) -> dict:
 
 def measure_import() -> dict:
     lines = ("import torch", "import unpoison", "from unpoison import SanitizedDataset")
-    found: dict[str, list[float]] = {line: [] for line in lines}
+    found: Seconds = {line: [] for line in lines}
     for round_number in range(ROUNDS + 1):
         for line in lines:
             program = f"import time; start = time.perf_counter(); {line}; print(time.perf_counter() - start)"
-            done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603
+            taken = from_fresh_process("-c", program)
             if round_number:
-                found[line].append(float(done.stdout))
-    medians = {line: statistics.median(values) for line, values in found.items()}
-    for line, seconds in medians.items():
-        print(f"{line:40s} {seconds:.3f} s, {seconds / medians['import torch']:.2f}")
-    return {"seconds": medians, "rounds": found}
+                found[line].append(taken)
+    middle = medians(found)
+    for line, seconds in middle.items():
+        print(f"{line:40s} {seconds:.3f} s, {seconds / middle['import torch']:.2f}")
+    return {"seconds": middle, "rounds": found}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = script_parser(__doc__)
     parser.add_argument("--dataset", choices=("cifar10", "gtsrb"), default="cifar10")
     parser.add_argument("--images", type=int, default=10_000)
-    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
 
     torch.set_num_threads(1)
@@ -146,8 +134,7 @@ def main() -> None:
             "dataset": arguments.dataset, "images": len(folder), "map": measure_map(folder),
             "access": measure_access(folder), "import": measure_import(), "machine": facts,
         }  # fmt: skip
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+    save(arguments, result)
 
 
 if __name__ == "__main__":

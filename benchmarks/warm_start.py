@@ -7,9 +7,6 @@ adapt a restorer and to restore the flagged images, and the mean absolute error 
 Both ways are timed in turn, several rounds, and the median counts.
 """
 
-import argparse
-import json
-import statistics
 import time
 from pathlib import Path
 
@@ -26,6 +23,7 @@ from unpoison.triggers import search_trigger
 from unpoison_bench.data import load_images
 from unpoison_bench.machine import machine_facts
 from unpoison_bench.rows import SOURCES
+from unpoison_bench.scripts import medians, save, script_parser
 
 MODELS = Path(__file__).parents[1] / "hub_models"
 ATTACKS = {
@@ -59,7 +57,7 @@ def measure(dataset, attack, device):
             seconds[way].append(time.perf_counter() - start)
             error = np.abs(restored.astype(int) - originals.images[flagged])[changed].mean() / 255
             found[way] = {"error": float(error), "how": how}
-    median = {way: statistics.median(values) for way, values in seconds.items()}
+    median = medians(seconds)
     return {
         "kind": None if trigger is None else trigger.kind,
         "ways": {way: {**found[way], "median_seconds": median[way], "seconds": seconds[way]} for way in ways},
@@ -69,10 +67,8 @@ def measure(dataset, attack, device):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = script_parser(__doc__, device=True)
     parser.add_argument("--dataset", nargs="+", default=["cifar10", "gtsrb"])
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     result = {"machine": machine_facts(device), "rate": RATE, "rows": {}}
@@ -81,8 +77,7 @@ def main():
             row = result["rows"][f"{dataset}, {name}"] = measure(dataset, attack, device)
             errors = ", ".join(f"{way} {one['error']:.4f}" for way, one in row["ways"].items())
             print(f"{dataset}, {name}: {row['time_ratio']:.3f} of the time; {errors}", flush=True)
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+    save(arguments, result)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,11 @@ class Job:
     downstream: bool
     """Whether a small network is trained on the input and on the output."""
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What must agree between the rows of one table."""
+        return {"preset": self.preset, "per_class": self.per_class}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cleaning:
@@ -105,16 +110,7 @@ def measure(job: Job) -> dict[str, Any]:
             **(downstream(job, cleaning, attacks, device) if job.downstream else {}),
         }
     facts = {
-        "row": row.name,
-        "dataset": row.dataset,
-        "attacks": row.attacks,
-        "method": row.method,
-        "rate": row.rate,
-        "target": source.target,
-        "paper": row.paper,
-        "preset": "paper" if row.paper else job.preset,
-        "deviations": job.deviations,
-        "seed": job.seed,
+        **_asked(job),
         "samples": len(originals),
         "poisoned": int(poisoned.sum()),
         **measures,
@@ -128,8 +124,7 @@ def measure(job: Job) -> dict[str, Any]:
         "machine": machine,
         "config": report.config,
         "notes": report.notes,
-        # What must agree between the rows of one table.
-        "settings": {"preset": job.preset, "per_class": job.per_class},
+        "settings": job.settings,
     }
     result: dict[str, Any] = plain(facts)
     return result
@@ -228,6 +223,23 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _asked(job: Job) -> dict[str, Any]:
+    """What was to be measured."""
+    row = job.row
+    return {
+        "row": row.name,
+        "dataset": row.dataset,
+        "attacks": row.attacks,
+        "method": row.method,
+        "rate": row.rate,
+        "target": SOURCES[row.dataset].target,
+        "paper": row.paper,
+        "preset": "paper" if row.paper else job.preset,
+        "deviations": job.deviations,
+        "seed": job.seed,
+    }
 
 
 def _restored(cleaning: Cleaning) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
