@@ -137,13 +137,12 @@ def test_tables_and_streams_decide_alike():
 
 def test_a_range_that_is_read_otherwise_is_another_result(monkeypatch):
     """What an earlier version guessed is not opened."""
-    from unpoison import sanitizer
 
     found = survey(RawView(pairs(UNIT)))
     before = Sanitizer("corner")
     before.fit(pairs(UNIT))
     darker = dataclasses.replace(found, levels=Levels(floating=255))
-    monkeypatch.setattr(sanitizer, "survey", lambda *_, **__: darker)
+    monkeypatch.setattr(working_copy, "survey", lambda *_, **__: darker)
     after = Sanitizer("corner")
     after.fit(pairs(UNIT))
     assert after.cleaned.folder != before.cleaned.folder
