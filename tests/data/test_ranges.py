@@ -142,7 +142,7 @@ def test_a_range_that_is_read_otherwise_is_another_result(monkeypatch):
     before = Sanitizer("corner")
     before.fit(pairs(UNIT))
     darker = dataclasses.replace(found, levels=Levels(floating=255))
-    monkeypatch.setattr(working_copy, "survey", lambda *_, **__: darker)
+    monkeypatch.setattr("unpoison.working_copy.survey", lambda *_, **__: darker)
     after = Sanitizer("corner")
     after.fit(pairs(UNIT))
     assert after.cleaned.folder != before.cleaned.folder
