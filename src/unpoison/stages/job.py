@@ -28,7 +28,9 @@ class Job(msgspec.Struct, kw_only=True):
     config: Any
     """As JSON has it."""
     device: str
+    """To compute on."""
     seed: int
+    """Of everything random."""
 
     @classmethod
     def of(cls, stage: Stage, inputs: Inputs, out: Path, config: Any, context: Context) -> Self:

@@ -15,6 +15,7 @@ class Artefact(NamedTuple):
     """A folder that a stage has written, or that comes from elsewhere."""
 
     folder: Path
+    """Where it lies."""
     key: str
     """Of all that decided what it holds."""
 
