@@ -37,6 +37,14 @@ STAGES = {
     "train restorer": "content",
     "restore": "content",
     "train on clean part": "labels",
+    # Stages that name no parts of their own.
+    "learn": "detection",
+    "detect": "detection",
+    "decide": "detection",
+    "combine": "detection",
+    "ask": "detection",
+    "by-hand": "detection",
+    "classify": "labels",
 }
 """Stages of the methods, by the column of PD-AutoR's table 9 that they belong to."""
 FILES = ("read", "store", "duplicates", "shards")

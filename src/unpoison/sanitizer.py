@@ -243,7 +243,6 @@ class Sanitizer:
         folder = self.cache_dir / "runs" / key
         executor = self.executor(self.cache_dir)
         executor.kept[WORKING_COPY] = store_folder(self.cache_dir, found)
-
         context = Context(device, self.seed, progress)
 
         def build() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from unpoison.stages import stages
 from unpoison_bench import cleaned
 
 
@@ -32,3 +33,8 @@ def test_fewer_models_keep_more():
     assert found["1"] == {"cdr": 1.0, "pdr": 0.5, "clean": 2, "residual": 1}
     assert found["2"] == {"cdr": 0.5, "pdr": 0.5, "clean": 1, "residual": 1}
     assert cleaned.by_models(np.zeros((0, 0), bool), np.zeros(4, bool)) == {}
+
+
+def test_every_stage_has_a_column():
+    own = {stage.name for stage in stages() if stage.run.__module__.startswith("unpoison")}
+    assert own <= {*cleaned.STAGES, *cleaned.FILES}

@@ -140,3 +140,14 @@ def test_other_random_numbers_before_change_nothing(log, cache, tmp_path):
     torch.manual_seed(1)
     second = SanitizedDataset(digits(), "scan", config=config, cache_dir=tmp_path / "second").prepare()
     np.testing.assert_array_equal(first.report.score, second.report.score)
+
+
+def test_errors_of_files_elsewhere_are_not_the_cache_folders(cache, tmp_path):
+    """What a stage, or another executor, fails to open is named as it is."""
+
+    class Broken(LocalExecutor):
+        def work(self, stage, inputs, out, config, context):
+            (tmp_path / "elsewhere" / "missing").read_bytes()
+
+    with pytest.raises(FileNotFoundError, match="missing"):
+        SanitizedDataset(digits(), executor=Broken).prepare()

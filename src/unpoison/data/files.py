@@ -186,10 +186,13 @@ def _alive(pid: int) -> bool:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Turns the file system's errors into a `CacheError` that names the fix."""
+    """Turns the file system's errors into a `CacheError` that names the fix, but for those of files elsewhere."""
     try:
         yield
     except WRITE_ERRORS as error:
+        name = getattr(error, "filename", None)
+        if isinstance(name, str) and not Path(os.path.realpath(name)).is_relative_to(os.path.realpath(folder)):
+            raise
         raise CacheError(
             f"the cache folder {folder} cannot be written ({reason_of(error)}): free some space or set cache_dir= or "
             "UNPOISON_CACHE to a folder on another disk"

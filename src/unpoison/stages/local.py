@@ -45,6 +45,8 @@ class LocalExecutor:
         key = artefact_key(stage, inputs, config, context.device, context.seed)
         folder = self.root / STAGES / stage.name / key
         self.kept[stage.makes] = folder
+        for artefact in inputs.values():
+            hold(self._holder, artefact.folder)
         built = False
 
         def build() -> None:
@@ -55,14 +57,13 @@ class LocalExecutor:
                 with publishing_checked(folder) as out:
                     self.work(stage, {name: artefact.folder for name, artefact in inputs.items()}, out, config, context)
                     took = _since(before, context.progress.timings)
-                    if not took:  # it was done elsewhere
+                    if not took:  # it has no parts, or was done elsewhere
                         took = {stage.name: time.perf_counter() - start}
                         context.progress.timings.update(took)
                     (out / _TIMINGS).write_text(json.dumps(took))
 
         build_once(self.root, f"{stage.name}-{key}", lambda: is_whole(folder), build)
-        for held in (folder, *(artefact.folder for artefact in inputs.values())):
-            hold(self._holder, held)
+        hold(self._holder, folder)
         mark_used(folder)
         if not built:
             self.reused[stage.makes] = sum(Checked(folder).json(_TIMINGS, dict[str, float]).values())
