@@ -186,11 +186,12 @@ def _alive(pid: int) -> bool:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Turns the file system's errors into a `CacheError` that names the fix, but for those of files elsewhere."""
+    """Turns the file system's errors into a `CacheError` that names the fix, but for files elsewhere that are missing or
+    may not be opened."""
     try:
         yield
     except WRITE_ERRORS as error:
-        name = getattr(error, "filename", None)
+        name = error.filename if isinstance(error, FileNotFoundError | PermissionError) else None
         if isinstance(name, str) and not Path(os.path.realpath(name)).is_relative_to(os.path.realpath(folder)):
             raise
         raise CacheError(
