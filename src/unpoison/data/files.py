@@ -186,8 +186,8 @@ def _alive(pid: int) -> bool:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Turns the file system's errors into a `CacheError` that names the fix, but for files elsewhere that are missing or
-    may not be opened."""
+    """Turns the file system's errors into a `CacheError` that names the fix. Errors of files elsewhere that are missing
+    or may not be opened stay what they are."""
     try:
         yield
     except WRITE_ERRORS as error:
