@@ -41,7 +41,8 @@ def measure_detectors(run: Run, device: torch.device) -> dict[str, Any]:
     alone = judge(without_losses(learned, run.seed), data.num_classes, config.detection, context)
     whole = explain.conclude(mixture, images, labels, config.detection, context)
     verifiers = BaBConfig.preset(run.preset or get_scale(run.scale).preset)
-    asked = ask_models(images, labels, data.num_classes, verifiers.verification, context_of_bab)
+    with context_of_bab.stage("verify") as part:
+        asked = ask_models(images, labels, data.num_classes, verifiers.verification, part)
     answered = decide.conclude(*asked, images, labels, data.num_classes, verifiers.verification, context_of_bab)
     found = {
         "pdautor": _verdict(data, whole),

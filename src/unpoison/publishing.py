@@ -29,8 +29,6 @@ from .report import Report
 from .stages.restore import RESTORER
 
 _logger = logging.getLogger(__name__)
-
-
 HTML = "report.html"
 _CARD = """---
 configs:

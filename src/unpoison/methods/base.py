@@ -47,8 +47,11 @@ class MethodInfo:
     """One registered method, of two parts. The first is not repeated when only the second is to do something else."""
 
     name: str
+    """What users ask for."""
     find: Find
+    """The stages that say what is poisoned."""
     finish: Finish = finish
+    """The stages that keep, drop or restore it."""
     preset: Callable[[str], Any]
     """Maps a preset's name to the method's configuration; raises `ConfigError` for an unknown name."""
     config_class: type

@@ -35,7 +35,8 @@ _SCHEMA = {"margin": ("f", 2), "confidence": ("f", 2), "implanted": ("b", 2)}
 def run(inputs: Inputs, out: Path, config: VerificationConfig, context: Context) -> None:
     """Writes what `load` reads."""
     store = ImageStore.open(inputs["store"])
-    model, verdicts = ask_models(store.images, store.labels, store.num_classes, config, context)
+    with context.stage("verify") as part:
+        model, verdicts = ask_models(store.images, store.labels, store.num_classes, config, part)
     save_backbone(model, out / _MODEL)
     arrays = {name: torch.stack([getattr(v, name) for v in verdicts]).cpu().numpy() for name in _SCHEMA}
     np.savez(out / _ANSWERS, allow_pickle=False, **arrays)
@@ -61,17 +62,6 @@ def ask_models(
     Where the strength of our backdoor is steered, models on which it is too strong or too weak are replaced by
     further ones, up to `TRIES` times N; in the end those nearest to the aim count.
     """
-    with context.stage("verify") as part:
-        return _ask_models(images, labels, num_classes, settings, part)
-
-
-def _ask_models(
-    images: npt.NDArray[np.uint8],
-    labels: npt.NDArray[np.int64],
-    num_classes: int,
-    settings: VerificationConfig,
-    context: Context,
-) -> tuple[Backbone, list[Verdict]]:
     x, y = on_device(images, context.device), torch.from_numpy(labels).to(context.device)
     goal = settings.success
     most = settings.scouts + settings.models * (1 if goal is None else TRIES)
