@@ -135,3 +135,10 @@ def test_highest_success_rate_of_several_attacks_counts(victim):
 def test_no_image_is_no_measure(victim):
     nothing = LabelledImages(victim.test.images[:0], victim.test.labels[:0])
     assert measure_model(victim.model, nothing, [], 0, device=torch.device("cpu")).accuracy is None
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_too_few_images_to_train_on_are_no_measure(victim, left):
+    data = LabelledImages(victim.test.images[:left], victim.test.labels[:left])
+    found = train_and_test(data, victim.test, [victim.attack], 0, TrainingConfig(), width=1, device=torch.device("cpu"))
+    assert found == (None, None)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from unpoison import Restorer, SanitizedDataset, metrics
 from unpoison.data.labelled import LabelledImages
-from unpoison.downstream import Downstream, measure_model, train_and_test, train_model
+from unpoison.downstream import measure_model, train_and_test, train_model
 from unpoison.methods import register
 from unpoison.report import OnPoison
 
@@ -67,7 +67,7 @@ def measure_cleaning(run: Run, device: torch.device) -> dict[str, Any]:
         cleaned = Cleaning(
             originals=data.originals,
             given=data.given,
-            served=LabelledImages.of(served),
+            served=LabelledImages.of(served, data.originals.images.shape[1:]),
             source_index=served.source_index,
             poisoned=data.poisoned,
             report=served.report,
@@ -157,8 +157,6 @@ def downstream(run: Run, data: Poisoned, cleaned: Cleaning, device: torch.device
     ):
         if name == "kept" and len(arm) == len(cleaned.served):
             found[name] = found["output"]
-        elif len(arm) < 2:
-            found[name] = Downstream(None, None)
         else:
             found[name] = train_and_test(arm, test, data.attacks, run.target, training, **common)
     if run.method == "bab":

@@ -91,7 +91,7 @@ def measure(job: Job) -> dict[str, Any]:
         cleaning = Cleaning(
             originals=originals,
             given=LabelledImages.of(dataset),
-            served=LabelledImages.of(clean),
+            served=LabelledImages.of(clean, originals.images.shape[1:]),
             source_index=clean.source_index,
             poisoned=poisoned,
             report=clean.report,

@@ -29,10 +29,10 @@ class Downstream(NamedTuple):
     """
 
     accuracy: float | None
-    """Share of clean test images that are classified right; None without images."""
+    """Share of clean test images that are classified right; None without test images, or without training."""
     attack_success_rate: float | None
     """ASR: share of the stamped test images of the attack's victims (by default, of all classes but the target) that
-    are classified as the attacker wants; of several attacks, the highest. None without an attack."""
+    are classified as the attacker wants; of several attacks, the highest. None without an attack or training."""
 
 
 def train_and_test(
@@ -53,9 +53,14 @@ def train_and_test(
         attacks: those of the poisoned dataset, fitted on it where they learn from data.
         target: the attacker's, as `PoisonedDataset` takes it.
 
+    Returns:
+        Without both measures where fewer than two images are left to train on.
+
     Raises:
         ConfigError: as `measure_model`.
     """
+    if len(data) < 2:
+        return Downstream(None, None)
     num_classes = int(test.labels.max()) + 1
     model = train_model(data, num_classes, config, backbone=backbone, width=width, seed=seed, device=device)
     return measure_model(model, test, attacks, target, device=device)

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from restorers import make_restorer
+from unpoison.data.labelled import LabelledImages
 from unpoison.detection.choice import Choice
 from unpoison.restoration.classifier import Classifier
 from unpoison.training.backbones import create_backbone
 from unpoison.training.loop import TrainingConfig
-from unpoison_bench import measure
+from unpoison_bench import cleaned, measure
 
 
 def test_detection_measures(cleaning):
@@ -51,6 +52,20 @@ def test_label_measures_of_restored_poison(cleaning):
     assert found["lra_relative"] == (0.5 if found["lra_ceiling"] else None)
     nothing = dataclasses.replace(cleaning, poisoned=np.zeros(6, bool))
     assert set(measure.labels(nothing, None, torch.device("cpu")).values()) == {None}
+
+
+def test_cleaning_that_dropped_everything_has_no_restored_images(cleaning):
+    report = dataclasses.replace(cleaning.report, action=np.full(6, "drop"), label=np.full(6, -1))
+    emptied = dataclasses.replace(
+        cleaning,
+        served=LabelledImages.of([], cleaning.originals.images.shape[1:]),
+        source_index=np.empty(0, np.int64),
+        report=report,
+    )
+    found = measure.restoration(emptied)
+    assert found["restored_poisoned"] == 0
+    assert (found["apd"], found["psnr"], found["ssim"], found["error_changed"]) == (None, None, None, None)
+    assert cleaned.labels(emptied) == {"apd_all": None, "lra_all": None}
 
 
 def test_clean_pass_measures_trained_restorers_only(cleaning):

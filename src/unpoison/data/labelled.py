@@ -25,7 +25,12 @@ class LabelledImages(Dataset[tuple[npt.NDArray[np.uint8], int]]):
         return self.images[index], int(self.labels[index])
 
     @classmethod
-    def of(cls, dataset: Any) -> Self:
-        """Reads a dataset whose items are of this kind."""
+    def of(cls, dataset: Any, shape: tuple[int, ...] = (0, 0, 3)) -> Self:
+        """Reads a dataset whose items are of this kind.
+
+        Args:
+            shape: (H, W, C) of its images, which one without any does not tell.
+        """
         items = [dataset[index] for index in range(len(dataset))]
-        return cls(np.stack([item[0] for item in items]), np.array([item[1] for item in items], np.int64))
+        images = np.stack([item[0] for item in items]) if items else np.empty((0, *shape), np.uint8)
+        return cls(images, np.array([item[1] for item in items], np.int64))
