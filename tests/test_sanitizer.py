@@ -129,6 +129,13 @@ def test_versions_that_write_another_format_keep_apart(pairs, cache, monkeypatch
     assert kept(cache) == {"runs": 4, "restores": 3, "finds": 2, "stores": 2}
 
 
+def test_stages_of_others_leave_the_key_alone(pairs, cache, monkeypatch):
+    Sanitizer("twostep").fit(pairs)
+    monkeypatch.setitem(registry._STAGES, "other", dataclasses.replace(twostep.RESTORE, name="other"))
+    Sanitizer("twostep").fit(pairs)
+    assert len(list(cache.glob("runs/*"))) == 1
+
+
 def kept(cache):
     places = {"runs": "runs", "restores": "stages/twostep-restore", "finds": "stages/twostep-find", "stores": "stores"}
     return {name: len(list(cache.glob(f"{place}/*"))) for name, place in places.items()}

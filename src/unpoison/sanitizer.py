@@ -50,6 +50,7 @@ from .errors import (
 from .methods import get_method, resolve_config
 from .methods.cleaning import Outcome, Task, clean
 from .methods.copies import OnDuplicates
+from .methods.planning import planned_keys
 from .printable import printable
 from .progress import Progress
 from .publishing import publish, save_outcome, write_export
@@ -60,9 +61,7 @@ from .restoration.restorer import FORMAT as RESTORER_FORMAT
 from .review import Review
 from .samples import class_text
 from .stages.given import Given, load_restorer, restorer_digest
-from .stages.keys import made_by
 from .stages.local import LocalExecutor
-from .stages.registry import stages
 from .training.devices import best_device
 from .training.threads import free_cores
 from .working_copy import Verify, check_skipped, look_at, open_store, store_folder, warn_of
@@ -338,9 +337,13 @@ class Sanitizer:
             on_poison=self.on_poison,
             max_altered=self.max_altered,
             duplicates=self.duplicates,
-            restorer=restorer,
-            seed=self.seed,
             formats=(RUN_FORMAT, REPORT_FORMAT, RESTORER_FORMAT),
-            stages={stage.name: stage.format for stage in stages()},
-            **made_by(device),
+            stages=planned_keys(
+                get_method(self.method),
+                self.config,
+                self.on_poison,
+                found.digest,
+                restorer,
+                Context(device, self.seed),
+            ),
         )

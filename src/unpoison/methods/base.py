@@ -15,7 +15,11 @@ class Find(Protocol):
     """The signature of a method's first part: the stages that say what is poisoned."""
 
     def __call__(self, store: Artefact, config: Any, executor: Executor, context: Context) -> Artefact:
-        """From an `ImageStore` to an artefact that holds a `Found`."""
+        """From an `ImageStore` to an artefact that holds a `Found`.
+
+        It chains stages and reads none of the folders: it is also called with an executor that does nothing, to see
+        what decides the result.
+        """
         ...
 
 
@@ -25,7 +29,7 @@ class Finish(Protocol):
     def __call__(
         self, inputs: Mapping[str, Artefact], treatment: Treatment, executor: Executor, context: Context
     ) -> Artefact:
-        """To an artefact that holds a `Restored`.
+        """To an artefact that holds a `Restored`, as `Find` does.
 
         Args:
             inputs: the `store`, what was `found`, and a `restorer` to start from, where there is one.

@@ -1,0 +1,43 @@
+"""What decides the result of a run: the keys of its stages, worked out without doing any."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..context import Context
+from ..report import OnPoison
+from ..stages.duplicates import DUPLICATES
+from ..stages.keys import artefact_key
+from ..stages.restore import RESTORER, Treatment
+from ..stages.stage import Artefact, Stage
+from .base import MethodInfo
+
+
+class Planner:
+    """An `Executor` that does nothing: its artefacts have keys, and no folders."""
+
+    def run(self, stage: Stage, inputs: Mapping[str, Artefact], config: Any, context: Context) -> Artefact:
+        """See `Executor.run`."""
+        return _planned(artefact_key(stage, inputs, config, context.device, context.seed))
+
+
+def planned_keys(
+    method: MethodInfo, config: Any, on_poison: OnPoison, content: str, restorer: str | None, context: Context
+) -> list[str]:
+    """Of a method's last stages, and so of all before them, on images with this content.
+
+    Args:
+        content: digest of the images, as for `restorer`.
+        restorer: to start from, where there is one.
+    """
+    planner, inputs = Planner(), {"store": _planned(content)}
+    copies = planner.run(DUPLICATES, inputs, None, context)
+    inputs["found"] = method.find(inputs["store"], config, planner, context)
+    if restorer is not None:
+        inputs[RESTORER] = _planned(restorer)
+    treatment = Treatment(on_poison=on_poison, restoration=config.restoration)
+    return [copies.key, method.finish(inputs, treatment, planner, context).key]
+
+
+def _planned(key: str) -> Artefact:
+    return Artefact(Path(), key)
