@@ -11,7 +11,6 @@ ROOT = Path(unpoison.__file__).parent
 FILE, FUNCTION = 350, 60
 LONG_FILES = {"restoration.restorer"}
 LONG_FUNCTIONS = {
-    "detection.detector._detect_by_mixture",
     "restoration.cyclegan.train_cyclegan",
     "restoration.repair.repair",
     "triggers.warp.find_warp",
@@ -26,6 +25,7 @@ FLOORS = [
     "html pictures report samples",
     "left_out review",
     "data",
+    "detectors.__init__ detectors.base",
     "attacks detection metrics restoration.config",
     "detectors verification",
     "explanation",

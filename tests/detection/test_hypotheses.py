@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from unpoison.detection.config import DetectionConfig
-from unpoison.detection.hypotheses import Hypothesis, best_of, needed_evidence
+from unpoison.detection.hypotheses import CLUSTER, CONTRADICTION, SEAM, Hypothesis, best_of, needed_evidence
 from unpoison.detection.mixture import Split
 
 CONFIG = DetectionConfig()
 
 
-def hypothesis(evidence, kind="backdoor", share=0.3, size=300, contradicted=0.9, joined=False):
+def hypothesis(evidence, source=CLUSTER, share=0.3, size=300, contradicted=0.9):
     split = Split(torch.where(torch.arange(size) < share * size, 1.0, -1.0), 100.0, share, 8.0)
-    return Hypothesis(split=split, kind=kind, evidence=evidence, contradicted=contradicted, joined=joined)
+    return Hypothesis(split=split, source=source, evidence=evidence, contradicted=contradicted)
 
 
 def poisoned(classes):
@@ -39,8 +39,8 @@ def test_a_class_of_five_images_has_no_minority():
 @pytest.mark.parametrize(("evidence", "expected"), [(7.6, []), (30.0, [0])])
 def test_hard_samples_of_few_classes_are_hard_in_all_of_them(evidence, expected):
     # Five classes of 300 images: the verifiers contradict what they have not seen of any class.
-    others = [[hypothesis(value, "mislabelled")] for value in (5.2, 3.4, 2.1, 4.0)]
-    assert poisoned([[hypothesis(evidence, "mislabelled", share=0.45)], *others]) == expected
+    others = [[hypothesis(value, CONTRADICTION)] for value in (5.2, 3.4, 2.1, 4.0)]
+    assert poisoned([[hypothesis(evidence, CONTRADICTION, share=0.45)], *others]) == expected
 
 
 def test_what_a_verifier_does_not_contradict_is_no_poison():
@@ -55,14 +55,12 @@ def test_several_poisoned_classes_do_not_hide_each_other():
 
 def test_two_classes_are_too_few_to_compare_unless_the_pixels_speak():
     classes = [[hypothesis(30.0)], [hypothesis(1.0)]]
-    assert all(math.isinf(bars["backdoor"]) for bars in needed_evidence(classes, CONFIG))
+    assert all(math.isinf(bars[CLUSTER]) for bars in needed_evidence(classes, CONFIG))
     assert poisoned(classes) == []
-    assert poisoned([[hypothesis(30.0, joined=True)], [hypothesis(1.0)]]) == [0]
+    assert poisoned([[hypothesis(30.0, SEAM)], [hypothesis(1.0)]]) == [0]
 
 
 def test_fewer_false_alarms_need_more_evidence():
     classes = [[hypothesis(value)] for value in (1.0, 1.5, 0.7, 1.1, 1.2)]
-    rare, frequent = (
-        needed_evidence(classes, DetectionConfig(false_alarms=rate))[0]["backdoor"] for rate in (0.001, 0.1)
-    )
+    rare, frequent = (needed_evidence(classes, DetectionConfig(false_alarms=rate))[0][CLUSTER] for rate in (0.001, 0.1))
     assert rare > frequent

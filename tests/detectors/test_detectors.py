@@ -4,7 +4,9 @@ import dataclasses
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from unpoison import Detector, DetectorConfig, SanitizedDataset, Verdict, detect
 from unpoison.attacks import BadNets, PoisonedDataset
 from unpoison.data.labelled import LabelledImages
 from unpoison.demo import load_digits
+from unpoison.detectors import ENTRY_POINTS
 from unpoison.errors import ConfigError
 from unpoison.methods import get_method, list_methods
 from unpoison.stages.ask import ordered
@@ -121,41 +124,43 @@ def test_wrong_registrations():
         DetectorConfig(backbone="vgg")
 
 
-TOY = """
-from unpoison import Detector, Verdict
-
-def detect(features, labels, rate):
-    score = features.sum(1)
-    return Verdict(score, score > score.mean())
-
-DETECTOR = Detector(name="toy", detect=detect, source="nobody", version="3")
-"""
+EXAMPLE = Path(__file__).parents[2] / "examples" / "detector_package"
 
 
-def wheel(folder, module, entries):
-    """A wheel of one module with entry points."""
-    path, info = folder / "unpoison_toy-3-py3-none-any.whl", "unpoison_toy-3.dist-info"
+def wheel(folder, further):
+    """The example as a wheel, with further entry points. It is packed by hand: build tools need not be there."""
+    project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
+    (module,) = EXAMPLE.glob("*.py")
+    stem = f"{project['name'].replace('-', '_')}-{project['version']}"
+    path, info = folder / f"{stem}-py3-none-any.whl", f"{stem}.dist-info"
+    offered = project["entry-points"][ENTRY_POINTS] | further
+    entries = "\n".join(f"{name} = {value}" for name, value in offered.items())
     with zipfile.ZipFile(path, "w") as file:
-        file.writestr("unpoison_toy.py", module)
-        file.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: unpoison-toy\nVersion: 3\n")
+        file.write(module, module.name)
+        file.writestr(
+            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+        )
         file.writestr(
             f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )
-        file.writestr(f"{info}/entry_points.txt", f"[unpoison.detectors]\n{entries}\n")
+        file.writestr(f"{info}/entry_points.txt", f"[{ENTRY_POINTS}]\n{entries}\n")
         file.writestr(f"{info}/RECORD", "")
     return path
 
 
 def test_detector_of_an_installed_package(tmp_path):
-    built = wheel(tmp_path, TOY, "toy = unpoison_toy:DETECTOR\nother = unpoison_toy:DETECTOR\ngone = unpoison_toy:NOT")
+    built = wheel(tmp_path, {"other": "unpoison_far:DETECTOR", "gone": "unpoison_far:NOT"})
     target = tmp_path / "site"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index", "--no-deps"]
     subprocess.run([*pip, "--target", str(target), str(built)], check=True)
     program = """
+from unpoison.detection.config import DetectionConfig
+from unpoison.detectors import get_detector
 from unpoison.errors import ConfigError
 from unpoison.methods import get_method, list_methods
-assert {"toy", "other", "gone"} <= set(list_methods())
-assert get_method("toy").version == "3"
+assert {"far", "other", "gone"} <= set(list_methods())
+assert get_method("far").source == get_detector("far").source == "an example"
+assert DetectionConfig(detectors=("far",)).versions == {"far": "1"}
 for name in ("other", "gone"):
     try:
         get_method(name)
@@ -168,8 +173,8 @@ for name in ("other", "gone"):
     other, gone = done.stdout.splitlines()
     fix = "): update or uninstall that package"
     assert other == (
-        "'other' of unpoison-toy (unpoison.detectors) cannot be used (unpoison_toy:DETECTOR is no Detector of this name"
+        "'other' of unpoison-far (unpoison.detectors) cannot be used (unpoison_far:DETECTOR is no Detector of this name"
         + fix
     )
-    assert gone.startswith("'gone' of unpoison-toy (unpoison.detectors) cannot be used (module 'unpoison_toy' has no")
+    assert gone.startswith("'gone' of unpoison-far (unpoison.detectors) cannot be used (module 'unpoison_far' has no")
     assert gone.endswith(fix)

@@ -25,7 +25,7 @@ CONFIGS = {
     "verify": verification.PAPER,
     "decide": verification.FAST,
     "combine": None,
-    "ask": Question("scan", "2", 0.01),
+    "ask": Question("scan", 0.01),
     "classify": Clean((3, 5)),
     "restore": Treatment(on_poison="drop", restoration=RestorationConfig(max_pull=3), spared=(1,)),
 }

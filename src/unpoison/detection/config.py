@@ -7,6 +7,7 @@ from pydantic import Field
 
 from .. import rules
 from ..checks import AtLeast0, Natural, Positive, Within, checked
+from ..detectors import get_detector, list_detectors
 from ..errors import ConfigError
 from ..training.backbones import BACKBONES
 from ..training.loop import TrainingConfig
@@ -53,7 +54,11 @@ class DetectionConfig(NetworkConfig):
     loss_weight: AtLeast0 = 1.0
     """λ of E_f = E1 ‖ λ E2. Only "svd" uses it: the mixture scales both blocks by their own spread."""
     poison_rate: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
-    """Only for "svd": the fraction of poison that the user expects; 1.5 times as many samples are flagged."""
+    """The fraction of poison that the user expects; "svd" flags 1.5 times as many samples. Detectors are told it that
+    assume to know it."""
+    detectors: tuple[str, ...] = ()
+    """Detectors on features, such as "scan" or one of your own (see `register_detector`), that have a say beside the
+    classes' own clusters. Only "mixture" asks them: what they flag in a class is weighed like a cluster."""
     cluster_evidence: float = rules.CLUSTER_EVIDENCE
     """A class counts as poisoned when a learned cluster of foreign content stands out this far: separation in
     standard deviations times `foreign_content`."""
@@ -68,6 +73,19 @@ class DetectionConfig(NetworkConfig):
     many whose clusters hold most foreign content."""
     causal_rate: Within = rules.CAUSAL_RATE
     """A trigger found in the pixels counts when stamping it turns this fraction of other images into the class."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in self.detectors:
+            if name not in list_detectors():
+                raise ConfigError(f"unknown detector {name!r}: choose from {', '.join(list_detectors())}")
+        if self.detectors and self.outliers == "svd":
+            raise ConfigError('outliers="svd" asks no detectors: leave them out, or choose outliers="mixture"')
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of what the settings name and the package does not contain."""
+        return {name: get_detector(name).version for name in self.detectors}
 
 
 DEFAULT = DetectionConfig()

@@ -12,6 +12,8 @@ from .gate import contradicted, evidence, outstanding
 from .mixture import Split, fit_split, least_share
 
 Kind = Literal["backdoor", "mislabelled"]
+CLUSTER, CONTRADICTION, SEAM = "cluster", "contradiction", "seam"
+"""Where the package's own hypotheses come from; others bear the name of a detector."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,12 +21,21 @@ class Hypothesis:
     """One way in which a class could be poisoned."""
 
     split: Split
-    kind: Kind
+    source: str
+    """What found the split: `CLUSTER`, `CONTRADICTION`, `SEAM`, or a detector that was asked."""
     evidence: float
     contradicted: float
     """Fraction of the inside that the verifying classifier puts into other classes."""
-    joined: bool = False
-    """Whether the inside are joined images: then the pixels speak, too."""
+
+    @property
+    def kind(self) -> Kind:
+        """What a flag means."""
+        return "mislabelled" if self.source == CONTRADICTION else "backdoor"
+
+    @property
+    def joined(self) -> bool:
+        """Whether the inside are joined images: then the pixels speak, too."""
+        return self.source == SEAM
 
     def floor(self, config: DetectionConfig) -> float:
         """The least evidence with which a class of any dataset counts as poisoned."""
@@ -44,63 +55,65 @@ def find_hypotheses(
     members: list[Tensor],
     clusters: list[Split],
     seams: list[Split | None],
+    asked: dict[str, list[Split]],
     contradiction: Tensor,
     probabilities: Tensor,
 ) -> list[list[Hypothesis]]:
-    """For each class: a learned minority, a part whose labels everything contradicts, joined images."""
+    """For each class: a learned minority, a part whose labels everything contradicts, joined images, and what detectors
+    say that were asked (see `asked.splits_of`)."""
     total = record.losses.sum(1)
     found: list[list[Hypothesis]] = []
     for label, (member, cluster, seam) in enumerate(zip(members, clusters, seams, strict=True)):
         hard = total[member] >= total[member].quantile(0.8)
-        contradictory = fit_split(contradiction[member], hard[None])
-        options: list[tuple[Kind, Split]] = [("backdoor", cluster), ("mislabelled", contradictory)]
-        found.append([weigh(split, kind, probabilities[member], label) for kind, split in options])
+        options = {CLUSTER: cluster, CONTRADICTION: fit_split(contradiction[member], hard[None])}
+        options |= {name: splits[label] for name, splits in asked.items()}
         if seam is not None:
-            joined = weigh(seam, "backdoor", probabilities[member], label)
-            found[-1].append(dataclasses.replace(joined, joined=True))
+            options[SEAM] = seam
+        found.append([weigh(split, source, probabilities[member], label) for source, split in options.items()])
     return found
 
 
-def weigh(split: Split, kind: Kind, probabilities: Tensor, label: int) -> Hypothesis:
+def weigh(split: Split, source: str, probabilities: Tensor, label: int) -> Hypothesis:
     """What a verifying classifier, softmax float32 [n,K], says about the inside of a class's split."""
     return Hypothesis(
         split=split,
-        kind=kind,
+        source=source,
         evidence=evidence(split, probabilities, label),
         contradicted=contradicted(probabilities[split.log_ratio > 0], label),
     )
 
 
-def needed_evidence(hypotheses: list[list[Hypothesis]], config: DetectionConfig) -> list[dict[Kind, float]]:
-    """The evidence with which each class counts as poisoned: the least one, and more than other classes lead to expect.
+def needed_evidence(hypotheses: list[list[Hypothesis]], config: DetectionConfig) -> list[dict[str, float]]:
+    """By source, the evidence with which each class counts as poisoned: more than other classes lead to expect.
 
-    Classes that reach the least one themselves are no measure for others: several may be poisoned.
+    Classes that reach the least one themselves are no measure for others: several may be poisoned. Joined images need
+    no comparison.
     """
-    kinds: tuple[Kind, ...] = ("backdoor", "mislabelled")
-    rate = config.false_alarms / (len(kinds) * len(hypotheses))
-    needed: list[dict[Kind, float]] = []
+    sources = dict.fromkeys(option.source for options in hypotheses for option in options if not option.joined)
+    rate = config.false_alarms / (len(sources) * len(hypotheses))
+    needed: list[dict[str, float]] = []
     for label in range(len(hypotheses)):
         needed.append({})
-        for kind in kinds:
+        for source in sources:
             others = [
                 option
                 for other, options in enumerate(hypotheses)
                 for option in options
-                if other != label and option.kind == kind and not option.joined
+                if other != label and option.source == source
             ]
             usual = [option.evidence for option in others if option.evidence < option.floor(config)]
-            needed[-1][kind] = outstanding(usual, rate)
+            needed[-1][source] = outstanding(usual, rate)
     return needed
 
 
-def best_of(options: list[Hypothesis], needed: dict[Kind, float], config: DetectionConfig) -> Hypothesis | None:
+def best_of(options: list[Hypothesis], needed: dict[str, float], config: DetectionConfig) -> Hypothesis | None:
     """The one that is accepted, with most evidence."""
     accepted = (
         option
         for option in options
         if option.possible
         and option.evidence >= option.floor(config)
-        and (option.joined or option.evidence >= needed[option.kind])
+        and option.evidence >= needed.get(option.source, 0.0)
     )
     return max(accepted, key=lambda option: option.evidence, default=None)
 

@@ -41,21 +41,21 @@ def verdicts(
     y: Tensor,
     members: list[Tensor],
     clusters: list[Split],
-    seams: list[Split | None],
+    apart: list[list[Split]],
     choice: Choice,
     context: Context,
 ) -> tuple[Verifier, Tensor]:
     """The verifier, and float32 [N,K]: for every class, the opinion of one that has not learned its suspicious side.
 
-    No classifier learns joined images. A first one leaves every minority out. Where a class is split about evenly there
-    is no telling which side is clean. If it is the one that was left out, the first has not seen what the class looks
-    like, and contradicts most of it: then a second one learns the minority instead, and the class is judged by the one
-    that finds more foreign content on the side that it has not seen.
+    No classifier learns what is inside of further splits, `apart` of each class. A first one leaves every minority out.
+    Where a class is split about evenly there is no telling which side is clean. If it is the one that was left out, the
+    first has not seen what the class looks like, and contradicts most of it: then a second one learns the minority
+    instead, and the class is judged by the one that finds more foreign content on the side that it has not seen.
     """
     whole = torch.ones_like(y, dtype=torch.bool)
-    for member, seam in zip(members, seams, strict=True):
-        if seam is not None:
-            whole[member] = seam.log_ratio <= 0
+    for member, splits in zip(members, apart, strict=True):
+        for split in splits:
+            whole[member] &= split.log_ratio <= 0
     with context.stage("verify") as part:
         verifier = verify(x, y, whole & _trusted(record, members, clusters), len(members), choice, part)
         first = opinion(verifier, x, choice)

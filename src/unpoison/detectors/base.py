@@ -51,6 +51,22 @@ class Detector:
     version: str = ""
     """Part of the keys under which its finds are cached: to be changed whenever they change."""
 
+    def verdict(self, features: Features, labels: Labels, rate: float) -> Verdict:
+        """What it says, which may come from another package.
+
+        Raises:
+            ConfigError: that is no verdict.
+        """
+        said = self.detect(features, labels, rate)
+        for name, kind in (("score", np.floating), ("flagged", np.bool_)):
+            array = np.asarray(getattr(said, name, None))
+            if not np.issubdtype(array.dtype, kind) or array.shape != labels.shape or not np.isfinite(array).all():
+                raise ConfigError(
+                    f"detector {self.name!r} must return a Verdict with a finite score, float32 [{len(labels)}], and "
+                    f"flagged, bool [{len(labels)}]; its {name} is {array.dtype} {list(array.shape)}"
+                )
+        return said
+
 
 def checked(detect: Detect) -> Detect:
     """Refuses input that is not as `Detect` says, before a detector sees it."""

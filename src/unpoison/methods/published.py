@@ -18,7 +18,7 @@ def method_of(detector: Detector) -> MethodInfo:
     def find(store: Artefact, config: DetectorConfig, executor: Executor, context: Context) -> Artefact:
         """See `unpoison.methods.base.Find`."""
         learned = executor.run(LEARN, {"store": store}, config.network, context)
-        question = Question(detector.name, detector.version, config.poison_rate)
+        question = Question(detector.name, config.poison_rate)
         return executor.run(ASK, {"store": store, "learned": learned}, question, context)
 
     return MethodInfo(
@@ -28,5 +28,4 @@ def method_of(detector: Detector) -> MethodInfo:
         config_class=DetectorConfig,
         on_poison="drop",
         source=detector.source,
-        version=detector.version,
     )

@@ -11,8 +11,7 @@ from ..context import Context
 from ..data.store import ImageStore
 from ..detection.files import load_learned
 from ..detectors import get_detector
-from ..detectors.base import Detector, Features, Labels, Verdict
-from ..errors import ConfigError
+from ..detectors.base import Verdict
 from ..explanation.found import Found
 from ..explanation.verdict import unexplained
 from ..report import ClassEvidence
@@ -24,7 +23,6 @@ class Question:
     """Who is asked."""
 
     detector: str
-    version: str
     poison_rate: float
     """What detectors are told which assume to know it."""
 
@@ -35,7 +33,7 @@ def run(inputs: Inputs, out: Path, config: Question, context: Context) -> None:
     learned = load_learned(inputs["learned"], store, context.device)
     labels = store.labels
     with context.stage("detect"):
-        verdict = _asked(detector, learned.record.activations.cpu().numpy(), labels, config.poison_rate)
+        verdict = detector.verdict(learned.record.activations.cpu().numpy(), labels, config.poison_rate)
     score = ordered(verdict)
     told = f"told a rate of {config.poison_rate:g}" if detector.told else "told no rate"
     Found(
@@ -55,24 +53,6 @@ def run(inputs: Inputs, out: Path, config: Question, context: Context) -> None:
     ).save(out)
 
 
-def _asked(detector: Detector, features: Features, labels: Labels, rate: float) -> Verdict:
-    """The verdict of a detector, which may be another package's.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    verdict = detector.detect(features, labels, rate)
-    wanted = {"score": (np.floating, labels.shape), "flagged": (np.bool_, labels.shape)}
-    for name, (kind, shape) in wanted.items():
-        array = np.asarray(getattr(verdict, name, None))
-        if not np.issubdtype(array.dtype, kind) or array.shape != shape or not np.isfinite(array).all():
-            raise ConfigError(
-                f"detector {detector.name!r} must return a Verdict with a finite score, float32 [{len(labels)}], and "
-                f"flagged, bool [{len(labels)}]; its {name} is {array.dtype} {list(array.shape)}"
-            )
-    return verdict
-
-
 def ordered(verdict: Verdict) -> npt.NDArray[np.float32]:
     """The order of the scores, float32 [N] in -1..1: above 0 is what the detector flags, by whatever rule."""
     rank = scipy.stats.rankdata(verdict.score) / len(verdict.score)
@@ -80,4 +60,10 @@ def ordered(verdict: Verdict) -> npt.NDArray[np.float32]:
     return score
 
 
-ASK = Stage(name="ask", makes="the verdict of a detector on features", run=run, config_class=Question)
+ASK = Stage(
+    name="ask",
+    makes="the verdict of a detector on features",
+    run=run,
+    config_class=Question,
+    versions=lambda question: {question.detector: get_detector(question.detector).version},
+)

@@ -11,7 +11,7 @@ from ..context import Context
 from ..data.store import ImageStore
 from ..detection.choice import Choice
 from ..detection.config import DetectionConfig
-from ..detection.hypotheses import weigh
+from ..detection.hypotheses import SEAM, weigh
 from ..detection.mixture import calibrate
 from ..detection.seams import seam_splits
 from ..detection.verifier import Verifier
@@ -97,7 +97,7 @@ def _explained(
     for label, (member, seam) in enumerate(zip(members, seams, strict=True)):
         if seam is None or label in gated:
             continue
-        joined = weigh(seam, "backdoor", opinion[member], label)
+        joined = weigh(seam, SEAM, opinion[member], label)
         if joined.possible and joined.evidence >= joined.floor(DetectionConfig()):
             score[member] = calibrate(seam.log_ratio)
             gated.append(label)

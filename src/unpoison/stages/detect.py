@@ -17,4 +17,10 @@ def run(inputs: Inputs, out: Path, config: DetectionConfig, context: Context) ->
     save_detection(judge(learned, store.num_classes, config, context), out)
 
 
-DETECT = Stage(name="detect", makes="what was detected", run=run, config_class=DetectionConfig)
+DETECT = Stage(
+    name="detect",
+    makes="what was detected",
+    run=run,
+    config_class=DetectionConfig,
+    versions=lambda config: config.versions,
+)

@@ -21,6 +21,7 @@ def artefact_key(stage: Stage, inputs: Mapping[str, Artefact], config: Any, devi
         format=stage.format,
         inputs={name: artefact.key for name, artefact in inputs.items()},
         config=config,
+        versions=stage.versions(config),
         seed=seed,
         **made_by(device),
     )

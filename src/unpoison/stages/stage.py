@@ -36,6 +36,8 @@ class Stage:
     networks safetensors, facts JSON; nothing is pickled."""
     config_class: Any
     """The type of its configuration: a dataclass of what matters to it."""
+    versions: Callable[[Any], dict[str, str]] = lambda _: {}
+    """Of what a configuration names and does not hold, such as a registered detector."""
     format: int = 1
     """Of its files, and of how their contents are worked out: to be raised whenever either changes."""
 
