@@ -20,6 +20,7 @@ from unpoison.data.cache import Cleaned
 from unpoison.data.change import apply_change
 from unpoison.data.checksums import write_sums
 from unpoison.data.eight_bit import EightBit
+from unpoison.data.store import ImageStore
 from unpoison.errors import CacheError, ConfigError, DatasetError
 from unpoison.stages import registry
 
@@ -134,6 +135,25 @@ def test_stages_of_others_leave_the_key_alone(pairs, cache, monkeypatch):
     monkeypatch.setitem(registry._STAGES, "other", dataclasses.replace(twostep.RESTORE, name="other"))
     Sanitizer("twostep").fit(pairs)
     assert len(list(cache.glob("runs/*"))) == 1
+
+
+def test_working_size_is_a_setting(cache):
+    images = np.random.default_rng(0).integers(0, 255, (20, 100, 80, 3), np.uint8)
+    pairs = [(Image.fromarray(image), n % 2) for n, image in enumerate(images)]
+    for side in (64, 100, 8):
+        report = Sanitizer("twostep", max_side=side, device="cpu").fit(pairs)
+        assert report.config["max_side"] == side
+    sizes = {ImageStore.open(folder).images.shape[1:3] for folder in cache.glob("stores/*")}
+    assert sizes == {(64, 51), (100, 80), (8, 8)}
+    assert kept(cache) == {"runs": 3, "restores": 3, "finds": 3, "stores": 3}
+    Sanitizer("twostep", max_side=100, device="cpu").fit(pairs)
+    assert kept(cache)["runs"] == 3
+
+
+@pytest.mark.parametrize("side", [7, 257, 64.0])
+def test_working_size_that_cannot_be(side):
+    with pytest.raises(ConfigError, match=rf"max_side={side}: "):
+        Sanitizer(max_side=side)
 
 
 def kept(cache):

@@ -69,6 +69,8 @@ AtLeast0 = Annotated[float, Field(ge=0)]
 UpTo1 = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
 """Of a whole, and not none of it."""
+Side = Annotated[int, Field(ge=8, le=256)]
+"""Pixels of an image that networks look at, and that a restorer can repair."""
 Within = Annotated[float, Field(gt=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32), BeforeValidator(_plain)]
 """Any that all of the libraries take."""

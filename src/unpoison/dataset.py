@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import rules
-from .checks import AnyPath, Device, Seed, Share, Transform, checked
+from .checks import AnyPath, Device, Seed, Share, Side, Transform, checked
 from .config import AnyConfig, MethodName
 from .data.access import RawView
 from .data.alignment import Positions, checked_indices, served_positions, with_stand_ins
@@ -22,7 +22,7 @@ from .data.encoded import Encoded
 from .data.items import Keys, class_of, label_like
 from .data.record import Record
 from .data.reopened import ShardSet
-from .data.survey import OnUnreadable
+from .data.survey import MAX_SIDE, OnUnreadable
 from .errors import DatasetError, DroppedSamplesWarning
 from .keep import KEEP
 from .methods.copies import OnDuplicates
@@ -72,7 +72,7 @@ class SanitizedDataset(ScriptAttributes):
             Cleaning raises a DatasetError where none is left. A note in the report counts them.
         keep: samples that are not flagged whatever is found: positions, or a reviewed table of `report.samples()`, as
             `unpoison.samples.read_samples` takes it. What was detected before is not detected again.
-        verify, executor: as of `Sanitizer`.
+        verify, max_side, executor: as of `Sanitizer`.
 
     Raises:
         ConfigError: an argument is unknown.
@@ -101,13 +101,14 @@ class SanitizedDataset(ScriptAttributes):
         align: bool = False,
         keep: Any = None,
         verify: Verify = "index",
+        max_side: Side = MAX_SIDE,
         executor: Callable[[Path], LocalExecutor] = LocalExecutor,
     ) -> None:
         self.dataset, self.transform, self.target_transform = dataset, transform, target_transform
         self._sanitizer = Sanitizer(
             method, config=config, on_poison=on_poison, max_altered=max_altered, duplicates=duplicates,
             on_unreadable=on_unreadable, restorer=restorer, cache_dir=cache_dir, device=device, seed=seed,
-            progress=progress, keep=keep, verify=verify, executor=executor, image=image, label=label,
+            progress=progress, keep=keep, verify=verify, max_side=max_side, executor=executor, image=image, label=label,
         )  # fmt: skip
         self._view = RawView(dataset, Keys(image, label), self._sanitizer.cache_dir)
         self._align, self._seed = align, seed

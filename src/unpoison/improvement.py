@@ -17,7 +17,7 @@ from .context import Context
 from .data.access import RawView
 from .data.decoding import read_images
 from .data.labelled import LabelledImages
-from .data.survey import Survey
+from .data.survey import Survey, common_size
 from .data.surveying import survey
 from .detection.choice import Choice, choose
 from .downstream import Predict, measure_predictions, predictions, train_model
@@ -117,14 +117,14 @@ def verify(
     trusted = _look_at_test(test, given)
     arms: tuple[Any, Any] = before, after
     if train is None:
-        size, channels = given.found.working_size(), given.found.channels
+        size, channels = given.found.working_size, given.found.channels
         cleaned = _look(after, given.found.names)
         arms = given.images(size, channels), cleaned.images(size, channels)
         held_out = trusted.images(size, channels)
         train = _small_network(*arms, best_device() if device is None else torch.device(device))
     else:
         sizes = trusted.found.sizes
-        held_out = trusted.images(trusted.found.working_size(int(sizes.max())), trusted.found.channels)
+        held_out = trusted.images(common_size(sizes, int(sizes.max())), trusted.found.channels)
     found: list[Arm] = []
     for name, arm in zip(("train on the data as they came", "train on the cleaned data"), arms, strict=True):
         found.append(Arm(accuracy=[], asr=[]))

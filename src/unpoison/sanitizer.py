@@ -16,7 +16,7 @@ import torch
 from torch.utils.data import get_worker_info
 
 from . import rules
-from .checks import AnyPath, Device, Seed, Share, check, checked
+from .checks import AnyPath, Device, Seed, Share, Side, check, checked
 from .config import AnyConfig, MethodName
 from .context import Context
 from .data.access import RawView
@@ -42,7 +42,7 @@ from .data.random_states import preserved_rng
 from .data.rows import clean_rows
 from .data.searched import folders_read, folders_searched
 from .data.store import ImageStore
-from .data.survey import OnUnreadable, Survey
+from .data.survey import MAX_SIDE, OnUnreadable, Survey
 from .errors import (
     ConfigError,
     WorkerPreparationWarning,
@@ -99,6 +99,8 @@ class Sanitizer:
         executor: has the stages done that compute: called with the cache folder. `LocalExecutor` does them in this
             process; a subclass of it may have them done elsewhere.
         verify: "index" reads only files that changed since the last run, by size and time; "content" reads all.
+        max_side: pixels of the longer side of the copies of larger images that methods look at, 8 to 256. More shows
+            smaller triggers, and takes time as the square of it.
 
     Attributes:
         fields: `image` and `label`, as given.
@@ -125,6 +127,7 @@ class Sanitizer:
         label: str | int | None = None,
         keep: Any = None,
         verify: Verify = "index",
+        max_side: Side = MAX_SIDE,
         executor: Callable[[Path], LocalExecutor] = LocalExecutor,
     ) -> None:
         info = get_method(method)
@@ -136,7 +139,8 @@ class Sanitizer:
         self.duplicates: OnDuplicates = duplicates
         self.on_unreadable: OnUnreadable = on_unreadable
         self.restorer, self.seed, self.progress = restorer, seed, progress
-        self.verify, self._review, self.executor = verify, Review.of(keep), executor
+        self.verify, self.max_side, self.executor = verify, max_side, executor
+        self._review = Review.of(keep)
         self.device = None if device is None else torch.device(device)
         self.cache_dir = default_root() if cache_dir is None else Path(cache_dir).expanduser()
         self.fields = Keys(image, label)
@@ -225,7 +229,7 @@ class Sanitizer:
         in_worker = get_worker_info() is not None or multiprocessing.current_process().daemon
         workers, limit = 0 if in_worker else None, size_limit()
         with telling_what_is_kept(self.cache_dir):
-            found = look_at(self.cache_dir, view, self.on_unreadable, self.verify, workers, progress)
+            found = look_at(self.cache_dir, view, self.on_unreadable, self.verify, self.max_side, workers, progress)
         keep = self._review.mask(found.digest, found.labels, found.names)
         warn_of(view, found, stacklevel=5)
         restorer = load_restorer(self.restorer)
@@ -294,7 +298,9 @@ class Sanitizer:
             with writing(self.cache_dir), suppress(FileNotFoundError):
                 shutil.rmtree(folder / "records")
             outcome = self._decide(store, found, keep[store.positions], given, executor, context)
-            facts = {} if self._preset is None else {"preset": self._preset}
+            facts: dict[str, Any] = {"max_side": self.max_side}
+            if self._preset is not None:
+                facts["preset"] = self._preset
             if given is not None and given.restorer.origin is not None:
                 facts["restorer"] = given.restorer.origin
             with writing(self.cache_dir):
@@ -325,25 +331,19 @@ class Sanitizer:
 
     def _key(self, found: Survey, restorer: str | None, device: torch.device) -> str:
         """Of all that decides the result and how it is served."""
+        method, store = get_method(self.method), store_folder(self.cache_dir, found).name
+        context = Context(device, self.seed)
         return cache_key(
-            content=found.digest,
-            levels=found.levels,
+            content=store,
             form=found.form,
             names=found.names,
             text_labels=found.text_labels,
             keep=self._review.kept,
-            method=get_method(self.method).key,
+            method=method.key,
             config=self.config,
             on_poison=self.on_poison,
             max_altered=self.max_altered,
             duplicates=self.duplicates,
             formats=(RUN_FORMAT, REPORT_FORMAT, RESTORER_FORMAT),
-            stages=planned_keys(
-                get_method(self.method),
-                self.config,
-                self.on_poison,
-                found.digest,
-                restorer,
-                Context(device, self.seed),
-            ),
+            stages=planned_keys(method, self.config, self.on_poison, store, restorer, context),
         )

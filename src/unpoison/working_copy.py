@@ -15,7 +15,7 @@ from .data.folders import odd_folders
 from .data.index import Index
 from .data.store import FORMAT as STORE_FORMAT
 from .data.store import ImageStore
-from .data.survey import MAX_SIZE, OnUnreadable, Survey
+from .data.survey import OnUnreadable, Survey
 from .data.surveying import survey
 from .errors import FolderWarning, ThinEvidenceWarning, UnreadableError
 from .progress import Progress
@@ -26,15 +26,21 @@ _logger = logging.getLogger(__name__)
 
 
 def look_at(
-    root: Path, view: RawView, on_unreadable: OnUnreadable, verify: Verify, workers: int | None, progress: Progress
+    root: Path,
+    view: RawView,
+    on_unreadable: OnUnreadable,
+    verify: Verify,
+    max_side: int,
+    workers: int | None,
+    progress: Progress,
 ) -> Survey:
-    """Surveys a dataset with the index in the cache folder; see `survey`, and `Sanitizer` for `verify`."""
+    """Surveys a dataset with the index in the cache folder; see `survey` and `Sanitizer`."""
     with progress.stage("read") as stage:
         origins = view.origins()
         index = None if origins is None else Index(root, origins)
         return survey(
             view, on_unreadable=on_unreadable, num_workers=workers, stage=stage, index=index,
-            trusted=verify == "index",
+            trusted=verify == "index", max_side=max_side,
         )  # fmt: skip
 
 
@@ -45,7 +51,7 @@ def warn_of(view: RawView, found: Survey, stacklevel: int) -> None:
         stacklevel: frames from the caller of this function to the user's code.
     """
     classes, counts = np.unique(found.labels[found.readable], return_counts=True)
-    size = "x".join(map(str, found.working_size()))
+    size = "x".join(map(str, found.working_size))
     _logger.info("%d images of %d classes, %s", len(found.readable), len(classes), size)
     smallest = int(counts.min())
     if smallest < THIN:
@@ -71,7 +77,7 @@ def check_skipped(unreadable: list[Unreadable], on_unreadable: OnUnreadable) -> 
 
 def store_folder(root: Path, found: Survey) -> Path:
     """Where in the cache folder the working copy lies, shared by all runs on the same content."""
-    key = cache_key(content=found.digest, levels=found.levels, max_size=MAX_SIZE, format=STORE_FORMAT)
+    key = cache_key(content=found.digest, levels=found.levels, max_side=found.max_side, format=STORE_FORMAT)
     return root / "stores" / key
 
 

@@ -15,10 +15,10 @@ from unpoison.data.surveying import survey
 from unpoison.errors import CacheError
 
 
-def build(dataset, folder, **options):
+def build(dataset, folder, max_side=64, **options):
     view = RawView(dataset)
     folder.mkdir()
-    ImageStore.build(view, survey(view), folder, **options)
+    ImageStore.build(view, survey(view, max_side=max_side), folder, **options)
     write_sums(folder, [path.name for path in folder.iterdir()])
     return ImageStore.open(folder)
 
@@ -44,7 +44,7 @@ def test_workers_give_the_same(pairs, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("sizes", "max_size", "want"),
+    ("sizes", "max_side", "want"),
     [
         ([(20, 30)] * 4, 64, (20, 30)),
         ([(100, 200)] * 4, 64, (32, 64)),
@@ -53,9 +53,9 @@ def test_workers_give_the_same(pairs, tmp_path):
         ([(20, 30)] * 4, 15, (10, 15)),
     ],
 )
-def test_working_size(sizes, max_size, want, tmp_path):
+def test_working_size(sizes, max_side, want, tmp_path):
     pairs = [(Image.new("L", (width, height), 9), n % 2) for n, (height, width) in enumerate(sizes)]
-    store = build(pairs, tmp_path / "store", max_size=max_size)
+    store = build(pairs, tmp_path / "store", max_side)
     assert store.images.shape == (4, *want, 1)
     assert (store.images == 9).all()
 

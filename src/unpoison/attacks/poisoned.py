@@ -13,7 +13,7 @@ from ..data.eight_bit import from_eight_bit, to_eight_bit
 from ..data.items import label_like
 from ..data.record import Record
 from ..data.served import Replacement
-from ..data.survey import Survey
+from ..data.survey import Survey, common_size
 from ..data.surveying import survey
 from ..errors import ConfigError, DatasetError
 from ..keep import KEEP
@@ -139,7 +139,7 @@ class PoisonedDataset(Replacement):
 
     def _images(self, found: Survey, positions: npt.NDArray[np.int64]) -> Images:
         """uint8 [M,H,W,C]: images of one size, their own where all agree."""
-        return read_images(self._view, found, positions.tolist(), found.working_size(int(found.sizes.max())))
+        return read_images(self._view, found, positions.tolist(), common_size(found.sizes, int(found.sizes.max())))
 
 
 def _choose(

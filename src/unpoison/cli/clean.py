@@ -24,6 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="one such setting, for instance detection.width=8; may be repeated",
     )
+    _add_treatment(parser)
+    _add_reading(parser)
+    add_shared(parser, "image", "label", "device", "seed", "quiet", "verbose")
+
+
+def _add_treatment(parser: argparse.ArgumentParser) -> None:
+    """What happens to what was found."""
     parser.add_argument(
         "--on-poison",
         choices=("restore", "drop", "keep"),
@@ -48,6 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="reviewed table of samples, .csv or .parquet, whose column keep counts",
     )
+
+
+def _add_reading(parser: argparse.ArgumentParser) -> None:
+    """What is read, and how."""
     parser.add_argument(
         "--verify",
         choices=("index", "content"),
@@ -60,7 +71,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="raise",
         help="stop at an image that cannot be read, or leave it out and say so (default: %(default)s)",
     )
-    add_shared(parser, "image", "label", "device", "seed", "quiet", "verbose")
+    parser.add_argument(
+        "--max-side",
+        metavar="PIXELS",
+        type=int,
+        default=64,
+        help="of the copies of larger images that are looked at, 8 to 256; more shows smaller triggers, and takes "
+        "longer (default: %(default)s)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -85,6 +103,7 @@ def run(arguments: argparse.Namespace) -> None:
         progress=False if arguments.quiet else None,
         keep=arguments.keep,
         verify=arguments.verify,
+        max_side=arguments.max_side,
         image=arguments.image,
         label=arguments.label,
     )

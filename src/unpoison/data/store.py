@@ -20,7 +20,7 @@ from .checksums import MAX_FILE, Checked
 from .decoding import Decode
 from .pixels import Pixels
 from .reading import map_array, parsing
-from .survey import MAX_SIZE, OnUnreadable, Survey
+from .survey import OnUnreadable, Survey
 from .workers import over_items
 
 FORMAT = 4
@@ -118,7 +118,6 @@ class ImageStore:
         found: Survey,
         folder: str | Path,
         *,
-        max_size: int = MAX_SIZE,
         on_unreadable: OnUnreadable = "raise",
         num_workers: int | None = None,
         stage: Stage | None = None,
@@ -128,7 +127,6 @@ class ImageStore:
         Args:
             view: the raw items.
             found: their survey.
-            max_size: bound on the longer side of the working copy, in pixels.
             on_unreadable: whether images that cannot be decoded are an error or left out.
             num_workers: processes to decode with; chosen from the machine and the dataset's size when None.
 
@@ -137,7 +135,7 @@ class ImageStore:
             DatasetError: one has changed since it was surveyed.
         """
         folder = Path(folder)
-        height, width = found.working_size(max_size)
+        height, width = found.working_size
         decode = Decode(found.levels, found.channels, height, width, found.digests)
         seen = hashlib.sha256(repr((height, width, found.channels)).encode())
         left, unreadable, checksums = [], [], bytearray()

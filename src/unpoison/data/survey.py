@@ -14,7 +14,8 @@ from .eight_bit import Levels
 from .facts import Texts
 
 OnUnreadable = Literal["raise", "skip"]
-MAX_SIZE, MIN_SIZE = 64, 8
+MAX_SIDE, MIN_SIDE = 64, 8
+"""Pixels on either side of the working copy: at most, unless the user says otherwise, and at least."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,8 @@ class Survey:
     """The others."""
     hidden: dict[str, int]
     """Hidden folders that images lie in, and how many of them."""
+    max_side: int = MAX_SIDE
+    """Bound on the longer side of the working copy, in pixels."""
 
     @cached_property
     def files(self) -> ImageFiles | None:
@@ -65,12 +68,17 @@ class Survey:
     @property
     def exact(self) -> bool:
         """Whether the working copy holds just what the images decode to."""
-        return self.only_pixels and bool((self.sizes[self.readable] == self.working_size()).all())
+        return self.only_pixels and bool((self.sizes[self.readable] == self.working_size).all())
 
-    def working_size(self, max_size: int = MAX_SIZE) -> tuple[int, int]:
-        """(height, width) of the working copy: native if all images agree and fit, else the median, scaled to fit."""
-        sizes = self.sizes[self.readable]
-        size = sizes[0] if (sizes == sizes[0]).all() else np.median(sizes, axis=0)
-        scaled = np.rint(size * min(1.0, max_size / size.max()))
-        height, width = np.maximum(scaled, MIN_SIZE).astype(int).tolist()
-        return height, width
+    @property
+    def working_size(self) -> tuple[int, int]:
+        """(height, width) of the working copy."""
+        return common_size(self.sizes[self.readable], self.max_side)
+
+
+def common_size(sizes: npt.NDArray[np.int64], max_side: int) -> tuple[int, int]:
+    """(height, width) for images of sizes int64 [N,2]: native if all agree and fit, else the median, scaled to fit."""
+    size = sizes[0] if (sizes == sizes[0]).all() else np.median(sizes, axis=0)
+    scaled = np.rint(size * min(1.0, max_side / size.max()))
+    height, width = np.maximum(scaled, MIN_SIDE).astype(int).tolist()
+    return height, width

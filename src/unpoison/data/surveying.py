@@ -25,7 +25,7 @@ from .index import Index
 from .item_errors import hidden_augmentation, naming_item
 from .items import class_of
 from .ranges import white_levels
-from .survey import OnUnreadable, Survey
+from .survey import MAX_SIDE, OnUnreadable, Survey
 from .workers import over_items
 
 _AGAIN = 256
@@ -40,6 +40,7 @@ def survey(
     stage: Stage | None = None,
     index: Index | None = None,
     trusted: bool = True,
+    max_side: int = MAX_SIDE,
 ) -> Survey:
     """Reads every raw item once and checks it.
 
@@ -49,6 +50,7 @@ def survey(
         num_workers: processes to read with; chosen from the machine and the dataset's size when None.
         index: of what earlier surveys found, which is brought up to date.
         trusted: whether items that are in it, unchanged, need not be read.
+        max_side: see `Survey`.
 
     Raises:
         UnreadableError: an item cannot be read, and that is an error.
@@ -85,6 +87,7 @@ def survey(
         readable=readable,
         unreadable=[Unreadable.of(n, fact.error) for n, fact in failed.items() if fact.error is not None],
         hidden=hidden_folders(_each(facts.words("hidden"))),
+        max_side=max_side,
     )
     check_classes(view, found, found.readable)
     return found
