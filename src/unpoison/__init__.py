@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from .detectors import Detector as Detector
     from .detectors import Verdict as Verdict
     from .detectors import register_detector as register_detector
+    from .features import FeatureSource as FeatureSource
+    from .features import register_features as register_features
     from .improvement import verify as verify
     from .report import Report as Report
     from .restoration import Restorer as Restorer
@@ -32,12 +34,14 @@ _HOMES = {
     "Detector": "detectors",
     "DetectorConfig": "config",
     "EnsembleConfig": "config",
+    "FeatureSource": "features",
     "PDAutoRConfig": "config",
     "Report": "report",
     "Restorer": "restoration",
     "SanitizedDataset": "dataset",
     "Verdict": "detectors",
     "register_detector": "detectors",
+    "register_features": "features",
     "Sanitizer": "sanitizer",
     "Trigger": "triggers",
     "register_trigger": "triggers",
@@ -49,6 +53,7 @@ __all__ = [
     "Detector",
     "DetectorConfig",
     "EnsembleConfig",
+    "FeatureSource",
     "PDAutoRConfig",
     "Report",
     "Restorer",
@@ -58,6 +63,7 @@ __all__ = [
     "Verdict",
     "__version__",
     "register_detector",
+    "register_features",
     "register_trigger",
     "sanitize",
     "verify",

@@ -13,6 +13,7 @@ from .. import rules
 from ..context import Context
 from ..report import ClassEvidence
 from .asked import splits_of
+from .choice import Choice
 from .config import DetectionConfig
 from .doubt import MAX_LOG_ODDS, contradictions, doubt, log_odds_against
 from .hypotheses import Hypothesis, best_of, find_hypotheses, needed_evidence, worth_a_look
@@ -38,6 +39,7 @@ class _Judged(NamedTuple):
 
 def detect_by_mixture(learned: Learned, num_classes: int, config: DetectionConfig, context: Context) -> Detection:
     """Looks for the classes of which a part stands out, and scores each sample by how likely it is of that part."""
+    learned = learned._replace(choice=_with_features(learned.choice, config))
     x, y, record, choice = learned.images, learned.labels, learned.record, learned.choice
     members = [y == label for label in range(num_classes)]
     activations = whiten(record.activations, y)
@@ -68,6 +70,13 @@ def detect_by_mixture(learned: Learned, num_classes: int, config: DetectionConfi
         verifier=verifier, taught=judged.taught, probabilities=judged.probabilities, doubt=doubted,
         activations=activations, model=learned.model, choice=choice,
     )  # fmt: skip
+
+
+def _with_features(choice: Choice, config: DetectionConfig) -> Choice:
+    if config.features is None:
+        return choice
+    note = f"verifier: a linear classifier on frozen features {config.features}"
+    return dataclasses.replace(choice, features=config.features, notes=[*choice.notes, note])
 
 
 def _confirm(

@@ -25,6 +25,8 @@ class Choice(Recipe):
 
     notes: list[str]
     """Reasons, for the report."""
+    features: str | None = None
+    """Frozen ones, on which classifiers are trained that learn credible samples alone."""
 
 
 def default_network(device: torch.device) -> tuple[str, int]:

@@ -9,6 +9,7 @@ from .. import rules
 from ..checks import AtLeast0, Natural, Positive, Within, checked
 from ..detectors import get_detector, list_detectors
 from ..errors import ConfigError
+from ..features import check_features, get_features
 from ..training.backbones import BACKBONES
 from ..training.loop import TrainingConfig
 
@@ -59,6 +60,10 @@ class DetectionConfig(NetworkConfig):
     detectors: tuple[str, ...] = ()
     """Detectors on features, such as "scan" or one of your own (see `register_detector`), that have a say beside the
     classes' own clusters. Only "mixture" asks them: what they flag in a class is weighed like a cluster."""
+    features: str | None = None
+    """Frozen features on which the verifier and the classifier of the clean part are trained: a model of timm on the
+    Hub, such as "timm/resnet18.a1_in1k", or a name of your own, see `register_features`. None: they learn from the
+    pixels, as M always does."""
     cluster_evidence: float = rules.CLUSTER_EVIDENCE
     """A class counts as poisoned when a learned cluster of foreign content stands out this far: separation in
     standard deviations times `foreign_content`."""
@@ -76,6 +81,8 @@ class DetectionConfig(NetworkConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.features is not None:
+            check_features(self.features)
         for name in self.detectors:
             if name not in list_detectors():
                 raise ConfigError(f"unknown detector {name!r}: choose from {', '.join(list_detectors())}")
@@ -85,7 +92,8 @@ class DetectionConfig(NetworkConfig):
     @property
     def versions(self) -> dict[str, str]:
         """Of what the settings name and the package does not contain."""
-        return {name: get_detector(name).version for name in self.detectors}
+        named = {name: get_detector(name).version for name in self.detectors}
+        return named if self.features is None else {**named, self.features: get_features(self.features).version}
 
 
 DEFAULT = DetectionConfig()

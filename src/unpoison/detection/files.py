@@ -33,6 +33,7 @@ class _Facts(msgspec.Struct):
 
     threshold: float
     classes: list[ClassEvidence]
+    choice: Choice
 
 
 def save_learned(learned: Learned, folder: Path) -> None:
@@ -76,7 +77,7 @@ def save_detection(detection: Detection, folder: Path) -> None:
             arrays[name] = _array(verifier.learned)
             save_backbone(verifier.model, folder / f"{name}.safetensors")
     np.savez(folder / _DETECTION, allow_pickle=False, **arrays)
-    facts = _Facts(detection.threshold, detection.classes)
+    facts = _Facts(detection.threshold, detection.classes, detection.choice)
     (folder / _FACTS).write_text(json.dumps(msgspec.to_builtins(facts), indent=1))
 
 
@@ -113,7 +114,7 @@ def load_detection(folder: Path, learned: Learned) -> Detection:
         probabilities=probabilities,
         doubt=tensor("doubt"),
         activations=None if probabilities is None else whiten(learned.record.activations, learned.labels),
-        choice=learned.choice,
+        choice=facts.choice,
     )
 
 

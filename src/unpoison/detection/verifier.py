@@ -12,7 +12,9 @@ from .. import rules
 from ..context import Context
 from ..training.backbones import Backbone
 from ..training.fit import Recipe, fit_new, fit_on
+from ..training.frozen import frozen
 from ..training.loop import TrainingConfig, predict_mirrored
+from ..training.probe import fit_probe
 from .choice import Choice
 from .features import TrainingRecord
 from .gate import contradicted, evidence
@@ -91,9 +93,17 @@ def _trusted(record: TrainingRecord, members: list[Tensor], splits: list[Split])
 
 def verify(x: Tensor, y: Tensor, credible: Tensor, num_classes: int, choice: Choice, context: Context) -> Verifier:
     """A classifier that was trained on the credible samples (bool [N]) alone."""
-    recipe = Recipe(choice.backbone, choice.width, _shortened(choice.training, VERIFIER_EPOCHS))
-    model = fit_new(x[credible], y[credible], num_classes, recipe, context.seeded(context.seed + 1))
-    return Verifier(model, credible)
+    context = context.seeded(context.seed + 1)
+    return Verifier(fit_credible(x[credible], y[credible], num_classes, choice, VERIFIER_EPOCHS, context), credible)
+
+
+def fit_credible(x: Tensor, y: Tensor, num_classes: int, choice: Choice, share: float, context: Context) -> Backbone:
+    """A classifier for uint8 images [n,H,W,C] with labels int64 [n] that are credible: on frozen features where these
+    are chosen, else from scratch, for a share of M's epochs."""
+    if choice.features is not None:
+        return fit_probe(frozen(choice.features, x.device), x, y, num_classes, choice.training.flip)
+    recipe = Recipe(choice.backbone, choice.width, _shortened(choice.training, share))
+    return fit_new(x, y, num_classes, recipe, context)
 
 
 def verify_again(
@@ -106,7 +116,9 @@ def verify_again(
 
 def go_on(model: Backbone, x: Tensor, y: Tensor, choice: Choice, share: float, context: Context) -> Backbone:
     """A copy of a trained classifier that goes on with uint8 images [N,H,W,C] and labels int64 [N] for a share of M's
-    epochs."""
+    epochs. One on frozen features does not depend on where it starts."""
+    if choice.features is not None:
+        return fit_credible(x, y, model.head.out_features, choice, share, context)
     return fit_on(copy.deepcopy(model), x, y, _shortened(choice.training, share), context)
 
 

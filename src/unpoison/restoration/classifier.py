@@ -14,10 +14,9 @@ from ..context import Context
 from ..data.checksums import Checked
 from ..detection.choice import Choice, choose
 from ..detection.config import DEFAULT
-from ..detection.verifier import Verifier, go_on
+from ..detection.verifier import Verifier, fit_credible, go_on
 from ..explanation.found import Found
 from ..training.backbones import Backbone
-from ..training.fit import fit_new
 from ..training.loop import on_device
 from ..training.weights import load_backbone, save_backbone
 
@@ -91,4 +90,4 @@ def train_classifier(
 ) -> Backbone:
     """Trains C on D_c, the clean ones, bool [N], of uint8 images [N,H,W,C] with labels int64 [N]."""
     x, y = _chosen(images, labels, clean, context.device)
-    return fit_new(x, y, num_classes, choice, context.seeded(context.seed + 2))
+    return fit_credible(x, y, num_classes, choice, 1.0, context.seeded(context.seed + 2))

@@ -11,6 +11,8 @@ from safetensors.torch import save_file
 from ..data.reading import parse_json, parsing
 from ..errors import DamagedError
 from .backbones import Backbone, create_backbone
+from .frozen import frozen
+from .probe import Probe
 
 _FACTS = "backbone"
 
@@ -22,12 +24,15 @@ class _Facts(msgspec.Struct):
     channels: int
     num_classes: int
     width: int
+    features: str | None = None
+    """Those that it is a linear classifier on."""
 
 
 def save_backbone(model: Backbone, path: Path) -> None:
-    """Writes a network that `create_backbone` built."""
+    """Writes a network that `create_backbone` built, or a linear classifier without the features that it is on."""
     first = next(model.parameters())
-    facts = _Facts(model.name, first.shape[1], model.head.out_features, model.width)
+    features = model.frozen.name if isinstance(model, Probe) else None
+    facts = _Facts(model.name, first.shape[1], model.head.out_features, model.width, features)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     save_file(tensors, path, {_FACTS: json.dumps(msgspec.to_builtins(facts))})
 
@@ -41,7 +46,10 @@ def load_backbone(path: Path, device: torch.device) -> Backbone:
     metadata, tensors = read_tensors(path)
     with parsing(path):
         facts = parse_json(metadata[_FACTS].encode(), _Facts)
-        model = create_backbone(facts.name, facts.channels, facts.num_classes, facts.width)
+        if facts.features is None:
+            model = create_backbone(facts.name, facts.channels, facts.num_classes, facts.width)
+        else:
+            model = Probe(frozen(facts.features, device), facts.channels, facts.num_classes)
         model.load_state_dict(tensors, strict=True)
     return model.to(device).to(memory_format=torch.channels_last).eval()
 

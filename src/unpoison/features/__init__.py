@@ -1,0 +1,67 @@
+"""Sources of frozen features, and their registry: registered ones, other packages', and timm's models on the Hub."""
+
+from importlib.metadata import entry_points
+
+from ..errors import ConfigError
+from ..plugins import load, unusable
+from .base import FeatureSource as FeatureSource
+from .pretrained import PREFIX, of_the_hub
+from .pretrained import timm_features as timm_features
+
+ENTRY_POINTS = "unpoison.features"
+"""The group in which other packages name a `FeatureSource` of theirs, under its name."""
+_REGISTERED: dict[str, FeatureSource] = {}
+
+
+def register_features(source: FeatureSource) -> FeatureSource:
+    """Makes features available under their name; those that were registered before are replaced.
+
+    Raises:
+        ConfigError: it is no `FeatureSource`, or its name is that of a model of timm.
+    """
+    if not isinstance(source, FeatureSource):
+        raise ConfigError(f"register_features takes a FeatureSource, got {type(source).__name__}")
+    if source.name.startswith(PREFIX):
+        raise ConfigError(f"{source.name!r} names a model of timm: choose another name")
+    _REGISTERED[source.name] = source
+    return source
+
+
+def list_features() -> list[str]:
+    """The names of all sources but timm's; those of other packages are not loaded for it."""
+    return sorted({*_REGISTERED, *entry_points(group=ENTRY_POINTS).names})
+
+
+def get_features(name: str) -> FeatureSource:
+    """Looks a source up.
+
+    Raises:
+        ConfigError: none has this name, or that of another package cannot be loaded.
+        HubError: it is a model of timm that cannot be found or reached.
+        MissingExtraError: timm is not installed.
+    """
+    if name in _REGISTERED:
+        return _REGISTERED[name]
+    for entry in entry_points(group=ENTRY_POINTS, name=name):
+        found = load(entry)
+        if not isinstance(found, FeatureSource) or found.name != name:
+            raise unusable(entry, f"{entry.value} is no FeatureSource of this name")
+        return found
+    if name.startswith(PREFIX):
+        return of_the_hub(name)
+    raise _unknown(name)
+
+
+def check_features(name: str) -> None:
+    """Looks whether there may be a source of this name; no Hub is asked.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in list_features() and not name.startswith(PREFIX):
+        raise _unknown(name)
+
+
+def _unknown(name: str) -> ConfigError:
+    known = "".join(f"{other}, " for other in list_features())
+    return ConfigError(f"unknown features {name!r}: choose {known}or a model of timm, such as timm/resnet18.a1_in1k")
