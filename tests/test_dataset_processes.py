@@ -100,13 +100,13 @@ def test_threads_build_once(pairs, tmp_path):
 KILL_IN_SHARDS = """
 import os, signal, unpoison.publishing as publishing
 from unpoison.data.shards import write_shards
-class Stage:
+class Bar:
     calls = 0
     def update(self, fraction):
         self.calls += 1
         if self.calls == 2:
             os.kill(os.getpid(), signal.SIGKILL)
-publishing.write_shards = lambda *args, facts, stage: write_shards(*args, facts=facts, per_shard=5, stage=Stage())
+publishing.write_shards = lambda *args, facts, bar: write_shards(*args, facts=facts, per_shard=5, bar=Bar())
 served.prepare()
 """
 

@@ -16,10 +16,10 @@ SHOW_CURSOR, HIDE_CURSOR = "\x1b[?25h", "\x1b[?25l"
 
 
 def run(progress):
-    with progress.stage("train") as stage:
+    with progress.stage("train") as bar:
         for done in (0.25, 0.5, 0.75):
             time.sleep(0.15)  # bars are drawn ten times a second at most
-            stage.update(done)
+            bar.update(done)
 
 
 def on_terminal(program):
@@ -142,10 +142,10 @@ def test_a_line_per_stage_where_asked_for_without_a_terminal(capfd):
 def test_bar_with_percentage_and_time_left():
     shown = on_terminal(
         """
-with Progress().stage("train") as stage:
+with Progress().stage("train") as bar:
     for done in range(1, 5):
         time.sleep(0.5)
-        stage.update(done / 8)
+        bar.update(done / 8)
     time.sleep(0.2)
 """
     )
@@ -190,8 +190,8 @@ def test_cursor_and_stderr_are_back_after_an_error():
         """
 before = sys.stderr
 try:
-    with Progress().stage("first") as stage:
-        stage.update(0.5)
+    with Progress().stage("first") as bar:
+        bar.update(0.5)
         raise KeyboardInterrupt
 except KeyboardInterrupt:
     assert sys.stderr is before
@@ -209,8 +209,8 @@ def test_forked_workers_have_bars_of_their_own():
         """
 import multiprocessing
 def work(number):
-    with Progress().stage(f"worker{number}") as stage:
-        stage.update(0.5)
+    with Progress().stage(f"worker{number}") as bar:
+        bar.update(0.5)
     return number
 with Progress().stage("outer") as outer:
     with multiprocessing.get_context("fork").Pool(2) as pool:
@@ -228,9 +228,9 @@ def test_a_closed_terminal_ends_nothing():
 import sys
 from unpoison.progress import Progress
 progress = Progress()
-with progress.stage("train") as stage:
+with progress.stage("train") as bar:
     sys.stdin.read()
-    stage.update(0.5)
+    bar.update(0.5)
 with progress.stage("test"):
     pass
 print(list(progress.timings))
@@ -245,8 +245,8 @@ print(list(progress.timings))
 
 
 def test_more_than_all_is_all(capfd):
-    with Progress(True).stage("train") as stage:
-        stage.update(1.7)
+    with Progress(True).stage("train") as bar:
+        bar.update(1.7)
     assert "100%" in capfd.readouterr().err
 
 
@@ -273,10 +273,10 @@ def test_errors_pass_through(capfd):
 def test_parts_report_their_own_share():
     shown = on_terminal(
         """
-with Progress().stage("train") as stage:
+with Progress().stage("train") as bar:
     for number in range(2):
         time.sleep(0.15)
-        stage.part(number / 2, (number + 1) / 2).update(0.5)
+        bar.part(number / 2, (number + 1) / 2).update(0.5)
 """
     )
     percentages = re.findall(r"(\d+)%", shown)

@@ -7,7 +7,7 @@ from typing import Self
 
 import torch
 
-from .progress import Progress, Stage
+from .progress import Bar, Progress
 
 _CPU = torch.device("cpu")
 
@@ -22,14 +22,14 @@ class Context:
     """Of everything random."""
     progress: Progress = dataclasses.field(default_factory=lambda: Progress(False))
     """Shows the stages, and adds up how long they take."""
-    running: Stage | None = None
+    running: Bar | None = None
     """The stage, or the part of one, that is running."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Self]:
         """Runs one stage: `with context.stage("restore") as part: part.update(0.5)`."""
-        with self.progress.stage(name) as stage:
-            yield dataclasses.replace(self, running=stage)
+        with self.progress.stage(name) as bar:
+            yield dataclasses.replace(self, running=bar)
 
     def part(self, start: float, end: float) -> Self:
         """For what reports its own 0..1 between two fractions of the running stage."""

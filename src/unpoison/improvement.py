@@ -128,10 +128,10 @@ def verify(
     found: list[Arm] = []
     for name, arm in zip(("train on the data as they came", "train on the cleaned data"), arms, strict=True):
         found.append(Arm(accuracy=[], asr=[]))
-        with Progress(progress).stage(name) as stage:
+        with Progress(progress).stage(name) as bar:
             for number, seed in enumerate(seeds, 1):
                 _measure(train(arm, seed), held_out, attack, target, found[-1])
-                stage.update(number / len(seeds))
+                bar.update(number / len(seeds))
     return Improvement(seeds=list(seeds), before=found[0], after=found[1])
 
 

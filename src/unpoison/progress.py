@@ -19,7 +19,7 @@ _GONE = (OSError, ValueError)
 _logger = logging.getLogger(__name__)
 
 
-class Stage:
+class Bar:
     """Reports how far one stage, or a part of it, has come."""
 
     def __init__(self, show: Callable[[float], None], start: float = 0.0, end: float = 1.0) -> None:
@@ -29,10 +29,10 @@ class Stage:
         """Moves the bar to `fraction` of the stage, 0..1."""
         self._show(self._start + min(1.0, fraction) * (self._end - self._start))
 
-    def part(self, start: float, end: float) -> "Stage":
+    def part(self, start: float, end: float) -> "Bar":
         """The stage between two fractions of it, for work that reports its own 0..1."""
         width = self._end - self._start
-        return Stage(self._show, self._start + start * width, self._start + end * width)
+        return Bar(self._show, self._start + start * width, self._start + end * width)
 
 
 class Progress:
@@ -51,13 +51,13 @@ class Progress:
         self.timings: dict[str, float] = {}
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[Stage]:
-        """Runs one stage: `with progress.stage("restore") as stage: stage.update(0.5)`."""
+    def stage(self, name: str) -> Iterator[Bar]:
+        """Runs one stage: `with progress.stage("restore") as bar: bar.update(0.5)`."""
         start = time.perf_counter()
         with _display().bar(name) if self.enabled else nullcontext(_ignore) as show:
-            stage = Stage(show)
-            yield stage
-            stage.update(1.0)
+            bar = Bar(show)
+            yield bar
+            bar.update(1.0)
         seconds = time.perf_counter() - start
         self.timings[name] = self.timings.get(name, 0.0) + seconds
         _logger.debug("%s: %.1f s", name, seconds)

@@ -99,9 +99,9 @@ def publish(folder: Path, view: RawView, store: ImageStore, found: Survey, progr
     restored_images = map_array(files.check("restored_images.npy"), MAX_FILE, "u", 4)
     served = np.flatnonzero(report.action != "drop")
     samples = _Samples(view, store, found, report, served, restored_index, restored_images)
-    with progress.stage("shards") as stage:
+    with progress.stage("shards") as bar:
         names = {"names": found.names, "text_labels": found.text_labels}
-        shards = write_shards(folder, len(served), samples, found.extension, facts=names, stage=stage)
+        shards = write_shards(folder, len(served), samples, found.extension, facts=names, bar=bar)
     manifest = Manifest(
         shards=shards,
         levels=found.levels,

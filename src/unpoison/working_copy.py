@@ -35,11 +35,11 @@ def look_at(
     progress: Progress,
 ) -> Survey:
     """Surveys a dataset with the index in the cache folder; see `survey` and `Sanitizer`."""
-    with progress.stage("read") as stage:
+    with progress.stage("read") as bar:
         origins = view.origins()
         index = None if origins is None else Index(root, origins)
         return survey(
-            view, on_unreadable=on_unreadable, num_workers=workers, stage=stage, index=index,
+            view, on_unreadable=on_unreadable, num_workers=workers, bar=bar, index=index,
             trusted=verify == "index", max_side=max_side,
         )  # fmt: skip
 
@@ -93,8 +93,8 @@ def open_store(
     folder = store_folder(root, found)
 
     def build() -> None:
-        with progress.stage("store") as stage, writing(root), publishing_checked(folder) as temporary:
-            ImageStore.build(view, found, temporary, on_unreadable=on_unreadable, num_workers=workers, stage=stage)
+        with progress.stage("store") as bar, writing(root), publishing_checked(folder) as temporary:
+            ImageStore.build(view, found, temporary, on_unreadable=on_unreadable, num_workers=workers, bar=bar)
 
     build_once(root, f"store-{folder.name}", lambda: is_whole(folder), build)
     return ImageStore.open(folder)

@@ -53,13 +53,13 @@ working_copy.ImageStore.build = build
     "shards": (
         """
 from unpoison.data.shards import write_shards
-class Stage:
+class Bar:
     calls = 0
     def update(self, fraction):
         self.calls += 1
         if self.calls == 2:
             wait()
-publishing.write_shards = lambda *args, facts, stage: write_shards(*args, facts=facts, per_shard=5, stage=Stage())
+publishing.write_shards = lambda *args, facts, bar: write_shards(*args, facts=facts, per_shard=5, bar=Bar())
 """,
         "keeps the working copy of the images, what was detected and restored, 2 finished shards: run",
     ),

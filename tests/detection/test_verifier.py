@@ -5,7 +5,7 @@ import torch
 from unpoison.context import Context
 from unpoison.detection.choice import Choice
 from unpoison.detection.verifier import go_on, opinion, verify, verify_again
-from unpoison.progress import Stage
+from unpoison.progress import Bar
 from unpoison.training.loop import TrainingConfig, predict
 
 CHOICE = Choice("conv5", 4, TrainingConfig(epochs=8, batch_size=20), [])
@@ -23,7 +23,7 @@ def test_a_network_that_goes_on_takes_few_epochs_and_leaves_the_first_alone():
     fractions = []
     verifier = verify(x, y, torch.arange(240) < 150, 3, CHOICE, Context())
     before = predict(verifier.model, x).logits
-    model = go_on(verifier.model, x, y, CHOICE, 0.3, Context(seed=1, running=Stage(fractions.append)))
+    model = go_on(verifier.model, x, y, CHOICE, 0.3, Context(seed=1, running=Bar(fractions.append)))
     assert len(fractions) == 3  # of 8 epochs
     assert torch.equal(predict(verifier.model, x).logits, before)
     assert (predict(model, x).logits.argmax(1) == y).float().mean() > 0.95

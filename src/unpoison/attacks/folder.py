@@ -11,14 +11,14 @@ from ..data.files import publishing_folder
 from ..data.outputs import check_apart, check_new
 from ..data.searched import folders_read
 from ..errors import ConfigError, DatasetError
-from ..progress import Stage
+from ..progress import Bar
 from .poisoned import PoisonedDataset
 
 RECORD = "poison.json"
 _MAX_CLASSES = 1_000_000
 
 
-def write_poisoned(data: PoisonedDataset, folder: Path, settings: dict[str, Any], stage: Stage | None = None) -> Path:
+def write_poisoned(data: PoisonedDataset, folder: Path, settings: dict[str, Any], bar: Bar | None = None) -> Path:
     """Writes `folder/<class>/<position>.png`, which ImageFolder reads, and `folder/poison.json` beside the classes.
 
     Images have 8 bits per channel, without loss, so that the triggers survive. The record holds `settings`; `classes`,
@@ -56,8 +56,8 @@ def write_poisoned(data: PoisonedDataset, folder: Path, settings: dict[str, Any]
             for position, file in enumerate(files):
                 image = to_eight_bit(view.read(position).image, data.levels)
                 (temporary / file).write_bytes(image.png())
-                if stage is not None:
-                    stage.update((position + 1) / len(files))
+                if bar is not None:
+                    bar.update((position + 1) / len(files))
             (temporary / RECORD).write_text(json.dumps(record, indent=1))
             if folder.exists():
                 # Here, not in the rename, it shows if others have put something into it meanwhile.

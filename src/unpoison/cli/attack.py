@@ -70,8 +70,8 @@ def run(arguments: argparse.Namespace) -> None:
         "overlap": arguments.overlap,
         "seed": arguments.seed,
     }
-    with progress.stage("write") as stage:
-        record = write_poisoned(poisoned, arguments.out, settings, stage)
+    with progress.stage("write") as bar:
+        record = write_poisoned(poisoned, arguments.out, settings, bar)
     count = int(poisoned.poisoned.sum())
     facts = {"out": str(arguments.out), "record": str(record), "samples": len(poisoned), "poisoned": count, **settings}
     text = f"{count} of {len(poisoned)} images are poisoned: {arguments.out}\nwhich ones: {record}"

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DamagedError
-from ..progress import Stage
+from ..progress import Bar
 from .checksums import Checked, sha256_of, write_sums
 from .files import flush, only_regular, publish_bytes, read_regular, temporary_name
 from .reading import parsing
@@ -63,7 +63,7 @@ def write_shards(
     *,
     facts: dict[str, Any] | None = None,
     per_shard: int = SAMPLES_PER_SHARD,
-    stage: Stage | None = None,
+    bar: Bar | None = None,
 ) -> list[Shard]:
     """Writes samples 0..count-1 to `folder/shards/shard-00000.tar` and so on, their index, timm's `_info.json` and the
     list of their checksums.
@@ -85,8 +85,8 @@ def write_shards(
             publish_bytes(record, sums[path.name].encode())
         rows.append(index_of(path, number))
         entries.append(Shard(path.name, stop - start, path.stat().st_size))
-        if stage is not None:
-            stage.update(stop / count)
+        if bar is not None:
+            bar.update(stop / count)
     buffer = io.BytesIO()
     np.save(buffer, np.concatenate(rows), allow_pickle=False)
     publish_bytes(shards / INDEX, buffer.getvalue())

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DamagedError, UnreadableError
-from ..progress import Stage
+from ..progress import Bar
 from ..report import Unreadable
 from .access import RawView
 from .checksums import MAX_FILE, Checked
@@ -120,7 +120,7 @@ class ImageStore:
         *,
         on_unreadable: OnUnreadable = "raise",
         num_workers: int | None = None,
-        stage: Stage | None = None,
+        bar: Bar | None = None,
     ) -> None:
         """Decodes every image once and writes the store into an existing folder.
 
@@ -142,7 +142,7 @@ class ImageStore:
         with (folder / _IMAGES).open("wb") as file:
             _write_header(file, (len(found.readable), height, width, found.channels))
             # Written in sequence, not through a map: a full disk is then an error and not a bus error.
-            results = over_items(view, found.readable, decode, num_workers, stage)
+            results = over_items(view, found.readable, decode, num_workers, bar)
             for position, result in zip(found.readable.tolist(), results, strict=True):
                 if not isinstance(result, UnreadableError):
                     data = result.tobytes()

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DatasetError, UnreadableError
-from ..progress import Stage
+from ..progress import Bar
 from ..report import Unreadable
 from .access import RawView
 from .encoded import Encoded
@@ -37,7 +37,7 @@ def survey(
     *,
     on_unreadable: OnUnreadable = "raise",
     num_workers: int | None = None,
-    stage: Stage | None = None,
+    bar: Bar | None = None,
     index: Index | None = None,
     trusted: bool = True,
     max_side: int = MAX_SIDE,
@@ -58,7 +58,7 @@ def survey(
             than the others, its label is missing, fractional or negative, or there are fewer than two classes or a
             class with a single image.
     """
-    facts, readable, failed = _gather(view, on_unreadable, num_workers, stage, index, trusted)
+    facts, readable, failed = _gather(view, on_unreadable, num_workers, bar, index, trusted)
     if view.origins() is None:  # code of others may have a part in it
         _check_stable(view, facts, readable, num_workers)
     names = _class_names([*_classes(facts), *(fact.label for fact in failed.values())], view.names())
@@ -97,7 +97,7 @@ def _gather(
     view: RawView,
     on_unreadable: OnUnreadable,
     num_workers: int | None,
-    stage: Stage | None,
+    bar: Bar | None,
     index: Index | None,
     trusted: bool,
 ) -> tuple[Facts, npt.NDArray[np.int64], dict[int, Fact]]:
@@ -110,7 +110,7 @@ def _gather(
     if known is not None and not len(unknown):
         return known, positions, {}
     found: dict[int, Fact] = {}
-    for position, fact in zip(unknown.tolist(), over_items(view, unknown, _fact, num_workers, stage), strict=True):
+    for position, fact in zip(unknown.tolist(), over_items(view, unknown, _fact, num_workers, bar), strict=True):
         if fact.error is not None and on_unreadable == "raise":
             raise fact.error
         found[position] = fact

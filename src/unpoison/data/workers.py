@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from ..errors import UnpoisonError, UnreadableError
-from ..progress import Stage
+from ..progress import Bar
 from .access import RawView
 from .item_errors import naming_item
 
@@ -25,7 +25,7 @@ def over_items(
     positions: npt.NDArray[np.int64],
     function: Callable[[RawView, int], Any],
     num_workers: int | None,
-    stage: Stage | None,
+    bar: Bar | None,
 ) -> Iterator[Any]:
     """What a function gives for the items at some positions, or the `UnreadableError` that it raises there."""
     loader: DataLoader[Any] = DataLoader(
@@ -42,8 +42,8 @@ def over_items(
             if isinstance(result, UnpoisonError) and not isinstance(result, UnreadableError):
                 raise result
             yield result
-        if stage is not None:
-            stage.update(number / len(loader))
+        if bar is not None:
+            bar.update(number / len(loader))
 
 
 class _Mapped:
