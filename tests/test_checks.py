@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import corner
-from unpoison import BaBConfig, PDAutoRConfig, Restorer, SanitizedDataset, Sanitizer, sanitize, verify
+from unpoison import BaBConfig, PDAutoRConfig, Restorer, SanitizedDataset, Sanitizer, compare, sanitize
 from unpoison.attacks import ISSBA, SIG, AdaptiveBlend, BadNets, Blend, Composite, PoisonedDataset, Refool, WaNet
 from unpoison.checks import AnyPath, Positive, Seeds, check, checked
 from unpoison.cli import main
@@ -39,7 +39,7 @@ WRONG = {
     "max_altered": ("0.5", True, 0),
     "duplicates": (True, "merge"),
     "on_unreadable": (None, "ignore"),
-    "verify": (True, "all"),
+    "reread": (True, "index"),
     "image": (1.5, True, ["image"]),
     "label": (b"label",),
     "keep": (3, "a.txt", [1.5]),
@@ -142,13 +142,13 @@ def test_functions(tmp_path, cache):
     for call in (
         lambda: sanitize(3, num_proc=0),
         lambda: sanitize(3, split=None),
-        lambda: verify(PAIRS, PAIRS, PAIRS, seeds=[-1]),
-        lambda: verify(PAIRS, PAIRS, PAIRS, seeds=3),
-        lambda: verify(PAIRS, PAIRS, PAIRS, train=3),
-        lambda: verify(PAIRS, PAIRS, PAIRS, attack="badnets"),
-        lambda: verify(PAIRS, PAIRS, PAIRS, target=1.5),
-        lambda: verify(PAIRS, PAIRS, PAIRS, device="meta"),
-        lambda: verify(PAIRS, PAIRS, PAIRS, progress="foo"),
+        lambda: compare(PAIRS, PAIRS, PAIRS, seeds=[-1]),
+        lambda: compare(PAIRS, PAIRS, PAIRS, seeds=3),
+        lambda: compare(PAIRS, PAIRS, PAIRS, train=3),
+        lambda: compare(PAIRS, PAIRS, PAIRS, attack="badnets"),
+        lambda: compare(PAIRS, PAIRS, PAIRS, target=1.5),
+        lambda: compare(PAIRS, PAIRS, PAIRS, device="meta"),
+        lambda: compare(PAIRS, PAIRS, PAIRS, progress="foo"),
         lambda: Sanitizer("corner").export(PAIRS, nul),
         lambda: SanitizedDataset.from_shards(nul),
         lambda: SanitizedDataset.from_shards("user/name", revision=3),

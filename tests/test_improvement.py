@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier
 
-from unpoison import verify
+from unpoison import compare
 from unpoison.attacks import ISSBA, BadNets, PoisonedDataset
 from unpoison.cli import main
 from unpoison.data.labelled import LabelledImages
@@ -57,7 +57,7 @@ def test_poison_shows_and_its_removal_too(digits, tmp_path, capsys, monkeypatch)
     monkeypatch.setattr(detection, "DEFAULT", detection.FAST)
     folders = [save(data, tmp_path / name) for data, name in zip(digits, ("raw", "clean", "test"), strict=True)]
     options = ["--trigger", "badnets", "--target", "3", "--seed", "0", "--device", "cpu", "--quiet"]
-    assert main(["verify", *folders[:2], "--test", folders[2], *options, "--json"]) == 0
+    assert main(["compare", *folders[:2], "--test", folders[2], *options, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["seeds"] == [0]
     assert found["before"]["accuracy"][0] > 0.9 < found["after"]["accuracy"][0]
@@ -68,7 +68,7 @@ def test_poison_shows_and_its_removal_too(digits, tmp_path, capsys, monkeypatch)
 def test_own_classifier(digits):
     before, after, test = digits
     calls = []
-    found = verify(before, after, test, train=nearest_neighbour(calls), attack=ATTACK, target=3, seeds=(4, 7))
+    found = compare(before, after, test, train=nearest_neighbour(calls), attack=ATTACK, target=3, seeds=(4, 7))
     assert calls == [(before, 4), (before, 7), (after, 4), (after, 7)]
     assert found.before.asr[0] > 0.8 > 0.1 > found.after.asr[0]
     assert found.before.asr[0] == found.before.asr[1]
@@ -76,7 +76,7 @@ def test_own_classifier(digits):
     assert f"{100 * found.after.accuracy[0]:.1f} ± 0.0 %" in text
     assert "attack success rate" in text
     assert "for 0 of 2 seeds" in text or "for 2 of 2 seeds" in text
-    without = verify(before, after, test, train=nearest_neighbour([]), seeds=(0,))
+    without = compare(before, after, test, train=nearest_neighbour([]), seeds=(0,))
     assert without.after.asr == []
     assert "attack success rate" not in without.as_text()
 
@@ -95,14 +95,14 @@ def test_classes_with_names_are_matched_by_name():
             seen.append(len(batch)) or np.array([np.flatnonzero((images == x).all((1, 2, 3)))[0] % 3 for x in batch])
         )
 
-    found = verify(rows([0, 1, 2]), rows([0, 1, 2]), rows([1, 2]), train=train, seeds=(0,))
+    found = compare(rows([0, 1, 2]), rows([0, 1, 2]), rows([1, 2]), train=train, seeds=(0,))
     assert (found.before.accuracy, seen) == ([1.0], [20, 20])
     # Numbers that another folder gives to the same names mean the same classes.
     before, test = (LabelledImages(images[part], np.arange(30)[part] % 3 - less) for part, less in PARTS)
     before.classes, test.classes = names.tolist(), names[1:].tolist()
-    assert verify(before, before, test, train=train, seeds=(0,)).before.accuracy == [1.0]
+    assert compare(before, before, test, train=train, seeds=(0,)).before.accuracy == [1.0]
     with pytest.raises(DatasetError, match="owl"):
-        verify(rows([0, 1]), rows([0, 1]), rows([1, 2]), train=train)
+        compare(rows([0, 1]), rows([0, 1]), rows([1, 2]), train=train)
 
 
 def test_own_classifier_sees_images_of_their_own_size():
@@ -112,7 +112,7 @@ def test_own_classifier_sees_images_of_their_own_size():
     def train(dataset, seed):
         return lambda batch: pytest.fail("scaled") if batch.shape != images.shape else np.arange(8) % 2
 
-    assert verify(items, items, items, train=train, seeds=(0,)).after.accuracy == [1.0]
+    assert compare(items, items, items, train=train, seeds=(0,)).after.accuracy == [1.0]
 
 
 def test_a_network_numbers_classes_without_gaps(monkeypatch):
@@ -128,22 +128,22 @@ def test_a_network_numbers_classes_without_gaps(monkeypatch):
     monkeypatch.setattr("unpoison.improvement.choose", lambda *_: SimpleNamespace(training=0, backbone="", width=1))
     monkeypatch.setattr("unpoison.improvement.train_model", train_model)
     monkeypatch.setattr("unpoison.improvement.predictions", lambda *_: lambda batch: np.arange(len(batch)) % 3)
-    assert verify(data, data, data, seeds=(0,)).after.accuracy == [1.0]
+    assert compare(data, data, data, seeds=(0,)).after.accuracy == [1.0]
     assert seen == [([0, 1, 2], 3)] * 2
 
 
 def test_mistakes(digits):
     with pytest.raises(ConfigError, match="at least one"):
-        verify(*digits, seeds=())
+        compare(*digits, seeds=())
     with pytest.raises(ConfigError, match="fit it"):
-        verify(*digits, attack=ISSBA())
+        compare(*digits, attack=ISSBA())
     few = LabelledImages(digits[1].images[digits[1].labels < 5], digits[1].labels[digits[1].labels < 5])
     with pytest.raises(DatasetError, match=r"classes \[5, 6, 7, 8, 9\]"):
-        verify(few, few, digits[2])
+        compare(few, few, digits[2])
 
 
 def test_unknown_trigger(capsys):
     with pytest.raises(SystemExit) as caught:
-        main(["verify", "a", "b", "--test", "c", "--trigger", "magic"])
+        main(["compare", "a", "b", "--test", "c", "--trigger", "magic"])
     assert caught.value.code == 2
     assert "badnets" in capsys.readouterr().err

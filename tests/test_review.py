@@ -101,7 +101,7 @@ def test_command_line(table, images_and_labels, tmp_path, capsys):
     kept = int(np.flatnonzero(report.flagged)[1])
     keep = pa.array([position == kept for position in range(24)])
     path = write_samples(report.samples().append_column("keep", keep), tmp_path / "reviewed.csv")
-    again = [*command, str(tmp_path / "second"), "--keep", str(path), "--verify", "content"]
+    again = [*command, str(tmp_path / "second"), "--keep", str(path), "--reread", "all"]
     assert main(again) == 0
     assert not Report.load(tmp_path / "second").flagged[kept]
     assert Report.load(tmp_path / "second").flagged.sum() == 2

@@ -164,19 +164,19 @@ def test_only_changed_files_are_read(photos, monkeypatch):
     monkeypatch.undo()
 
 
-@pytest.mark.parametrize("verify", ["index", "content"])
-def test_content_is_verified_when_that_is_asked_for(verify, photos, cache, monkeypatch):
+@pytest.mark.parametrize("reread", ["changed", "all"])
+def test_all_is_read_again_when_that_is_asked_for(reread, photos, cache, monkeypatch):
     monkeypatch.setenv("UNPOISON_CACHE", str(cache))
     path = Path(ImageFolder(photos).samples[4][0])
     for file in photos.rglob("*.png"):
         os.utime(file, (time.time() - 60,) * 2)
-    first = SanitizedDataset(ImageFolder(photos), "twostep", verify=verify).prepare()
+    first = SanitizedDataset(ImageFolder(photos), "twostep", reread=reread).prepare()
     status, data = path.stat(), bytearray(path.read_bytes())
     data[-30] ^= 1  # as an attacker may: the size and the time stay
     path.write_bytes(data)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    again = SanitizedDataset(ImageFolder(photos), "twostep", verify=verify)
-    if verify == "index":
+    again = SanitizedDataset(ImageFolder(photos), "twostep", reread=reread)
+    if reread == "changed":
         assert again.report.content == first.report.content
         # It is not served all the same.
         with pytest.raises(DatasetError, match="item 4 is not the one that was cleaned"):
@@ -202,16 +202,16 @@ def test_what_the_index_was_deceived_about_never_becomes_the_working_copy(photos
     image.save(path, compress_level=0)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert path.stat().st_size == status.st_size
-    with pytest.raises(DatasetError, match=rf'item {position} changed .*: run again, with verify="content"'):
+    with pytest.raises(DatasetError, match=rf'item {position} changed .*: run again, with reread="all"'):
         SanitizedDataset(folder, "twostep").prepare()
     assert not list(cache.glob("stores/*"))
-    SanitizedDataset(folder, "twostep", verify="content").prepare()
+    SanitizedDataset(folder, "twostep", reread="all").prepare()
 
 
-def test_unknown_ways_of_verifying(pairs):
+def test_unknown_ways_of_reading_again(pairs):
     for make in (Sanitizer, lambda method, **options: SanitizedDataset(pairs, method, **options)):
-        with pytest.raises(ConfigError, match="verify='always': should be 'index' or 'content'"):
-            make("twostep", verify="always")
+        with pytest.raises(ConfigError, match="reread='always': should be 'changed' or 'all'"):
+            make("twostep", reread="always")
 
 
 @pytest.mark.parametrize("quality", [60, 95])

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .detectors import register_detector as register_detector
     from .features import FeatureSource as FeatureSource
     from .features import register_features as register_features
-    from .improvement import verify as verify
+    from .improvement import compare as compare
     from .report import Report as Report
     from .restoration import Restorer as Restorer
     from .sanitizer import Sanitizer as Sanitizer
@@ -46,7 +46,7 @@ _HOMES = {
     "Trigger": "triggers",
     "register_trigger": "triggers",
     "sanitize": "tables",
-    "verify": "improvement",
+    "compare": "improvement",
 }
 __all__ = [
     "BaBConfig",
@@ -62,11 +62,11 @@ __all__ = [
     "Trigger",
     "Verdict",
     "__version__",
+    "compare",
     "register_detector",
     "register_features",
     "register_trigger",
     "sanitize",
-    "verify",
 ]
 
 

@@ -30,7 +30,7 @@ from .report import OnPoison, Report
 from .restoration import Restorer
 from .sanitizer import Sanitizer
 from .stages import LocalExecutor
-from .working_copy import Verify
+from .working_copy import Reread
 
 
 @checked
@@ -72,7 +72,7 @@ class SanitizedDataset(ScriptAttributes):
             Cleaning raises a DatasetError where none is left. A note in the report counts them.
         keep: samples that are not flagged whatever is found: positions, or a reviewed table of `report.samples()`, as
             `unpoison.samples.read_samples` takes it. What was detected before is not detected again.
-        verify, max_side, executor: as of `Sanitizer`.
+        reread, max_side, executor: as of `Sanitizer`.
 
     Raises:
         ConfigError: an argument is unknown.
@@ -100,7 +100,7 @@ class SanitizedDataset(ScriptAttributes):
         label: str | int | None = None,
         align: bool = False,
         keep: Any = None,
-        verify: Verify = "index",
+        reread: Reread = "changed",
         max_side: Side = MAX_SIDE,
         executor: Callable[[Path], LocalExecutor] = LocalExecutor,
     ) -> None:
@@ -108,7 +108,7 @@ class SanitizedDataset(ScriptAttributes):
         self._sanitizer = Sanitizer(
             method, config=config, on_poison=on_poison, max_altered=max_altered, duplicates=duplicates,
             on_unreadable=on_unreadable, restorer=restorer, cache_dir=cache_dir, device=device, seed=seed,
-            progress=progress, keep=keep, verify=verify, max_side=max_side, executor=executor, image=image, label=label,
+            progress=progress, keep=keep, reread=reread, max_side=max_side, executor=executor, image=image, label=label,
         )  # fmt: skip
         self._view = RawView(dataset, Keys(image, label), self._sanitizer.cache_dir)
         self._align, self._seed = align, seed

@@ -75,7 +75,7 @@ def _spread(values: Sequence[float], sign: str = "") -> str:
 
 
 @checked
-def verify(
+def compare(
     before: Any,
     after: Any,
     test: Any,

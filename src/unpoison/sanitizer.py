@@ -64,7 +64,7 @@ from .stages.given import Given, load_restorer, restorer_digest
 from .stages.local import LocalExecutor
 from .training.devices import best_device
 from .training.threads import free_cores
-from .working_copy import Verify, check_skipped, look_at, open_store, store_folder, warn_of
+from .working_copy import Reread, check_skipped, look_at, open_store, store_folder, warn_of
 
 _logger = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class Sanitizer:
             `unpoison.samples.read_samples` takes it. What was detected before is not detected again.
         executor: has the stages done that compute: called with the cache folder. `LocalExecutor` does them in this
             process; a subclass of it may have them done elsewhere.
-        verify: "index" reads only files that changed since the last run, by size and time; "content" reads all.
+        reread: "changed" reads only files that changed since the last run, by size and time; "all" reads all.
         max_side: pixels of the longer side of the copies of larger images that methods look at, 8 to 256. More shows
             smaller triggers, and takes time as the square of it.
 
@@ -126,7 +126,7 @@ class Sanitizer:
         image: str | int | None = None,
         label: str | int | None = None,
         keep: Any = None,
-        verify: Verify = "index",
+        reread: Reread = "changed",
         max_side: Side = MAX_SIDE,
         executor: Callable[[Path], LocalExecutor] = LocalExecutor,
     ) -> None:
@@ -139,7 +139,7 @@ class Sanitizer:
         self.duplicates: OnDuplicates = duplicates
         self.on_unreadable: OnUnreadable = on_unreadable
         self.restorer, self.seed, self.progress = restorer, seed, progress
-        self.verify, self.max_side, self.executor = verify, max_side, executor
+        self.reread, self.max_side, self.executor = reread, max_side, executor
         self._review = Review.of(keep)
         self.device = None if device is None else torch.device(device)
         self.cache_dir = default_root() if cache_dir is None else Path(cache_dir).expanduser()
@@ -229,7 +229,7 @@ class Sanitizer:
         in_worker = get_worker_info() is not None or multiprocessing.current_process().daemon
         workers, limit = 0 if in_worker else None, size_limit()
         with telling_what_is_kept(self.cache_dir):
-            found = look_at(self.cache_dir, view, self.on_unreadable, self.verify, self.max_side, workers, progress)
+            found = look_at(self.cache_dir, view, self.on_unreadable, self.reread, self.max_side, workers, progress)
         keep = self._review.mask(found.digest, found.labels, found.names)
         warn_of(view, found, stacklevel=5)
         restorer = load_restorer(self.restorer)

@@ -21,7 +21,7 @@ from .errors import FolderWarning, ThinEvidenceWarning, UnreadableError
 from .progress import Progress
 from .report import THIN, Unreadable
 
-Verify = Literal["index", "content"]
+Reread = Literal["changed", "all"]
 _logger = logging.getLogger(__name__)
 
 
@@ -29,7 +29,7 @@ def look_at(
     root: Path,
     view: RawView,
     on_unreadable: OnUnreadable,
-    verify: Verify,
+    reread: Reread,
     max_side: int,
     workers: int | None,
     progress: Progress,
@@ -40,7 +40,7 @@ def look_at(
         index = None if origins is None else Index(root, origins)
         return survey(
             view, on_unreadable=on_unreadable, num_workers=workers, bar=bar, index=index,
-            trusted=verify == "index", max_side=max_side,
+            trusted=reread == "changed", max_side=max_side,
         )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ COMMANDS = {command.name: command for command in commands_at_hand()}
 
 
 def test_all_are_there():
-    assert set(COMMANDS) == {"attack", "bench", "cache", "clean", "demo", "pull", "push", "report", "sign", "verify"}
+    assert set(COMMANDS) == {"attack", "bench", "cache", "clean", "compare", "demo", "pull", "push", "report", "sign"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -50,7 +50,7 @@ def test_help_and_version(arguments, capfd):
         ["attack", "a", "b"],
         ["attack", "a", "b", "--attack", "magic"],
         ["attack", "a", "b", "--attack", "badnets", "--target", "cats"],
-        ["verify", "a", "b"],
+        ["compare", "a", "b"],
         ["report"],
     ],
 )

@@ -14,11 +14,11 @@ from .. import __version__
 from ..errors import ConfigError, UnpoisonError
 from ..plugins import load, unusable
 from ..printable import printable
-from . import attack, cache, clean, demo, pull, push, report, sign, verify
+from . import attack, cache, clean, compare, demo, pull, push, report, sign
 from .options import Command, add_shared
 from .streams import logging_to_stderr, quiet_when_unread
 
-_OWN = (demo, clean, report, verify, attack, sign, push, pull, cache)
+_OWN = (demo, clean, report, compare, attack, sign, push, pull, cache)
 ENTRY_POINTS = "unpoison.commands"
 """The group in which other packages name a `Command` of theirs."""
 

@@ -60,10 +60,10 @@ def _add_treatment(parser: argparse.ArgumentParser) -> None:
 def _add_reading(parser: argparse.ArgumentParser) -> None:
     """What is read, and how."""
     parser.add_argument(
-        "--verify",
-        choices=("index", "content"),
-        default="index",
-        help="what tells that files are the same as before: size and time, or all they hold (default: %(default)s)",
+        "--reread",
+        choices=("changed", "all"),
+        default="changed",
+        help="which files are read again: those whose size or time changed, or all (default: %(default)s)",
     )
     parser.add_argument(
         "--on-unreadable",
@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         progress=False if arguments.quiet else None,
         keep=arguments.keep,
-        verify=arguments.verify,
+        reread=arguments.reread,
         max_side=arguments.max_side,
         image=arguments.image,
         label=arguments.label,

@@ -39,7 +39,7 @@ def check_same(view: RawView, record: Record, digests: npt.NDArray[np.uint8]) ->
         DatasetError: it has changed since, or is another one each time.
     """
     if record.digest() != digests[record.index].tobytes():
-        raise view.change(record, 'changed while the dataset was being cleaned: run again, with verify="content"')
+        raise view.change(record, 'changed while the dataset was being cleaned: run again, with reread="all"')
 
 
 def read_images(view: RawView, found: Survey, positions: Iterable[int], size: tuple[int, int]) -> Pixels:

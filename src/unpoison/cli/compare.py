@@ -1,4 +1,4 @@
-"""`unpoison verify`: what cleaning did to a model."""
+"""`unpoison compare`: what cleaning did to a model."""
 
 import argparse
 
@@ -33,13 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from ..attacks import ATTACKS
     from ..data.sources import open_source
-    from ..improvement import verify
+    from ..improvement import compare
 
     before, after, test = (
         open_source(source, root=arguments.root, download=arguments.download)
         for source in (arguments.source, arguments.cleaned, arguments.test)
     )
-    found = verify(
+    found = compare(
         before,
         after,
         test,
@@ -53,11 +53,11 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 COMMAND = Command(
-    name="verify",
+    name="compare",
     help="measure what cleaning did to a model",
     description="Trains a small network on SRC and on CLEANED, in the same way for each seed, and compares them on "
     "TEST, which must be trusted. With --trigger, test images are stamped with it, too.",
-    example="unpoison verify photos/ cleaned/ --test held-out/ --trigger badnets",
+    example="unpoison compare photos/ cleaned/ --test held-out/ --trigger badnets",
     add_arguments=add_arguments,
     run=run,
 )
