@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from unpoison.restoration import Card, RestorationConfig, Restorer
+from unpoison.restoration.architecture import Architecture
 from unpoison.restoration.pairs import Pairs
-from unpoison.restoration.restorer import Architecture
 from unpoison.training.loop import as_input
 from unpoison.triggers import Patch
 from unpoison_bench.data import load_images

@@ -23,7 +23,7 @@ from unpoison.data import files
 
 _REAL = {name: getattr(os, name) for name in ("open", "mkdir", "rename", "unlink", "rmdir")}
 _OPEN, _EXCHANGE = builtins.open, files.exchange
-_SAVE_TENSORS = ("unpoison.restoration.restorer", "unpoison.training.weights", "unpoison.explanation.found")
+_SAVE_TENSORS = ("unpoison.restoration.files", "unpoison.training.weights", "unpoison.explanation.found")
 _NEEDS_SPACE = ("create", "write", "mkdir")
 
 

@@ -3,7 +3,7 @@
 import torch
 
 from unpoison.restoration import Restorer
-from unpoison.restoration.restorer import Architecture
+from unpoison.restoration.architecture import Architecture
 
 
 def make_restorer(seed=0, **changes) -> Restorer:

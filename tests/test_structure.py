@@ -9,7 +9,6 @@ import unpoison
 
 ROOT = Path(unpoison.__file__).parent
 FILE, FUNCTION = 350, 60
-LONG_FILES = {"restoration.restorer"}
 LONG_FUNCTIONS = {
     "restoration.cyclegan.train_cyclegan",
     "restoration.repair.repair",
@@ -49,7 +48,6 @@ BACKWARDS = {
     # What a report can do is done by modules that are given the report.
     "report": {"html.page", "samples"},
     "pictures": {"report"},
-    "restoration.card": {"restoration.restorer"},
     "triggers.comparison": {"triggers.base"},
 }
 """Imports that close a circle."""
@@ -92,7 +90,7 @@ def floor_of(name):
 
 
 def test_files_are_short():
-    assert {name for name, text in sources().items() if len(text.splitlines()) > FILE} == LONG_FILES
+    assert not [name for name, text in sources().items() if len(text.splitlines()) > FILE]
 
 
 def test_functions_are_short():

@@ -57,7 +57,7 @@ from .publishing import publish, save_outcome, write_export
 from .report import FORMAT as REPORT_FORMAT
 from .report import OnPoison, Report
 from .restoration import Restorer
-from .restoration.restorer import FORMAT as RESTORER_FORMAT
+from .restoration.files import FORMAT as RESTORER_FORMAT
 from .review import Review
 from .samples import class_text
 from .stages.given import Given, load_restorer, restorer_digest

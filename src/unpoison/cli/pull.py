@@ -22,7 +22,8 @@ def run(arguments: argparse.Namespace) -> None:
     from ..data.files import SIGNATURE
     from ..data.outputs import check_replaceable, replacing_folder
     from ..restoration import Restorer
-    from ..restoration.restorer import CONFIG, WEIGHTS, fetch
+    from ..restoration.files import CONFIG, WEIGHTS
+    from ..restoration.restorer import fetch
 
     check_replaceable(arguments.folder)
     if arguments.quiet:

@@ -1,14 +1,11 @@
 """The model card of a restorer on the Hub: what it was trained on, what it undoes, how well, and its limits."""
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 from huggingface_hub import ModelCard, ModelCardData
 
 from ..checks import checked
-
-if TYPE_CHECKING:
-    from .restorer import Architecture
+from .architecture import Architecture
 
 _LIMITS = (
     "It takes off the kind of trigger that it was trained on. An attack of another kind stays.",
@@ -36,7 +33,7 @@ class Card:
     limits: tuple[str, ...] = ()
     """Further ones than those of every restorer."""
 
-    def render(self, architecture: "Architecture", parameters: int, undoes: str) -> ModelCard:
+    def render(self, architecture: Architecture, parameters: int, undoes: str) -> ModelCard:
         """The README.md of a repository with a restorer of this architecture, which undoes what the words say."""
         data = ModelCardData(
             license=self.licence or None,

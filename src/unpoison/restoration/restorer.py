@@ -1,91 +1,31 @@
 """`Restorer`, the trained content restorator R: uint8 images in, restored uint8 images out; saved as safetensors."""
 
-import dataclasses
-import json
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-import msgspec
 import torch
 from huggingface_hub import ModelCard, PyTorchModelHubMixin
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .. import hub
 from ..checks import AnyPath, checked
-from ..data.checksums import MAX_SUMS, SUMS, Checked, write_sums
+from ..data.checksums import MAX_SUMS, SUMS, Checked
 from ..data.files import MAX_SIGNATURE, SIGNATURE, WRITE_ERRORS, reason_of
 from ..data.outputs import adding_to
-from ..data.reading import parse_json, parsing, read_bytes
-from ..errors import CacheError, ConfigError, DamagedError, RestorerError
+from ..errors import RestorerError
 from ..training.loop import as_input
 from ..training.precision import autocast
 from ..triggers import UNEXPLAINED, Trigger, get_trigger
+from . import files
+from .architecture import Architecture
 from .card import Card
 from .networks import Generator
 
-FORMAT = 1
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _README = "README.md"
-MIN_SIDE, MAX_SIDE = 8, 256
 PIXELS_AT_ONCE = 64 * 32 * 32
 """Of a batch: the generator keeps many maps of full resolution, and larger batches are no faster."""
-_MAX_WIDTH, _MAX_DEPTH = 256, 24
-_MAX_CONFIG, _MAX_HEADER = 1 << 16, 1 << 20
-"""Bytes of `config.json`, and of what a safetensors file holds besides its tensors."""
-_IDLE = {f"estimate.{name}" for name in ("scale", "shift", "tolerance", "contrast", "direction", "calibration")}
-"""Tensors of triggers that restorers of earlier versions hold whether or not their kind has them."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Architecture:
-    """What `config.json` holds besides the format: enough to build a restorer before its weights are read.
-
-    Raises:
-        RestorerError: a value has the wrong type or is out of range.
-    """
-
-    height: int
-    width: int
-    channels: int
-    kind: str
-    """Of the trigger; `UNEXPLAINED` where the CycleGAN alone restores."""
-    generator_width: int
-    transformer_depth: int
-    residual: bool
-    positions: bool
-
-    def __post_init__(self) -> None:
-        limits = {
-            "height": (MIN_SIDE, MAX_SIDE),
-            "width": (MIN_SIDE, MAX_SIDE),
-            "channels": (1, 4),
-            "generator_width": (1, _MAX_WIDTH),
-            "transformer_depth": (0, _MAX_DEPTH),
-        }
-        for name, (low, high) in limits.items():
-            value = getattr(self, name)
-            if type(value) is not int or not low <= value <= high:
-                raise RestorerError(f"a restorer needs {name} to be a whole number in {low}..{high}, got {value!r}")
-        for name in ("residual", "positions"):
-            if type(getattr(self, name)) is not bool:
-                raise RestorerError(f"a restorer needs {name} to be true or false, got {getattr(self, name)!r}")
-        if self.kind != UNEXPLAINED:
-            try:
-                get_trigger(self.kind)
-            except ConfigError as error:
-                raise RestorerError(f"a restorer's trigger cannot be built: {error}") from error
-
-
-class _Described(msgspec.Struct):
-    """What else `config.json` holds."""
-
-    model_type: Literal["unpoison-restorer"]
-    format: int
 
 
 class Restorer(nn.Module, PyTorchModelHubMixin):
@@ -204,9 +144,9 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
             RestorerError: another model lies there, or the folder cannot be written.
         """
         folder = Path(save_directory)
-        _check_place(folder)
+        files.check_place(folder)
         try:
-            with adding_to(folder, (CONFIG, WEIGHTS)) as new:
+            with adding_to(folder, (files.CONFIG, files.WEIGHTS)) as new:
                 self._write(new, card)
                 if (folder / _README).exists():
                     (new / _README).unlink()
@@ -284,20 +224,18 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
 
     @classmethod
     def _read(cls, folder: Path, signed_by: str | Path | None = None) -> Self:
-        with _explaining():
-            files = Checked(folder, signed_by)
-            architecture = _read_config(files)
-            tensors = _read_weights(files.check(WEIGHTS, _max_weights(architecture)), _outline(architecture))
+        with files.explaining():
+            found = Checked(folder, signed_by)
+            architecture = files.read_architecture(found)
+            outline = _outline(architecture)
+            weights = found.check(files.WEIGHTS, files.max_weights(architecture, outline))
+            tensors = files.read_weights(weights, outline)
         restorer = cls(architecture)
         restorer.load_state_dict(tensors, strict=True)
         return restorer.eval()
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
-        save_file(tensors, save_directory / WEIGHTS)
-        facts = {"model_type": "unpoison-restorer", "format": FORMAT, **dataclasses.asdict(self.architecture)}
-        (save_directory / CONFIG).write_text(json.dumps(facts, indent=2) + "\n")
-        write_sums(save_directory, (CONFIG, WEIGHTS))
+        files.write(save_directory, self.architecture, self.state_dict())
 
     def generate_model_card(self, card: Card | None = None, **_: Any) -> ModelCard:
         """The model card, from what the architecture tells and what the author says."""
@@ -311,85 +249,18 @@ def fetch(id_: str, revision: str | None = None, signed_by: str | Path | None = 
 
     Raises as `Restorer.from_pretrained` does.
     """
-    snapshot = hub.open_snapshot(hub.parse(id_, revision), CONFIG, _MAX_CONFIG)
-    snapshot.fetch(CONFIG, _MAX_CONFIG)
+    snapshot = hub.open_snapshot(hub.parse(id_, revision), files.CONFIG, files.MAX_CONFIG)
+    snapshot.fetch(files.CONFIG, files.MAX_CONFIG)
     folder = snapshot.fetch(SUMS, MAX_SUMS).parent
     if SIGNATURE in (snapshot.files or ()):
         snapshot.fetch(SIGNATURE, MAX_SIGNATURE)
-    with _explaining():
-        largest = _max_weights(_read_config(Checked(folder, signed_by)))
-    snapshot.fetch(WEIGHTS, largest)
+    with files.explaining():
+        architecture = files.read_architecture(Checked(folder, signed_by))
+    snapshot.fetch(files.WEIGHTS, files.max_weights(architecture, _outline(architecture)))
     return folder, str(snapshot.source)
-
-
-def _check_place(folder: Path) -> None:
-    """Makes sure that a restorer replaces nothing but a restorer.
-
-    Raises:
-        RestorerError: there is something else.
-    """
-    if not any((folder / name).exists() for name in (CONFIG, WEIGHTS)):
-        return
-    path = folder / CONFIG
-    with suppress(DamagedError), parsing(path):
-        parse_json(read_bytes(path, _MAX_CONFIG), _Described)
-        return
-    raise RestorerError(f"{folder} holds another model than a restorer: choose another folder")
-
-
-@contextmanager
-def _explaining() -> Iterator[None]:
-    try:
-        yield
-    except CacheError as error:
-        raise RestorerError(str(error)) from error
 
 
 def _outline(architecture: Architecture) -> dict[str, Tensor]:
     """The tensors by name, without memory behind them."""
     with torch.device("meta"):
         return Restorer(architecture).state_dict()
-
-
-def _max_weights(architecture: Architecture) -> int:
-    """Bytes of a file with its tensors, and those of `_IDLE`, none of which is larger than an image."""
-    a = architecture
-    numbers = sum(tensor.numel() for tensor in _outline(a).values()) + len(_IDLE) * a.channels * a.height * a.width
-    return 4 * numbers + _MAX_HEADER
-
-
-def _read_config(files: Checked) -> Architecture:
-    described = files.json(CONFIG, _Described, newest=FORMAT)
-    if described.format != FORMAT:
-        raise RestorerError(
-            f"{files.folder / CONFIG} has another format than {FORMAT}: save the restorer again with save_pretrained"
-        )
-    known = {*_Described.__struct_fields__, *(field.name for field in dataclasses.fields(Architecture))}
-    if unknown := sorted(set(files.json(CONFIG, dict[str, Any])) - known):
-        raise RestorerError(f"{files.folder / CONFIG} has unknown entries ({', '.join(unknown)[:80]}): get it anew")
-    return files.json(CONFIG, Architecture)
-
-
-def _read_weights(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            found = set(file.keys()) - (_IDLE - set(expected))
-            if found != set(expected):
-                missing, unknown = sorted(set(expected) - found), sorted(found - set(expected))
-                raise RestorerError(
-                    f"{path} does not fit its config.json (missing {missing[:3]}, unknown {unknown[:3]}): "
-                    f"use the two files of one save_pretrained"
-                )
-            for name, tensor in expected.items():
-                part = file.get_slice(name)
-                if part.get_shape() != list(tensor.shape) or part.get_dtype() != "F32":
-                    raise RestorerError(
-                        f"{path}: {name} is {part.get_dtype()} {part.get_shape()} instead of F32 "
-                        f"{list(tensor.shape)}: use the two files of one save_pretrained"
-                    )
-            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in expected}
-    except (OSError, SafetensorError) as error:
-        raise RestorerError(f"cannot read {path}: {error}. Save the restorer again with save_pretrained") from error
-    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
-        raise RestorerError(f"{path} holds values that are not finite: train the restorer again")
-    return tensors

@@ -7,10 +7,11 @@ import torch
 from ..context import Context
 from ..errors import RestorerError
 from ..triggers import UNEXPLAINED, Trigger
+from .architecture import MAX_SIDE, MIN_SIDE, Architecture
 from .config import DEFAULT, RestorationConfig
 from .cyclegan import train_cyclegan
 from .pairs import Pairs
-from .restorer import MAX_SIDE, MIN_SIDE, Architecture, Restorer
+from .restorer import Restorer
 
 
 def train_restorer(
