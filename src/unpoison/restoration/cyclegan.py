@@ -36,65 +36,88 @@ def train_cyclegan(
         steps = min(steps, config.cyclegan_max_steps)
     if not steps or not len(flagged):
         return
-    device = context.device
-    height, width, channels = images.shape[1:]
-    size = (height, width)
     torch.manual_seed(context.seed)
-    r = restorer.generator
-    g_p = Generator(
-        channels,
-        size,
-        config.width,
-        config.transformer_depth,
-        residual=config.residual,
-        positions=config.positions,
-    ).to(device)
-    d_pd, d_cd = (
-        MultiGranularityDiscriminator(channels, size, granularities=config.granularities).to(device) for _ in range(2)
-    )
-    # Beta 0.5 as in CycleGAN (Zhu et al., 2017), which steadies adversarial training.
-    generators = torch.optim.Adam([*r.parameters(), *g_p.parameters()], config.learning_rate, (0.5, 0.999))
-    discriminators = torch.optim.Adam([*d_pd.parameters(), *d_cd.parameters()], config.learning_rate, (0.5, 0.999))
+    networks = _CycleGAN(restorer.generator, images.shape[1:], config, context.device)
     rng = np.random.default_rng(context.seed)
 
     def draw(pool: npt.NDArray[np.int64]) -> Tensor:
         # With replacement: D_p is far smaller than D_c, and each of its images is seen that much oftener.
-        return as_input(torch.from_numpy(images[rng.choice(pool, batch)]).to(device))
+        return as_input(torch.from_numpy(images[rng.choice(pool, batch)]).to(context.device))
 
-    r.train()
+    restorer.generator.train()
     for step in range(steps):
         follow_load()
-        x, clean_x = draw(flagged), draw(clean)
-        with autocast(device):
-            fake_clean, fake_poisoned = r(x), g_p(clean_x)
-
-            # Discriminators maximise equations 2 and 3.
-            loss = (
-                _adversarial(d_pd(x), True)  # (2), first term
-                + _adversarial(d_pd(fake_poisoned.detach()), False)  # (2), second term
-                + _adversarial(d_cd(clean_x), True)  # (3), first term
-                + _adversarial(d_cd(fake_clean.detach()), False)  # (3), second term
-            )
-        discriminators.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        discriminators.step()
-
-        with autocast(device):
-            # Generators minimise the second terms of (2) and (3), in the form whose gradient does not vanish.
-            adversarial = _adversarial(d_pd(fake_poisoned), True) + _adversarial(d_cd(fake_clean), True)
-            cycle = (
-                F.l1_loss(r(_disturbed(fake_poisoned, config.steganography_noise)), clean_x)  # (4)
-                + F.l1_loss(g_p(_disturbed(fake_clean, config.steganography_noise)), x)  # (5)
-            )
-            content = F.l1_loss(fake_poisoned, clean_x) + F.l1_loss(fake_clean, x)  # (6), (7)
-            loss = adversarial + config.cycle_weight * cycle + config.content_weight * content
-        generators.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        generators.step()
+        networks.step(draw(flagged), draw(clean))
         context.update((step + 1) / steps)
-    r.eval()
+    restorer.generator.eval()
     if config.max_clean_error is not None:
         _limit_clean_error(restorer, images[np.sort(rng.choice(clean, min(256, len(clean)), replace=False))], config)
+
+
+class _CycleGAN:
+    """The generators R and G_p, the discriminators of what they make, and the optimisers of both.
+
+    Args:
+        r: the generator of R, which is trained in place.
+        shape: (H, W, C) of the images.
+    """
+
+    def __init__(self, r: Generator, shape: tuple[int, ...], config: RestorationConfig, device: torch.device) -> None:
+        height, width, channels = shape
+        size = (height, width)
+        self._config, self._device, self._r = config, device, r
+        self._g_p = Generator(
+            channels,
+            size,
+            config.width,
+            config.transformer_depth,
+            residual=config.residual,
+            positions=config.positions,
+        ).to(device)
+        self._d_pd, self._d_cd = (
+            MultiGranularityDiscriminator(channels, size, granularities=config.granularities).to(device)
+            for _ in range(2)
+        )
+        # Beta 0.5 as in CycleGAN (Zhu et al., 2017), which steadies adversarial training.
+        rate, betas = config.learning_rate, (0.5, 0.999)
+        self._generators = torch.optim.Adam([*r.parameters(), *self._g_p.parameters()], rate, betas)
+        self._discriminators = torch.optim.Adam([*self._d_pd.parameters(), *self._d_cd.parameters()], rate, betas)
+
+    def step(self, x: Tensor, clean_x: Tensor) -> None:
+        """Trains the discriminators, then the generators, on float images [B,C,H,W] of D_p and of D_c."""
+        with autocast(self._device):
+            fake_clean, fake_poisoned = self._r(x), self._g_p(clean_x)
+            loss = self._discriminator_loss(x, clean_x, fake_poisoned.detach(), fake_clean.detach())
+        _minimise(loss, self._discriminators)
+        with autocast(self._device):
+            loss = self._generator_loss(x, clean_x, fake_poisoned, fake_clean)
+        _minimise(loss, self._generators)
+
+    def _discriminator_loss(self, x: Tensor, clean_x: Tensor, fake_poisoned: Tensor, fake_clean: Tensor) -> Tensor:
+        """What is minimised where the discriminators maximise equations 2 and 3."""
+        return (
+            _adversarial(self._d_pd(x), True)  # (2), first term
+            + _adversarial(self._d_pd(fake_poisoned), False)  # (2), second term
+            + _adversarial(self._d_cd(clean_x), True)  # (3), first term
+            + _adversarial(self._d_cd(fake_clean), False)  # (3), second term
+        )
+
+    def _generator_loss(self, x: Tensor, clean_x: Tensor, fake_poisoned: Tensor, fake_clean: Tensor) -> Tensor:
+        config = self._config
+        # Generators minimise the second terms of (2) and (3), in the form whose gradient does not vanish.
+        adversarial = _adversarial(self._d_pd(fake_poisoned), True) + _adversarial(self._d_cd(fake_clean), True)
+        cycle = (
+            F.l1_loss(self._r(_disturbed(fake_poisoned, config.steganography_noise)), clean_x)  # (4)
+            + F.l1_loss(self._g_p(_disturbed(fake_clean, config.steganography_noise)), x)  # (5)
+        )
+        content = F.l1_loss(fake_poisoned, clean_x) + F.l1_loss(fake_clean, x)  # (6), (7)
+        return adversarial + config.cycle_weight * cycle + config.content_weight * content
+
+
+def _minimise(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+    optimizer.zero_grad(set_to_none=True)
+    torch.autograd.backward(loss)
+    optimizer.step()
 
 
 def _adversarial(logits: Tensor, real: bool) -> Tensor:

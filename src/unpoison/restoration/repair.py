@@ -1,5 +1,6 @@
 """What happens to flagged samples, whichever method found them: PD-AutoR 3.2 and 3.3."""
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
@@ -14,10 +15,10 @@ from ..report import OnPoison
 from ..training.backbones import Backbone
 from .classifier import Classifier
 from .config import RestorationConfig
-from .quality import check_quality
+from .quality import Quality, check_quality
 from .restorer import Restorer
 from .training import train_restorer
-from .warm_start import adapt_restorer
+from .warm_start import Adapted, adapt_restorer
 
 REFERENCE_IMAGES = 2000
 
@@ -66,75 +67,121 @@ def repair(
         classifier: C; None where nothing is to be restored.
         restorer: adapted to the findings where given; see `adapt_restorer`.
     """
-    action = np.full(len(labels), "keep", dtype="<U7")
-    label, quality = labels.copy(), np.ones(len(labels), np.float32)
-    reason = np.full(len(labels), "", dtype="<U7")
-    restored_index = np.empty(0, np.int64)
-    restored_images = np.empty((0, *images.shape[1:]), np.uint8)
-    if flagged.any() and on_poison != "keep":
-        action[flagged], label[flagged], quality[flagged] = "drop", -1, 0
+    dropped = _dropped(images, labels, flagged & (on_poison != "keep"))
     if not flagged.any() or on_poison != "restore":
-        reason[action == "drop"] = "asked"
-        return Repair(action, label, quality, reason, restored_index, restored_images, restorer, [])
+        dropped.reason[dropped.action == "drop"] = "asked"
+        return dropped._replace(restorer=restorer)
 
     assert classifier is not None
     # The same numbers follow whether C was trained now or earlier.
     torch.manual_seed(context.seed)
     clean = np.flatnonzero(~flagged)
     clean = np.sort(np.random.default_rng(context.seed).permutation(clean)[:REFERENCE_IMAGES])
-    given, restorer, parts, notes = restorer, None, [], []
-    for finding in sorted(findings, key=lambda finding: -int(finding.members.sum())):
-        members = np.flatnonzero(finding.members)
-        if not len(members):
-            continue
-        if given is None and finding.estimate is not None and not finding.estimate.helps(images[clean]):
-            reason[members] = "inexact"
-            notes.append(f"{finding.place}: the trigger is known too little to take it off; the images are dropped")
-            continue
-        # 3.2 Content restorator training, on the very images that it will restore.
-        with context.stage("train restorer") as part:
-            if given is None:
-                current = train_restorer(images, flagged, finding.estimate, config, part)
-            else:
-                current, how = adapt_restorer(given, images, flagged, finding.members, finding.estimate, config, part)
+    work = _Restoration(images, labels, flagged, clean, suspicious, classifier, config, context)
+    return work.put_back(dropped, findings, restorer)
+
+
+def _dropped(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], members: npt.NDArray[np.bool_]) -> Repair:
+    """These members are dropped, for no reason yet, and the other samples kept as they are."""
+    return Repair(
+        action=np.where(members, "drop", "keep").astype("<U7"),
+        label=np.where(members, -1, labels),
+        quality=np.where(members, 0, 1).astype(np.float32),
+        reason=np.full(len(labels), "", dtype="<U7"),
+        restored_index=np.empty(0, np.int64),
+        restored_images=np.empty((0, *images.shape[1:]), np.uint8),
+        restorer=None,
+        notes=[],
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Restoration:
+    """The steps by which flagged samples come back; see `repair` for what they have in common."""
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    flagged: npt.NDArray[np.bool_]
+    clean: npt.NDArray[np.int64]
+    """int64 [m], positions of unflagged images to compare with."""
+    suspicious: Backbone
+    classifier: Classifier
+    config: RestorationConfig
+    context: Context
+
+    def put_back(self, result: Repair, findings: list[Finding], given: Restorer | None) -> Repair:
+        """Restores what passes the quality checker, the largest finding first.
+
+        Args:
+            result: drops all members of the findings; its arrays are changed in place.
+            given: a restorer that is adapted to each finding.
+        """
+        index, pixels = [result.restored_index], [result.restored_images]
+        restorer, notes = None, []
+        for finding in sorted(findings, key=lambda finding: -int(finding.members.sum())):
+            members = np.flatnonzero(finding.members)
+            if not len(members):
+                continue
+            if given is None and not self._helps(finding):
+                result.reason[members] = "inexact"
+                notes.append(f"{finding.place}: the trigger is known too little to take it off; the images are dropped")
+                continue
+            current, how = self._train(finding, given)
+            if how:
                 notes.append(f"{finding.place}: the given restorer is {how}")
-        restorer = restorer or current
-        # 3.3 Content restorator, quality checker, label restorer.
-        with context.stage("restore"):
-            pixels = restore_in_batches(current, images, members, context.device)
-            asked = suspicious if _learned(finding, suspicious, images, labels, clean, context) else None
+            restorer = restorer or current
+            restored, verdict = self._restore(current, finding, members)
+            accepted = members[verdict.accepted]
+            result.action[accepted], result.label[accepted] = "restore", verdict.labels[verdict.accepted]
+            result.quality[members], result.reason[members] = verdict.quality, verdict.reason
+            index.append(accepted)
+            pixels.append(restored[verdict.accepted])
+        restored_index = np.concatenate(index)
+        order = np.argsort(restored_index)
+        return result._replace(
+            restored_index=restored_index[order],
+            restored_images=np.concatenate(pixels)[order],
+            restorer=restorer,
+            notes=notes,
+        )
+
+    def _helps(self, finding: Finding) -> bool:
+        """Whether the trigger is known well enough to be taken off."""
+        return finding.estimate is None or finding.estimate.helps(self.images[self.clean])
+
+    def _train(self, finding: Finding, given: Restorer | None) -> Adapted:
+        """3.2 Content restorator training, on the very images that it will restore."""
+        with self.context.stage("train restorer") as part:
+            if given is None:
+                return Adapted(train_restorer(self.images, self.flagged, finding.estimate, self.config, part), "")
+            return adapt_restorer(
+                given, self.images, self.flagged, finding.members, finding.estimate, self.config, part
+            )
+
+    def _restore(
+        self, restorer: Restorer, finding: Finding, members: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.uint8], Quality]:
+        """3.3 Content restorator, quality checker, label restorer."""
+        with self.context.stage("restore"):
+            pixels = restore_in_batches(restorer, self.images, members, self.context.device)
             verdict = check_quality(
                 pixels,
-                labels[members],
-                images[clean],
-                classifier.model,
-                asked,
-                config,
-                mirrored=classifier.choice.training.flip,
+                self.labels[members],
+                self.images[self.clean],
+                self.classifier.model,
+                self.suspicious if self._learned(finding) else None,
+                self.config,
+                mirrored=self.classifier.choice.training.flip,
             )
-        accepted = members[verdict.accepted]
-        action[accepted], label[accepted] = "restore", verdict.labels[verdict.accepted]
-        quality[members], reason[members] = verdict.quality, verdict.reason
-        parts.append((accepted, pixels[verdict.accepted]))
-    restored_index = np.concatenate([restored_index, *(index for index, _ in parts)])
-    order = np.argsort(restored_index)
-    restored_images = np.concatenate([restored_images, *(pixels for _, pixels in parts)])[order]
-    return Repair(action, label, quality, reason, restored_index[order], restored_images, restorer, notes)
+        return pixels, verdict
 
-
-def _learned(
-    finding: Finding,
-    suspicious: Backbone,
-    images: npt.NDArray[np.uint8],
-    labels: npt.NDArray[np.int64],
-    clean: npt.NDArray[np.int64],
-    context: Context,
-) -> bool:
-    """Whether the trigger works in the suspicious model, as far as it can be stamped on clean images."""
-    if finding.estimate is None:
-        return True
-    [turned] = share_turned(finding.estimate, [suspicious], images[clean], labels[clean], finding.classes, context)
-    return turned >= rules.LEARNED_EFFECT
+    def _learned(self, finding: Finding) -> bool:
+        """Whether the trigger works in the suspicious model, as far as it can be stamped on clean images."""
+        if finding.estimate is None:
+            return True
+        images, labels = self.images[self.clean], self.labels[self.clean]
+        [turned] = share_turned(finding.estimate, [self.suspicious], images, labels, finding.classes, self.context)
+        return turned >= rules.LEARNED_EFFECT
 
 
 def restore_in_batches(

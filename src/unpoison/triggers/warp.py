@@ -1,6 +1,7 @@
 """Warps: a smooth one is fitted to the detail of images that nothing else explains."""
 
 import copy
+import dataclasses
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -124,53 +125,75 @@ def find_warp(
     windows = torch.cat([_cut(images[chunk], MARGIN) for chunk in chunks], 1)
     if not Detail.suffices(windows):
         return None
-    detail = Detail(windows, (height, width, channels))
-    suspected, usual = _cut(suspects[:: 1 + len(suspects) // FITTED]), _cut(images[np.sort(clean[:SCREENING])])
+    fit = _Fit(
+        Detail(windows, (height, width, channels)),
+        suspected=_cut(suspects[:: 1 + len(suspects) // FITTED]),
+        usual=_cut(images[np.sort(clean[:SCREENING])]),
+        size=(height, width),
+    )
+    if found is None:
+        start = fit.screened(seed)
+    else:
+        start = F.interpolate(found.flow[None], (GRID, GRID), mode="bilinear", align_corners=True)
+    if start is None:
+        return None
+    best = fit.search(start, STEPS, RATE / STEPS)
+    calibration, flow = fit.calibration(best), fit.flow(best)
+    return None if calibration is None else FoundWarp(flow, fit.detail.whitening(flow), calibration)
 
-    def flow(points: Tensor) -> Tensor:
-        interpolated = F.interpolate(points, (height, width), mode="bicubic", align_corners=True)[0]
+
+@dataclasses.dataclass(frozen=True)
+class _Fit:
+    """Fits control points, float32 [1,2,GRID,GRID] in pixels, of a warp to the detail of suspects."""
+
+    detail: Detail
+    suspected: Tensor
+    """float32 [T,n,D], tiles of suspects."""
+    usual: Tensor
+    """float32 [T,m,D], of clean images."""
+    size: tuple[int, int]
+    """(H, W) of the images."""
+
+    def flow(self, points: Tensor) -> Tensor:
+        """The warp of control points: float32 [2,H,W] in pixels."""
+        interpolated = F.interpolate(points, self.size, mode="bicubic", align_corners=True)[0]
         return interpolated.clamp(-MARGIN, MARGIN)
 
-    def loss(points: Tensor) -> Tensor:
-        return -F.softplus(detail.scores(flow(points), suspected) / DOUBT).mean()
+    def loss(self, points: Tensor) -> Tensor:
+        return -F.softplus(self.detail.scores(self.flow(points), self.suspected) / DOUBT).mean()
 
     @torch.no_grad()
-    def calibration(points: Tensor) -> Tensor | None:
+    def calibration(self, points: Tensor) -> Tensor | None:
         """See `score_log_odds`; None where the warp is none."""
-        scores = detail.scores(flow(points), suspected)
-        centre, spread = centre_and_spread(detail.scores(flow(points), usual))
+        scores = self.detail.scores(self.flow(points), self.suspected)
+        centre, spread = centre_and_spread(self.detail.scores(self.flow(points), self.usual))
         if (scores > 0).float().mean() < rules.WARP_SHOWN or scores.median() < centre + rules.WARP_SEPARATION * spread:
             return None
         shown, width = centre_and_spread(scores[scores > 0])
         # The warp was fitted to these images, and they show it more alike than others will.
         return torch.stack([centre, spread, shown, width.clamp_min(spread / 2)])
 
-    def search(points: Tensor, steps: int, last_rate: float) -> Tensor:
+    def screened(self, seed: int) -> Tensor | None:
+        """The best of several short searches; None where the first finds no warp."""
+        starts = START * torch.randn(STARTS, 1, 2, GRID, GRID, generator=torch.Generator().manual_seed(seed))
+        first = self.search(starts[0], SCREENED, RATE)
+        if self.calibration(first) is None:
+            return None
+        others = (self.search(start, SCREENED, RATE) for start in starts[1:])
+        best: Tensor = min(first, *others, key=lambda points: float(self.loss(points)))
+        return best
+
+    def search(self, points: Tensor, steps: int, last_rate: float) -> Tensor:
+        """Control points from which so many steps lead to likelier ones."""
         points = points.detach().clone().requires_grad_()
         optimizer = torch.optim.Adam([points], RATE)
         schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, last_rate / RATE, steps)
         for _ in range(steps):
             optimizer.zero_grad()
-            torch.autograd.backward(loss(points))
+            torch.autograd.backward(self.loss(points))
             optimizer.step()
             schedule.step()
         return points.detach()
-
-    if found is None:
-        starts = START * torch.randn(STARTS, 1, 2, GRID, GRID, generator=torch.Generator().manual_seed(seed))
-        best = search(starts[0], SCREENED, RATE)
-        if calibration(best) is None:
-            return None
-        best = min(
-            best, *(search(start, SCREENED, RATE) for start in starts[1:]), key=lambda points: float(loss(points))
-        )
-    else:
-        best = F.interpolate(found.flow[None], (GRID, GRID), mode="bilinear", align_corners=True)
-    best = search(best, STEPS, RATE / STEPS)
-    calibrated = calibration(best)
-    if calibrated is None:
-        return None
-    return FoundWarp(flow(best), detail.whitening(flow(best)), calibrated)
 
 
 def _cut(images: npt.NDArray[np.uint8], margin: int = 0) -> Tensor:
