@@ -18,7 +18,7 @@ from unpoison import Report
 from unpoison.data.eight_bit import Levels, to_eight_bit
 from unpoison.data.encoded import Encoded
 from unpoison.data.pixels import resize
-from unpoison.pictures import Pictures
+from unpoison.illustration import illustrate
 from unpoison.report import ClassEvidence
 from unpoison_bench.data import images_file
 from unpoison_bench.machine import machine_facts
@@ -58,7 +58,7 @@ def make_report(images: np.ndarray, samples: int, count: int) -> Report:
             for label in range(43)
         ],
     )  # fmt: skip
-    pictures = Pictures.of(report, everything, np.arange(count), restored)
+    pictures = illustrate(report, everything, np.arange(count), restored)
     return dataclasses.replace(report, pictures=pictures)
 
 

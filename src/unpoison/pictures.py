@@ -5,10 +5,9 @@ checked before anything is used.
 """
 
 import dataclasses
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,14 +15,9 @@ import numpy.typing as npt
 from .data.checksums import Checked
 from .data.reading import parsing
 
-if TYPE_CHECKING:
-    from .report import Report
-
 FILE = "pictures.npz"
 MAX_IMAGES, MAX_CLASSES = 500, 24
-MAX_BYTES = 1 << 23
-"""Of the images before and after; a page that shows them all stays below 10 MB."""
-_MAX_FILE, _MAX_SIDE, _MAX_NAME = 1 << 25, 256, 120
+_MAX_FILE, _MAX_SIDE = 1 << 25, 256
 _SCHEMA = {
     "index": ("i", 1), "before": ("u", 4), "after": ("u", 4), "files": ("U", 1), "kinds": ("U", 1), "images": ("i", 1),
     "classes": ("i", 1), "changes": ("f", 3),
@@ -63,36 +57,6 @@ class Pictures:
     footprints: list[Footprint]
     """The classes with most restored images first."""
 
-    @classmethod
-    def of(
-        cls,
-        report: "Report",
-        images: npt.NDArray[np.uint8],
-        restored_index: npt.NDArray[np.int64],
-        restored_images: npt.NDArray[np.uint8],
-        explained: Sequence[Footprint] = (),
-        file_name: Callable[[int], str] = lambda _: "",
-    ) -> Self:
-        """Chooses them.
-
-        Args:
-            report: on the N samples.
-            images: uint8 [N,H,W,C], the working copy.
-            restored_index: int64 [M], ascending.
-            restored_images: uint8 [M,H,W,C].
-            explained: what the method's explanation says, in the report's class numbers.
-            file_name: of the image at a position.
-        """
-        order = np.argsort(-report.score, kind="stable")
-        each = 2 * math.prod(images.shape[1:])
-        index = order[report.flagged[order]][: max(1, min(MAX_IMAGES, MAX_BYTES // each))]
-        after = np.zeros((len(index), *images.shape[1:]), np.uint8)
-        restored = np.isin(index, restored_index)
-        after[restored] = restored_images[np.searchsorted(restored_index, index[restored])]
-        files = [file_name(position)[-_MAX_NAME:] for position in index.tolist()]
-        footprints = _footprints(report, images, restored_index, restored_images, explained)
-        return cls(index.astype(np.int64), np.asarray(images[index]), after, files, footprints)
-
     def save(self, folder: Path) -> None:
         """Writes `pictures.npz`."""
         arrays: dict[str, npt.NDArray[Any]] = {
@@ -127,32 +91,6 @@ class Pictures:
             )
         ]
         return cls(found["index"], found["before"], found["after"], found["files"].tolist(), footprints)
-
-
-def _footprints(
-    report: "Report",
-    images: npt.NDArray[np.uint8],
-    restored_index: npt.NDArray[np.int64],
-    restored_images: npt.NDArray[np.uint8],
-    explained: Sequence[Footprint],
-) -> list[Footprint]:
-    """One per class whose images were restored; for the others what the explanation says."""
-    labels = report.original_label[restored_index]
-    classes, counts = np.unique(labels, return_counts=True)
-    found = []
-    for label in classes[np.argsort(-counts, kind="stable")][:MAX_CLASSES].tolist():
-        change = np.zeros(images.shape[1:3])
-        members = np.flatnonzero(labels == label)
-        for member in members:
-            difference = restored_images[member].astype(np.int16) - images[restored_index[member]]
-            change += np.abs(difference).mean(2)
-        kind = next((footprint.kind for footprint in explained if label in footprint.classes), "")
-        found.append(Footprint([label], kind, len(members), (change / len(members)).astype(np.float32)))
-    for footprint in explained:
-        rest = [label for label in footprint.classes if label not in classes]
-        if rest:
-            found.append(footprint._replace(classes=rest))
-    return found[:MAX_CLASSES]
 
 
 def _check(found: dict[str, npt.NDArray[Any]], samples: int) -> None:

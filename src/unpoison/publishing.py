@@ -21,9 +21,9 @@ from .data.reading import map_array
 from .data.shards import ShardSample, write_shards
 from .data.store import ImageStore
 from .data.survey import Survey
+from .illustration import illustrate
 from .left_out import over_all_items, without_folder
 from .methods.cleaning import Outcome
-from .pictures import Pictures
 from .progress import Progress
 from .report import Report
 from .stages.restore import RESTORER
@@ -69,7 +69,7 @@ def save_outcome(
     footprints = [
         footprint._replace(classes=store.class_ids[footprint.classes].tolist()) for footprint in outcome.footprints
     ]
-    pictures = Pictures.of(
+    pictures = illustrate(
         report,
         store.images,
         outcome.restored_index,

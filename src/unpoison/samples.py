@@ -18,11 +18,10 @@ from .data.files import check_regular, flush, temporary_name
 from .data.outputs import is_free
 from .errors import ConfigError, DatasetError
 from .printable import printable
+from .results import Results
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from .report import Report
 
 COLUMNS = (
     "position", "filepath", "label", "original_label", "score", "flagged", "kind", "action", "quality", "reason",
@@ -36,7 +35,7 @@ _ANEW = "write it anew with write_samples or `unpoison report --samples`"
 _OF_THIS = "pass the table that was made from the report on this dataset"
 
 
-def samples_of(report: "Report", images: str | Path | None) -> "pa.Table":
+def samples_of(report: Results, images: str | Path | None) -> "pa.Table":
     """What `Report.samples` gives."""
     import pyarrow as pa
 
@@ -58,7 +57,7 @@ def samples_of(report: "Report", images: str | Path | None) -> "pa.Table":
     return table.replace_schema_metadata({CONTENT: report.content.encode()})
 
 
-def _paths(report: "Report", images: str | Path | None) -> "pa.ChunkedArray":
+def _paths(report: Results, images: str | Path | None) -> "pa.ChunkedArray":
     import pyarrow as pa
     import pyarrow.compute as pc
 

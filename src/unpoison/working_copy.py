@@ -19,7 +19,7 @@ from .data.survey import OnUnreadable, Survey
 from .data.surveying import survey
 from .errors import FolderWarning, ThinEvidenceWarning, UnreadableError
 from .progress import Progress
-from .report import THIN, Unreadable
+from .results import THIN, Unreadable
 
 Reread = Literal["changed", "all"]
 _logger = logging.getLogger(__name__)

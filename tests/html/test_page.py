@@ -12,7 +12,8 @@ from unpoison import Report, SanitizedDataset, Sanitizer
 from unpoison.errors import CacheError, ConfigError
 from unpoison.html import charts, words
 from unpoison.html.page import PAGE, render
-from unpoison.pictures import FILE, MAX_IMAGES, Footprint, Pictures
+from unpoison.illustration import illustrate
+from unpoison.pictures import FILE, MAX_IMAGES, Footprint
 from unpoison.report import ClassEvidence
 
 pytestmark = pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
@@ -52,7 +53,7 @@ def make(count=60, flagged=10, side=8, classes=3, action="restore", kind="backdo
         versions={"unpoison": "1"},
         **facts,
     )  # fmt: skip
-    return dataclasses.replace(report, pictures=Pictures.of(report, images, restored, after))
+    return dataclasses.replace(report, pictures=illustrate(report, images, restored, after))
 
 
 class Loads(HTMLParser):
@@ -156,7 +157,7 @@ def test_the_explanation_shows_the_place_where_nothing_is_restored():
     change = np.zeros((8, 8), np.float32)
     change[:2, :2] = 90
     found = Footprint([1], "patch", 0, change)
-    pictures = Pictures.of(report, np.zeros((60, 8, 8, 3), np.uint8), np.zeros(0, int), np.zeros((0, 8, 8, 3)), [found])
+    pictures = illustrate(report, np.zeros((60, 8, 8, 3), np.uint8), np.zeros(0, int), np.zeros((0, 8, 8, 3)), [found])
     page = Loads(render(dataclasses.replace(report, pictures=pictures))).text
     assert "with a trigger at the top left, 2 × 2 pixels" in page
     assert "Nothing was restored here" in page

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-from ..report import ClassEvidence, Report
+from ..results import ClassEvidence, Results
 from .words import class_name
 
 MAX_CLASSES = 30
@@ -99,7 +99,7 @@ def _gate(config: dict[str, Any]) -> Gate:
     return Gate("The method", "evidence", "The evidence that the method gives for each class.", "", "needed")
 
 
-def most_suspicious(report: Report, gate: Gate) -> list[ClassEvidence]:
+def most_suspicious(report: Results, gate: Gate) -> list[ClassEvidence]:
     """The classes that a chart shows: poisoned ones and those to look at first, then by their evidence in relation to
     what is needed."""
 
@@ -110,7 +110,7 @@ def most_suspicious(report: Report, gate: Gate) -> list[ClassEvidence]:
     return sorted(report.classes, key=rank)[:MAX_CLASSES]
 
 
-def class_chart(report: Report, gate: Gate, name: str) -> Markup:
+def class_chart(report: Results, gate: Gate, name: str) -> Markup:
     """One bar per class with a mark where its gate opens; `name` is unique on the page."""
     with _drawing(name) as drawing:
         entries = most_suspicious(report, gate)
@@ -134,7 +134,7 @@ def class_chart(report: Report, gate: Gate, name: str) -> Markup:
         return drawing.svg(f"{gate.axis} of each class; the numbers follow as a table")
 
 
-def score_chart(report: Report, name: str) -> Markup:
+def score_chart(report: Results, name: str) -> Markup:
     """How many samples have which score, flagged ones apart, and the threshold."""
     with _drawing(name) as drawing:
         axes = drawing.axes(2.5)

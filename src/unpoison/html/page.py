@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ..printable import printable
-from ..report import THIN, Report
+from ..results import THIN, Results
 from . import charts, images, words
 
 PAGE = 24
@@ -25,7 +25,7 @@ MAX_BYTES = 8_500_000
 """Of the images on a page; all else is small."""
 
 
-def render(report: Report, max_bytes: int = MAX_BYTES) -> str:
+def render(report: Results, max_bytes: int = MAX_BYTES) -> str:
     """The page as HTML.
 
     Args:
@@ -75,7 +75,7 @@ def _own(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _counts(report: Report) -> list[tuple[str, int]]:
+def _counts(report: Results) -> list[tuple[str, int]]:
     flagged = report.flagged
     found = [("images", len(report)), ("flagged", int(flagged.sum()))]
     found += [(f"as {kind}", int((report.kind[flagged] == kind).sum())) for kind in np.unique(report.kind[flagged])]
@@ -90,18 +90,18 @@ def _counts(report: Report) -> list[tuple[str, int]]:
     return found
 
 
-def _reason(report: Report, position: int) -> str:
+def _reason(report: Results, position: int) -> str:
     return str(report.reason[position]) if len(report.reason) else ""
 
 
-def _dropped(report: Report) -> list[tuple[str, str, int]]:
+def _dropped(report: Results) -> list[tuple[str, str, int]]:
     """(kind, why, how many), the most frequent first."""
     positions = np.flatnonzero(report.action == "drop").tolist()
     found = Counter((str(report.kind[position]), _reason(report, position)) for position in positions)
     return [(kind, words.REASONS.get(reason, reason), count) for (kind, reason), count in found.most_common(20)]
 
 
-def _duplicates(report: Report) -> list[tuple[str, int, str]]:
+def _duplicates(report: Results) -> list[tuple[str, int, str]]:
     """(classes, images, first positions) of each group of the same images, the largest first."""
     groups: dict[int, list[int]] = {}
     for position in np.flatnonzero(report.duplicate_of >= 0).tolist():
@@ -114,7 +114,7 @@ def _duplicates(report: Report) -> list[tuple[str, int, str]]:
     return found
 
 
-def _votes(report: Report) -> list[tuple[int, int, int]]:
+def _votes(report: Results) -> list[tuple[int, int, int]]:
     """(networks that call the sample ours, unflagged samples, flagged samples)."""
     if not report.votes.size:
         return []
@@ -123,7 +123,7 @@ def _votes(report: Report) -> list[tuple[int, int, int]]:
     return list(zip(range(most + 1), *counts, strict=True))
 
 
-def _findings(report: Report) -> list[dict[str, Any]]:
+def _findings(report: Results) -> list[dict[str, Any]]:
     """Per class, or group of classes, where its images change."""
     found = []
     for footprint in report.pictures.footprints if report.pictures is not None else ():
@@ -146,7 +146,7 @@ def _findings(report: Report) -> list[dict[str, Any]]:
     return found
 
 
-def _gallery(report: Report, max_bytes: int) -> dict[str, Any]:
+def _gallery(report: Results, max_bytes: int) -> dict[str, Any]:
     pictures = report.pictures
     if pictures is None:
         return {"pictures": None, "gain": 0, "working": ""}

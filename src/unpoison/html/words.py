@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from ..pictures import Footprint
 from ..printable import printable
-from ..report import Report
+from ..results import Results
 
 if TYPE_CHECKING:
     from ..triggers import Trigger
@@ -37,7 +37,7 @@ SMALL, SPECKS = 0.3, 0.1
 NAMED = 3
 
 
-def class_name(report: Report, label: int) -> str:
+def class_name(report: Results, label: int) -> str:
     """A class by name and number, by number alone where it has no name."""
     names = report.class_names
     if names is None or not 0 <= label < len(names) or names[label] == str(label):
@@ -83,13 +83,13 @@ def _third(position: float, low: str, high: str) -> str:
     return low if position < 1 / 3 else high if position > 2 / 3 else ""
 
 
-def targets(report: Report) -> list[int]:
+def targets(report: Results) -> list[int]:
     """The classes that flagged backdoor samples are labelled with, those with most of them first."""
     labels, counts = np.unique(report.original_label[report.kind == "backdoor"], return_counts=True)
     return [int(label) for label in labels[np.argsort(-counts, kind="stable")]]
 
 
-def main_footprint(report: Report) -> Footprint | None:
+def main_footprint(report: Results) -> Footprint | None:
     """Of the first target class whose images change."""
     for label in targets(report):
         for footprint in report.pictures.footprints if report.pictures is not None else ():
@@ -113,7 +113,7 @@ def _trigger(footprint: Footprint) -> "type[Trigger] | None":
     return next((trigger for trigger in triggers() if trigger.kind == footprint.kind), None)
 
 
-def verdict(report: Report) -> str:
+def verdict(report: Results) -> str:
     """One sentence, and one about the classes that a person should look at."""
     total, flagged = len(report), int(report.flagged.sum())
     look = _to_look_at(report)
@@ -132,7 +132,7 @@ def verdict(report: Report) -> str:
     return f"Of {total:,} images, {' and '.join(parts) or f'{flagged:,} were flagged'}.{look}"
 
 
-def _to_look_at(report: Report) -> str:
+def _to_look_at(report: Results) -> str:
     classes = report.with_status("needs a look")
     if not classes:
         return ""
@@ -141,7 +141,7 @@ def _to_look_at(report: Report) -> str:
     return f" {what} {names} {need} a look: so much was flagged that nothing in it was changed."
 
 
-def _where(report: Report) -> str:
+def _where(report: Results) -> str:
     shown = main_footprint(report)
     if shown is None:
         return ""
@@ -152,7 +152,7 @@ def _where(report: Report) -> str:
     return f", with a trigger {found.words}" if found.small else f", by a change {found.words}"
 
 
-def reproduce(report: Report) -> str:
+def reproduce(report: Results) -> str:
     """The call that gives this report again."""
     config = report.config
     # Your own configuration stands whole beside the call.
