@@ -1,7 +1,10 @@
-"""`Trigger`: what every kind of trigger can do, and is known by."""
+"""`Trigger`: what every kind of trigger can do, and is known by; `Comparison`: what it is looked for in."""
 
+import dataclasses
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Self
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -9,9 +12,48 @@ import torch
 from torch import Tensor, nn
 
 from ..training.loop import EVAL_BATCH, as_input
+from .reference import Reference
+from .statistics import histograms
 
-if TYPE_CHECKING:
-    from .comparison import Comparison
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Suspects and clean images: what a kind of trigger is looked for in, see `Trigger.find`.
+
+    Attributes:
+        suspects: uint8 [n,H,W,C], flagged images.
+        reference: clean images of the same content, and statistics of them.
+        false_positives: the expected share of clean images among the suspects.
+        earlier: what earlier rounds found, by kind.
+        seed: of whatever is drawn.
+    """
+
+    suspects: npt.NDArray[np.uint8]
+    reference: Reference
+    false_positives: float
+    earlier: Mapping[str, "Trigger"]
+    seed: int
+    _known: dict[Callable[["Comparison"], Any], Any] = dataclasses.field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, C)."""
+        height, width, channels = self.suspects.shape[1:]
+        return height, width, channels
+
+    @cached_property
+    def shares(self) -> Tensor:
+        """`histograms` of the suspects, float32 [H*W*C,256]."""
+        return histograms(self.suspects)
+
+    def once(self, work: Callable[["Comparison"], T]) -> T:
+        """What a function makes of this comparison, worked out once for all kinds that ask for it."""
+        if work not in self._known:
+            self._known[work] = work(self)
+        found: T = self._known[work]
+        return found
 
 
 class Trigger(nn.Module, ABC):
@@ -44,7 +86,7 @@ class Trigger(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def find(cls, comparison: "Comparison") -> Self | None:
+    def find(cls, comparison: Comparison) -> Self | None:
         """The trigger that the suspects of a comparison share and its clean images lack, or None.
 
         Called in rounds: the suspects of the next one are the flagged images that show what was found.
@@ -69,7 +111,7 @@ class Trigger(nn.Module, ABC):
     def at(self, size: tuple[int, int]) -> Self:
         """The trigger for images of another size (H, W): a new one, with positions and patterns scaled."""
 
-    def conclude(self, comparison: "Comparison") -> Self | None:
+    def conclude(self, comparison: Comparison) -> Self | None:
         """The trigger as it is after the last round, whose suspects show it; None where it is none after all."""
         return self
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .. import rules
-from .comparison import Comparison
+from .base import Comparison
 from .patch import Patch, fill, find_patch
 from .places import draw, locate, place
 from .registry import register_trigger

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from .. import rules
 from ..training.loop import EVAL_BATCH, as_input
-from .base import Trigger
-from .comparison import Comparison
+from .base import Comparison, Trigger
 from .pattern import fit_pattern
 from .registry import register_trigger
 from .statistics import LEVELS, apart

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from .. import rules
 from ..training.loop import EVAL_BATCH, as_input
-from .base import Trigger
-from .comparison import Comparison, Reference
+from .base import Comparison, Trigger
 from .mixing import find_scale, fit_shift, is_content
+from .reference import Reference
 from .registry import triggers
 from .resizing import resized, weights_resized
 from .statistics import Spectrum, apart, centre_and_spread, histograms, score_log_odds

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from .. import rules
 from ..context import Context
-from .base import Trigger
-from .comparison import Comparison, Reference
+from .base import Comparison, Trigger
+from .reference import Reference
 from .registry import triggers
 from .statistics import content_matched
 

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from .. import rules
 from ..training.loop import EVAL_BATCH, as_input
-from .base import Trigger
-from .comparison import Comparison
+from .base import Comparison, Trigger
 from .detail import Detail
 from .flow import MARGIN, Flow, cut
 from .registry import register_trigger
