@@ -65,7 +65,7 @@ def white_corner(images):
 
 def errors(restorer, patch, images):
     """Mean absolute errors, 0..1, of the pixels under a patch: restored, filled from around it, left as they are."""
-    restorer.estimate.load_state_dict(patch.state_dict())
+    restorer.trigger.load_state_dict(patch.state_dict())
     x = as_input(torch.from_numpy(images))
     with torch.inference_mode():
         stamped = patch.stamp(x)
@@ -87,7 +87,7 @@ def train(name, steps, seed, device):
             transformer_depth=CONFIG.transformer_depth, residual=True, positions=True,
         )
     ).to(device)  # fmt: skip
-    restorer.estimate.load_state_dict(white_corner(few).state_dict())
+    restorer.trigger.load_state_dict(white_corner(few).state_dict())
     # Training asks a patch only where it is and what it shows, not how often clean images match it.
     Pairs(images, np.arange(len(images)), CONFIG, device=device, seed=seed).train(
         restorer, steps, others=lambda: random_patch(FAMILIES[rng.integers(len(FAMILIES))], few[:1], rng)
@@ -99,7 +99,7 @@ def train(name, steps, seed, device):
         family: np.mean([errors(restorer, patch, test) for patch in drawn], 0).tolist()
         for family, drawn in {"white 3x3 corner": [white_corner(few)], **patches}.items()
     }
-    restorer.estimate.load_state_dict(white_corner(few).state_dict())
+    restorer.trigger.load_state_dict(white_corner(few).state_dict())
     return restorer, measured
 
 

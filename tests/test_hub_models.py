@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from unpoison import Restorer
 from unpoison.attacks import BadNets
@@ -33,6 +34,13 @@ def test_card_tells_what_was_measured(folder):
         assert " / ".join(f"{error:.4f}" for error in errors) in card
 
 
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_saved_again_its_tensors_keep_their_names(folder, tmp_path):
+    again = Restorer.from_pretrained(folder).save_pretrained(tmp_path / "again")
+    saved, published = (load_file(place / "model.safetensors") for place in (again, folder))
+    assert all(torch.equal(tensor, published[name]) for name, tensor in saved.items())
+
+
 @pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA is unset: no real images")
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_white_corners_are_restored(folder):
@@ -42,7 +50,7 @@ def test_white_corners_are_restored(folder):
     restored = restorer(torch.from_numpy(stamped)).numpy()
     corner = np.s_[:, -3:, -3:]
     error = np.abs(restored.astype(int) - clean)[corner].mean()
-    filled = (restorer.estimate.invert(torch.from_numpy(stamped).permute(0, 3, 1, 2) / 255) * 255).round()
+    filled = (restorer.trigger.invert(torch.from_numpy(stamped).permute(0, 3, 1, 2) / 255) * 255).round()
     assert error < np.abs(filled.permute(0, 2, 3, 1).numpy() - clean)[corner].mean()
     assert (restored[:, :-3] == clean[:, :-3]).all()
 

@@ -175,7 +175,7 @@ def clean_pass(cleaning: Cleaning, restorer: Restorer | None, device: torch.devi
     """Mean absolute change (0..1) that the restorer makes to unpoisoned images."""
     kind = None if restorer is None else restorer.architecture.kind
     # Strength 0 marks a restorer that was never trained, because nothing explains the flagged images.
-    if restorer is None or (restorer.estimate is None and not restorer.strength.item()):
+    if restorer is None or (restorer.trigger is None and not restorer.strength.item()):
         return {"restorer_kind": kind, "clean_pass_error": None}
     index = np.random.default_rng(0).permutation(np.flatnonzero(~cleaning.poisoned))[:PASSED_IMAGES]
     passed, given = restore_in_batches(restorer, cleaning.given.images, index, device), cleaning.given.images[index]

@@ -77,7 +77,7 @@ def test_sizes_and_channels(shape, kind):
     height, width, channels = shape
     restorer = make_restorer(height=height, width=width, channels=channels, kind=kind)
     if "patch" in kind:
-        restorer.estimate.scale[:, 2:4, 2:4] = 0
+        restorer.trigger.scale[:, 2:4, 2:4] = 0
     images = torch.randint(0, 256, (2, *shape), dtype=torch.uint8)
     restored = restorer(images)
     assert restored.shape == images.shape

@@ -27,18 +27,18 @@ def known(case):
     return train_restorer(case.images, case.flagged, CENTRE, CONFIG)
 
 
-def stamped(case, estimate):
+def stamped(case, trigger):
     """The images of the case without their poison, a tenth of them with another patch."""
     images = case.clean.copy()
     flagged = np.zeros(len(images), bool)
     flagged[::10] = True
     batch = torch.from_numpy(images[flagged]).permute(0, 3, 1, 2).float() / 255
-    images[flagged] = (estimate.stamp(batch) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    images[flagged] = (trigger.stamp(batch) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     return images, flagged
 
 
-def adapt(given, images, flagged, estimate, config=CONFIG):
-    return adapt_restorer(given, images, flagged, flagged, estimate, config)
+def adapt(given, images, flagged, trigger, config=CONFIG):
+    return adapt_restorer(given, images, flagged, flagged, trigger, config)
 
 
 def error(restorer, images, case, flagged):
@@ -47,9 +47,9 @@ def error(restorer, images, case, flagged):
 
 
 def test_network_for_one_place_learns_to_fill_in_any(case, known):
-    estimate = patch(slice(0, 3), slice(0, 3), kind=MovingPatch)
-    images, flagged = stamped(case, estimate)
-    restorer, how = adapt(known, images, flagged, estimate)
+    trigger = patch(slice(0, 3), slice(0, 3), kind=MovingPatch)
+    images, flagged = stamped(case, trigger)
+    restorer, how = adapt(known, images, flagged, trigger)
     assert how == f"fine-tuned for {CONFIG.supervised_steps // 4} steps"
     assert restorer.architecture.kind == "moving patch"
     assert error(restorer, images, case, flagged) < 0.5 * np.abs(images.astype(int) - case.clean)[flagged].mean()
@@ -57,11 +57,11 @@ def test_network_for_one_place_learns_to_fill_in_any(case, known):
 
 def test_network_that_knows_enough_is_not_trained(case, known):
     # Found anew, it lies a little elsewhere in grey levels.
-    estimate = patch(slice(2, 5), slice(3, 6), 0.98)
-    images, flagged = stamped(case, estimate)
-    restorer, how = adapt(known, images, flagged, estimate)
+    trigger = patch(slice(2, 5), slice(3, 6), 0.98)
+    images, flagged = stamped(case, trigger)
+    restorer, how = adapt(known, images, flagged, trigger)
     assert how == "used as it is, with the patch that was found here"
-    assert torch.equal(restorer.estimate.shift, estimate.shift)
+    assert torch.equal(restorer.trigger.shift, trigger.shift)
     pairs = zip(restorer.generator.parameters(), known.generator.parameters(), strict=True)
     assert all(torch.equal(one, other) for one, other in pairs)
     assert error(restorer, images, case, flagged) < 0.7 * np.abs(images.astype(int) - case.clean)[flagged].mean()
@@ -69,7 +69,7 @@ def test_network_that_knows_enough_is_not_trained(case, known):
 
 def test_network_that_is_no_help_is_fine_tuned(case, known):
     useless = Restorer(known.architecture).eval()
-    useless.estimate.load_state_dict(CORNER.state_dict())
+    useless.trigger.load_state_dict(CORNER.state_dict())
     with torch.no_grad():
         useless.generator.network.last.bias.fill_(0.5)
     images, flagged = stamped(case, CENTRE)
@@ -86,7 +86,7 @@ def test_other_kinds_of_triggers(case, known):
         scale=torch.full((1, 8, 8), 0.9), shift=torch.full((1, 8, 8), 0.05), direction=torch.ones(1, 8, 8)
     )
     restorer, how = adapt(known, case.clean, flagged, faint)
-    assert (restorer.estimate.kind, how) == ("blend", "replaced; it knows another kind of trigger")
+    assert (restorer.trigger.kind, how) == ("blend", "replaced; it knows another kind of trigger")
     # Without an explanation there is nothing to check the given one against.
     assert adapt(known, case.clean, flagged, None)[0] is known
     unexplained = train_restorer(case.images, case.flagged, None, FAST)
@@ -110,7 +110,7 @@ def test_pattern_that_is_known(case):
     flagged = np.arange(len(case.clean)) % 10 == 0
     images = case.clean.copy()
     images[flagged, ::2] = 250
-    assert adapt(known, images, flagged, known.estimate) == (known, "used as it is; it knows this trigger")
+    assert adapt(known, images, flagged, known.trigger) == (known, "used as it is; it knows this trigger")
 
 
 def test_other_size_is_refused(case, known):

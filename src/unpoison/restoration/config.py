@@ -23,7 +23,7 @@ class RestorationConfig:
     """Batches of synthetic pairs from which the restorer learns to fill in patches; 0 fills them from their
     surroundings. Patterns need none: they are inverted."""
     cyclegan_epochs: Natural = 0
-    """Passes over the flagged-clean images (published 100); 0 leaves images alone that no estimate explains, and
+    """Passes over the flagged-clean images (published 100); 0 leaves images alone that no trigger explains, and
     the quality checker drops those that still show the trigger. In minutes on a CPU the CycleGAN learns too little:
     150 batches on CIFAR-10 took warped images further from their originals (.0204 instead of .0193)."""
     cyclegan_max_steps: Positive | None = None

@@ -26,7 +26,9 @@ MAX_CONFIG = 1 << 16
 """Bytes of `config.json`."""
 _MAX_HEADER = 1 << 20
 """Bytes of what a safetensors file holds besides its tensors."""
-_IDLE = {f"estimate.{name}" for name in ("scale", "shift", "tolerance", "contrast", "direction", "calibration")}
+_TRIGGER, _STORED_TRIGGER = "trigger.", "estimate."
+"""What the names of the trigger's tensors begin with in a restorer, and in its file."""
+_IDLE = {f"{_STORED_TRIGGER}{name}" for name in ("scale", "shift", "tolerance", "contrast", "direction", "calibration")}
 """Tensors of triggers that restorers of earlier versions hold whether or not their kind has them."""
 
 
@@ -58,7 +60,7 @@ def write(folder: Path, architecture: Architecture, tensors: dict[str, Tensor]) 
     Raises:
         OSError, SafetensorError: they cannot be written.
     """
-    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    stored = {_stored(name): tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     save_file(stored, folder / WEIGHTS)
     facts = {"model_type": "unpoison-restorer", "format": FORMAT, **dataclasses.asdict(architecture)}
     (folder / CONFIG).write_text(json.dumps(facts, indent=2) + "\n")
@@ -110,23 +112,29 @@ def read_weights(path: Path, outline: dict[str, Tensor]) -> dict[str, Tensor]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            found = set(file.keys()) - (_IDLE - set(outline))
-            if found != set(outline):
-                missing, unknown = sorted(set(outline) - found), sorted(found - set(outline))
+            expected = {_stored(name): tensor for name, tensor in outline.items()}
+            found = set(file.keys()) - (_IDLE - set(expected))
+            if found != set(expected):
+                missing, unknown = sorted(set(expected) - found), sorted(found - set(expected))
                 raise RestorerError(
                     f"{path} does not fit its config.json (missing {missing[:3]}, unknown {unknown[:3]}): "
                     f"use the two files of one save_pretrained"
                 )
-            for name, tensor in outline.items():
+            for name, tensor in expected.items():
                 part = file.get_slice(name)
                 if part.get_shape() != list(tensor.shape) or part.get_dtype() != "F32":
                     raise RestorerError(
                         f"{path}: {name} is {part.get_dtype()} {part.get_shape()} instead of F32 "
                         f"{list(tensor.shape)}: use the two files of one save_pretrained"
                     )
-            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in outline}
+            tensors: dict[str, Tensor] = {name: file.get_tensor(_stored(name)) for name in outline}
     except (OSError, SafetensorError) as error:
         raise RestorerError(f"cannot read {path}: {error}. Save the restorer again with save_pretrained") from error
     if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
         raise RestorerError(f"{path} holds values that are not finite: train the restorer again")
     return tensors
+
+
+def _stored(name: str) -> str:
+    """The name in the file of a restorer's tensor."""
+    return _STORED_TRIGGER + name.removeprefix(_TRIGGER) if name.startswith(_TRIGGER) else name

@@ -46,9 +46,9 @@ class Pairs:
         steps: int,
         others: Callable[[], Trigger] | None = None,
     ) -> None:
-        """Teaches the generator what is under the patch, starting from the inverted estimate.
+        """Teaches the generator what is under the patch, starting from the inverted trigger.
 
-        If it ends no nearer to held-out images than it started, the inverted estimate stays alone.
+        If it ends no nearer to held-out images than it started, the inverted trigger stays alone.
 
         Args:
             others: draws a patch for each batch, in place of the restorer's own: it then fills in any of their kind.
@@ -77,7 +77,7 @@ class Pairs:
 
     @torch.inference_mode()
     def gain(self, restorer: Restorer) -> float:
-        """How much nearer the generator comes to held-out images than the inverted estimate alone, of its error."""
+        """How much nearer the generator comes to held-out images than the inverted trigger alone, of its error."""
         stamped, x = self._pair(restorer, self._held_out)
         inverted = _error(restorer, stamped, _patch(restorer).invert(stamped), x)
         return 1 - float(_error(restorer, stamped, restorer.correct(stamped), x) / inverted.clamp_min(1e-9))
@@ -90,8 +90,8 @@ class Pairs:
 
 
 def _patch(restorer: Restorer) -> Trigger:
-    assert restorer.estimate is not None
-    return restorer.estimate
+    assert restorer.trigger is not None
+    return restorer.trigger
 
 
 def _error(restorer: Restorer, stamped: Tensor, restored: Tensor, x: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
 
     Attributes:
         architecture: what the network is built from.
-        estimate: the trigger that it takes off; None where the CycleGAN alone restores.
+        trigger: what it takes off; None where the CycleGAN alone restores.
         generator: the network, a ViT-aided U-Net.
         origin: "user/name@commit" where it came from the Hub.
     """
@@ -48,7 +48,7 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
         self.architecture = architecture
         channels, size = architecture.channels, (architecture.height, architecture.width)
         explained = architecture.kind != UNEXPLAINED
-        self.estimate = get_trigger(architecture.kind)((*size, channels)) if explained else None
+        self.trigger = get_trigger(architecture.kind)((*size, channels)) if explained else None
         self.generator = Generator(
             channels,
             size,
@@ -60,19 +60,19 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
         )
         self.register_buffer("strength", torch.ones(()))
 
-    estimate: Trigger | None
+    trigger: Trigger | None
     strength: Tensor
     """float32 [], 0..1: how much of an unexplained restoration is applied."""
 
     def correct(self, images: Tensor) -> Tensor:
         """Restores float images [B,C,H,W] in 0..1 that are taken to be poisoned."""
-        if self.estimate is None:
+        if self.trigger is None:
             return self._generate(images)
-        hole = self.estimate.hole(images)
-        inverse = self.estimate.invert(images)
+        hole = self.trigger.hole(images)
+        inverse = self.trigger.invert(images)
         restored = self._generate(inverse, images, hole.expand(len(images), -1, -1, -1))
         # Outside a patch the pixels are known.
-        return inverse + (restored - inverse) * hole if self.estimate.replaces else restored
+        return inverse + (restored - inverse) * hole if self.trigger.replaces else restored
 
     def _generate(self, *maps: Tensor) -> Tensor:
         with autocast(maps[0].device):
@@ -81,7 +81,7 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
 
     def restore(self, images: Tensor) -> Tensor:
         """Restores float images [B,C,H,W] in 0..1, each as far as it shows the trigger."""
-        known = self.estimate
+        known = self.trigger
         share = self.strength.expand(len(images)) if known is None else torch.sigmoid(known.log_odds(images))
         return images + share[:, None, None, None] * (self.correct(images) - images)
 
@@ -240,7 +240,7 @@ class Restorer(nn.Module, PyTorchModelHubMixin):
     def generate_model_card(self, card: Card | None = None, **_: Any) -> ModelCard:
         """The model card, from what the architecture tells and what the author says."""
         parameters = sum(tensor.numel() for tensor in self.state_dict().values())
-        undoes = "unexplained changes, by a CycleGAN" if self.estimate is None else self.estimate.description
+        undoes = "unexplained changes, by a CycleGAN" if self.trigger is None else self.trigger.description
         return (card or Card()).render(self.architecture, parameters, undoes)
 
 

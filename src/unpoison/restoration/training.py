@@ -17,7 +17,7 @@ from .restorer import Restorer
 def train_restorer(
     images: npt.NDArray[np.uint8],
     poisoned: npt.NDArray[np.bool_],
-    estimate: Trigger | None = None,
+    trigger: Trigger | None = None,
     config: RestorationConfig = DEFAULT,
     context: Context | None = None,
 ) -> Restorer:
@@ -26,7 +26,7 @@ def train_restorer(
     Args:
         images: uint8 [N,H,W,C], may be memory-mapped; 8x8 to 256x256 pixels.
         poisoned: bool [N], the members of D_p; the rest is D_c.
-        estimate: how D_p was made. None leaves the work to the CycleGAN.
+        trigger: how D_p was made. None leaves the work to the CycleGAN.
 
     Raises:
         RestorerError: the images are of an unsupported size.
@@ -38,7 +38,7 @@ def train_restorer(
             f"a restorer works on images of {MIN_SIDE}x{MIN_SIDE} to {MAX_SIDE}x{MAX_SIDE} pixels, got "
             f"{height}x{width}: resize the dataset"
         )
-    explained = estimate if config.use_estimate else None
+    explained = trigger if config.use_estimate else None
     torch.manual_seed(context.seed)
     restorer = Restorer(
         Architecture(
@@ -53,8 +53,8 @@ def train_restorer(
         )
     ).to(context.device)
     if explained is not None:
-        assert restorer.estimate is not None
-        restorer.estimate.load_state_dict(explained.state_dict())
+        assert restorer.trigger is not None
+        restorer.trigger.load_state_dict(explained.state_dict())
         if explained.replaces and config.supervised_steps:
             pairs = Pairs(images, np.flatnonzero(~poisoned), config, context)
             pairs.train(restorer, config.supervised_steps)

@@ -32,7 +32,7 @@ def adapt_restorer(
     images: npt.NDArray[np.uint8],
     flagged: npt.NDArray[np.bool_],
     members: npt.NDArray[np.bool_],
-    estimate: Trigger | None,
+    trigger: Trigger | None,
     config: RestorationConfig = DEFAULT,
     context: Context | None = None,
 ) -> Adapted:
@@ -46,7 +46,7 @@ def adapt_restorer(
         images: uint8 [N,H,W,C], may be memory-mapped.
         flagged: bool [N].
         members: bool [N], those of the flagged images that are to be restored.
-        estimate: how these were made, if that is known.
+        trigger: how these were made, if that is known.
 
     Raises:
         RestorerError: the restorer is for images of another size.
@@ -54,17 +54,17 @@ def adapt_restorer(
     context = Context() if context is None else context
     given.check(images.shape[1:])
     given = given.to(context.device)
-    known = given.estimate
-    if estimate is None or known is None or not config.use_estimate:
+    known = given.trigger
+    if trigger is None or known is None or not config.use_estimate:
         return Adapted(given, "used as it is; nothing tells beforehand how well it fits")
     if not known.replaces and (known.evidence(images[members]) > 0).mean() >= rules.PATTERN_KNOWN:
         return Adapted(given, "used as it is; it knows this trigger")
-    if not (known.replaces and estimate.replaces):
-        trained = train_restorer(images, flagged, estimate, config, context)
+    if not (known.replaces and trigger.replaces):
+        trained = train_restorer(images, flagged, trigger, config, context)
         return Adapted(trained, "replaced; it knows another kind of trigger")
-    restorer = Restorer(dataclasses.replace(given.architecture, kind=estimate.kind)).to(context.device).eval()
-    network = {name: tensor for name, tensor in given.state_dict().items() if not name.startswith("estimate.")}
-    restorer.load_state_dict(network | {f"estimate.{name}": tensor for name, tensor in estimate.state_dict().items()})
+    restorer = Restorer(dataclasses.replace(given.architecture, kind=trigger.kind)).to(context.device).eval()
+    network = {name: tensor for name, tensor in given.state_dict().items() if not name.startswith("trigger.")}
+    restorer.load_state_dict(network | {f"trigger.{name}": tensor for name, tensor in trigger.state_dict().items()})
     pairs = Pairs(images, np.flatnonzero(~flagged), config, context)
     if pairs.gain(restorer) >= rules.WARM_START_GAIN:
         return Adapted(restorer, "used as it is, with the patch that was found here")
