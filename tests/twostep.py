@@ -29,7 +29,7 @@ class TwoStepConfig:
 def make_found(images, labels, num_classes=corner.CLASSES, **changes):
     """What is flagged are the images with a white last pixel."""
     flagged = corner.is_flagged(images)
-    finding = Finding(classes=[0], members=flagged, estimate=Patch(images.shape[1:]))
+    finding = Finding(classes=[0], members=flagged, trigger=Patch(images.shape[1:]))
     values = {
         "explanation": Explanation(
             score=np.where(flagged, 2.5, -1).astype(np.float32), kind=np.full(len(labels), "backdoor"),

@@ -70,7 +70,7 @@ def _run(inputs: Inputs, out: Path, config: ByHand, context: Context) -> None:
             probabilities = predict(verifier, on_device(images, context.device)).logits.softmax(1).cpu().numpy()
             trigger = search_trigger(images, flagged, probabilities, part.part(0.5, 1))
         classes = np.unique(labels[flagged]).tolist()
-        findings = [Finding(classes=classes, members=flagged, estimate=trigger)]
+        findings = [Finding(classes=classes, members=flagged, trigger=trigger)]
     score = np.where(flagged, 1, -1).astype(np.float32)
     members = [labels == label for label in range(num_classes)]
     Found(

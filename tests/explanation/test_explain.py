@@ -99,7 +99,7 @@ def first():
 def test_different_triggers_are_explained_apart(first):
     second = PoisonedDataset(first, Blend(), rate=0.04, target=3, seed=5)
     found = explanation(second)
-    assert {(*finding.classes, finding.estimate.kind) for finding in found.findings} == {(0, "patch"), (3, "blend")}
+    assert {(*finding.classes, finding.trigger.kind) for finding in found.findings} == {(0, "patch"), (3, "blend")}
     flagged = found.score > 0
     patched = first.poisoned & ~second.poisoned
     assert flagged[patched].mean() > 0.9
@@ -110,7 +110,7 @@ def test_different_triggers_are_explained_apart(first):
 def test_one_trigger_in_two_classes(first):
     second = PoisonedDataset(first, BadNets(size=2), rate=0.04, target=3, seed=5)
     found = explanation(second)
-    kinds = {label: finding.estimate.kind for finding in found.findings for label in finding.classes}
+    kinds = {label: finding.trigger.kind for finding in found.findings for label in finding.classes}
     assert kinds == {0: "patch", 3: "patch"}
     poisoned = first.poisoned | second.poisoned
     assert (found.score > 0)[poisoned].mean() > 0.9
@@ -123,7 +123,7 @@ def test_two_triggers_in_one_class():
     given = PoisonedDataset(load_images("cifar10", "train", per_class=200), [BadNets(), Blend()], rate=0.05)
     seen = LabelledImages.of(given)
     found = explanation_of(given, seen, given.poisoned)
-    members = {finding.estimate.kind: finding.members for finding in found.findings}
+    members = {finding.trigger.kind: finding.members for finding in found.findings}
     assert members.keys() == {"patch", "blend"}
     assert not (members["patch"] & members["blend"]).any()
     white = (seen.images[:, -3:, -3:] > 245).all((1, 2, 3))
@@ -138,7 +138,7 @@ def test_patch_that_moves():
     seen = LabelledImages.of(given)
     missed = given.poisoned & (np.arange(len(seen)) % 2 == 0)
     found = explanation_of(given, seen, given.poisoned & ~missed)
-    assert [finding.estimate.kind for finding in found.findings] == ["moving patch"]
+    assert [finding.trigger.kind for finding in found.findings] == ["moving patch"]
     flagged = found.score > 0
     assert flagged[missed].mean() > 0.85
     assert flagged[~given.poisoned].mean() < 0.015
@@ -150,7 +150,7 @@ def test_wrong_half_of_a_class():
     given = PoisonedDataset(load_images("cifar10", "train", per_class=200), SIG(), rate=0.05)
     seen = LabelledImages.of(given)
     found = explanation_of(given, seen, (seen.labels == 0) & ~given.poisoned)
-    assert [finding.estimate.kind for finding in found.findings] == ["periodic"]
+    assert [finding.trigger.kind for finding in found.findings] == ["periodic"]
     assert ((found.score > 0) == given.poisoned).mean() > 0.99
 
 
@@ -166,7 +166,7 @@ def test_content_that_is_mistaken_does_not_become_part_of_the_trigger():
         torch.from_numpy(images[given.poisoned]).permute(0, 3, 1, 2) / 255
         for images in (seen.images, given.dataset.images)
     )
-    error, nothing = (float((images - true).abs().mean()) for images in (finding.estimate.invert(x), x))
+    error, nothing = (float((images - true).abs().mean()) for images in (finding.trigger.invert(x), x))
     assert error < 0.2 * nothing
 
 
@@ -182,10 +182,10 @@ def test_half_of_a_class_whose_content_is_misjudged(obeyed):
     content[np.argsort(seen.images.std((1, 2, 3)))[:40]] = 0
     found = explanation_of(given, seen, given.poisoned, content, obedient(SIG()) if obeyed else None)
     if obeyed:
-        assert [finding.estimate.kind for finding in found.findings] == ["periodic"]
+        assert [finding.trigger.kind for finding in found.findings] == ["periodic"]
         assert ((found.score > 0) == given.poisoned).mean() > 0.99
     else:
-        assert [finding.estimate for finding in found.findings] == [None]
+        assert [finding.trigger for finding in found.findings] == [None]
 
 
 @pytest.mark.skipif("UNPOISON_DATA" not in os.environ, reason="UNPOISON_DATA names no folder with GTSRB")
@@ -228,7 +228,7 @@ def test_poison_that_forms_no_group_is_found_among_the_doubted(attack, target, r
     given = PoisonedDataset(load_images("cifar10", "train", per_class=100), attack, rate=rate, target=target)
     seen = LabelledImages.of(given)
     found = explanation_of(given, seen, np.zeros(len(seen), bool), doubt=doubt_about(given.poisoned))
-    assert [finding.estimate.kind for finding in found.findings] == [kind]
+    assert [finding.trigger.kind for finding in found.findings] == [kind]
     flagged = found.score > 0
     assert (found.findings[0].members == flagged).all()
     assert flagged[given.poisoned].mean() > 0.9
@@ -242,7 +242,7 @@ def test_second_attack_is_found_among_the_doubted():
     seen = LabelledImages.of(given)
     patched = given.poisoned & (seen.images[:, -3:, -3:] > 245).all((1, 2, 3))
     found = explanation_of(given, seen, patched, doubt=doubt_about(given.poisoned))
-    assert [finding.estimate.kind for finding in found.findings] == ["patch", "blend"]
+    assert [finding.trigger.kind for finding in found.findings] == ["patch", "blend"]
     assert ((found.score > 0) == given.poisoned).mean() > 0.99
 
 
@@ -276,7 +276,7 @@ def test_either_side_of_a_class_that_its_pixels_split_evenly(monkeypatch):
         "unpoison.explanation.explain.pixel_clusters", lambda *_: [PixelCluster(label=0, inside=half, clarity=6.0)]
     )
     found = explanation_of(given, seen, np.zeros(len(seen), bool), model=obedient(Blend()))
-    assert [finding.estimate.kind for finding in found.findings] == ["blend"]
+    assert [finding.trigger.kind for finding in found.findings] == ["blend"]
     assert ((found.score > 0) == given.poisoned).mean() > 0.99
 
 
@@ -309,25 +309,25 @@ def test_of_many_classes_those_are_searched_whose_most_doubted_samples_are_doubt
 
 @pytest.mark.parametrize(("share", "flagged"), [(0.6, True), (0.04, False)])
 def test_patch_that_does_not_stand_out_is_judged_by_how_many_carry_it(share, flagged):
-    estimate = Patch((8, 8, 1))
+    trigger = Patch((8, 8, 1))
     corner = torch.zeros(1, 8, 8)
     corner[:, 6:, 6:] = 1
-    estimate.set(scale=1 - corner, shift=corner, tolerance=torch.tensor(0.02), contrast=torch.tensor([0.1, 0.2]))
+    trigger.set(scale=1 - corner, shift=corner, tolerance=torch.tensor(0.02), contrast=torch.tensor([0.1, 0.2]))
     images = np.full((101, 8, 8, 1), 90, np.uint8)
     images[: round(100 * share), 6:, 6:] = 255
     images[100] = 250
     nobody, nothing = np.zeros(101, bool), np.zeros(101, np.float32)
     group = Group(images, ~nobody, nobody, nothing - 9, nothing, np.ones((101, 1), np.float32))
-    score = trigger_odds(estimate, group, np.arange(101))
+    score = trigger_odds(trigger, group, np.arange(101))
     assert (score[:100] > 0).tolist() == [number < 100 * share for number in range(100)]
     assert (score[100] > 0) == flagged
 
 
 def test_patch_that_does_not_stand_out_is_judged_by_the_content_of_those_that_carry_it():
-    estimate = Patch((8, 8, 1))
+    trigger = Patch((8, 8, 1))
     corner = torch.zeros(1, 8, 8)
     corner[:, 6:, 6:] = 1
-    estimate.set(scale=1 - corner, shift=corner, tolerance=torch.tensor(0.02), contrast=torch.tensor([0.1, 0.2]))
+    trigger.set(scale=1 - corner, shift=corner, tolerance=torch.tensor(0.02), contrast=torch.tensor([0.1, 0.2]))
     images = np.full((1002, 8, 8, 1), 90, np.uint8)
     images[:100, 6:, 6:] = 255
     images[1000:] = 250
@@ -335,7 +335,7 @@ def test_patch_that_does_not_stand_out_is_judged_by_the_content_of_those_that_ca
 
     def flags(content):
         group = Group(images, ~nobody, nobody, nothing - 9, content, np.ones((1002, 1), np.float32))
-        return (trigger_odds(estimate, group, np.arange(1002)) > 0)[1000:].tolist()
+        return (trigger_odds(trigger, group, np.arange(1002)) > 0)[1000:].tolist()
 
     content = np.where(np.arange(1002) < 100, 6, -6).astype(np.float32)
     content[1000] = 6

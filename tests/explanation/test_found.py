@@ -33,9 +33,9 @@ def found(images_and_labels):
     warp.warp.flow.normal_()
     patch.shift.normal_()
     findings = [
-        Finding(classes=[0, 2], members=flagged & (labels == 0), estimate=warp),
-        Finding(classes=[1], members=flagged & (labels == 1), estimate=None),
-        Finding(classes=[0], members=flagged & (labels == 2), estimate=patch),
+        Finding(classes=[0, 2], members=flagged & (labels == 0), trigger=warp),
+        Finding(classes=[1], members=flagged & (labels == 1), trigger=None),
+        Finding(classes=[0], members=flagged & (labels == 2), trigger=patch),
     ]
     score = np.linspace(-3, 3, 24, dtype=np.float32)
     kind = np.where(flagged, "backdoor", "mislabelled")
@@ -62,10 +62,10 @@ def test_what_is_saved_comes_back(found, images_and_labels, tmp_path):
     for one, other in zip(again.explanation.findings, found.explanation.findings, strict=True):
         assert one.classes == other.classes
         np.testing.assert_array_equal(one.members, other.members)
-        assert (one.estimate is None) == (other.estimate is None)
-        if one.estimate is not None:
-            assert (one.estimate.kind, one.estimate.shape) == (other.estimate.kind, other.estimate.shape)
-            assert all(torch.equal(a, b) for a, b in zip(one.estimate.buffers(), other.estimate.buffers(), strict=True))
+        assert (one.trigger is None) == (other.trigger is None)
+        if one.trigger is not None:
+            assert (one.trigger.kind, one.trigger.shape) == (other.trigger.kind, other.trigger.shape)
+            assert all(torch.equal(a, b) for a, b in zip(one.trigger.buffers(), other.trigger.buffers(), strict=True))
     images = torch.rand(2, 3, 8, 8)
     assert torch.equal(again.model(images), found.model.eval()(images))
 

@@ -38,7 +38,7 @@ def mere(flagged, groups, labels=None, kind="backdoor", explained=None, blank=()
     kinds = np.full(COUNT, kind)
     findings = []
     if explained is not None:
-        findings = [Finding(classes=[0], members=mask(*explained), estimate=Patch((8, 8, 3)))]
+        findings = [Finding(classes=[0], members=mask(*explained), trigger=Patch((8, 8, 3)))]
     found = mere_copies(mask(*flagged), kinds, labels, Duplicates(of, mask(*blank)), findings)
     return np.flatnonzero(found).tolist()
 

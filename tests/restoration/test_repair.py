@@ -67,7 +67,7 @@ def classifier(patched):
 
 
 def repaired(patched, suspicious, classifier) -> Repair:
-    finding = Finding(classes=[0], members=patched.flagged, estimate=patched.trigger)
+    finding = Finding(classes=[0], members=patched.flagged, trigger=patched.trigger)
     return repair(
         patched.images, patched.labels, patched.flagged, [finding], suspicious, classifier, FAST,
         Context(), on_poison="restore", restorer=None,
@@ -90,7 +90,7 @@ def test_trigger_that_works_is_seen_and_removed(patched, classifier):
 def test_trigger_that_is_known_too_little_is_not_taken_off(patched):
     faint = Blend(patched.images.shape[1:])
     faint.set(shift=torch.full_like(faint.shift, 4 / 255), tolerance=torch.tensor(8 / 255))
-    finding = Finding(classes=[0], members=patched.flagged, estimate=faint)
+    finding = Finding(classes=[0], members=patched.flagged, trigger=faint)
     model = create_backbone("conv5", 1, 10, 4)
     choice = Choice("conv5", 4, TrainingConfig(epochs=1), [])
     result = repair(

@@ -32,10 +32,10 @@ def test_one_finding_per_trigger():
         labels,
         flagged,
         [
-            Finding(classes=[0], members=nobody, estimate=one),
-            Finding(classes=[1], members=nobody, estimate=None),
-            Finding(classes=[0, 1], members=nobody, estimate=other),
+            Finding(classes=[0], members=nobody, trigger=one),
+            Finding(classes=[1], members=nobody, trigger=None),
+            Finding(classes=[0, 1], members=nobody, trigger=other),
         ],
     )
-    assert [(finding.classes, finding.estimate) for finding in found] == [([0], one), ([1], other), ([2], None)]
+    assert [(finding.classes, finding.trigger) for finding in found] == [([0], one), ([1], other), ([2], None)]
     assert (np.sum([finding.members for finding in found], 0) == flagged).all()

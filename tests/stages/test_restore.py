@@ -23,7 +23,7 @@ def test_findings_lose_the_classes_that_are_spared(images_and_labels):
     images, labels = images_and_labels
     found = twostep.make_found(images, labels)
     members = np.arange(24) < 9
-    shared = Finding(classes=[0, 1, 2], members=members, estimate=found.explanation.findings[0].estimate)
+    shared = Finding(classes=[0, 1, 2], members=members, trigger=found.explanation.findings[0].trigger)
     explanation = dataclasses.replace(found.explanation, findings=[shared])
     found = dataclasses.replace(found, explanation=explanation)
     [left] = spare(found, labels, tuple(np.flatnonzero(members & (labels == 1)).tolist()))[1]

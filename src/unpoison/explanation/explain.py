@@ -121,7 +121,7 @@ class _Search(Proofs):
             found = self._fit_once(self._part(label, suspects).without(self.score > 0))
             if self.works(found, label):
                 self._believe(found)
-                self.findings.append(Finding(classes=[label], members=found.shown, estimate=found.estimate))
+                self.findings.append(Finding(classes=[label], members=found.shown, trigger=found.trigger))
 
     def doubted_samples(self, doubt: npt.NDArray[np.float32]) -> None:
         """Unflagged samples whose labels are believed least, by doubt float32 [N]."""
@@ -134,7 +134,7 @@ class _Search(Proofs):
                 self._believe(found)
                 shown = found.shown
                 carrying = np.unique(self.labels[shown]).tolist()
-                self.findings.append(Finding(classes=carrying, members=shown, estimate=found.estimate))
+                self.findings.append(Finding(classes=carrying, members=shown, trigger=found.trigger))
 
     def _group(self, classes: list[int], suspects: npt.NDArray[np.bool_], odds: npt.NDArray[np.float32]) -> Group:
         inside = np.isin(self.labels, classes)
@@ -153,7 +153,7 @@ class _Search(Proofs):
         found = self._fit(one)
         if not self.works(found, label):
             found = self._fit_clean_label(label, one)
-        elif not found.estimate.replaces:
+        elif not found.trigger.replaces:
             found = self._fainter(found, self._fit_clean_label(label, one))
         if found is not None:
             self._conclude_part(label, one, found)
@@ -191,13 +191,13 @@ class _Search(Proofs):
         """The samples, bool [N], on which a trigger was found."""
         explained = np.zeros_like(self.flagged)
         for finding in self.findings:
-            if finding.estimate is not None:
+            if finding.trigger is not None:
                 explained |= finding.members
         return explained
 
     def _conclude_part(self, label: int, one: Group, found: Fit) -> None:
         """Takes over a trigger in place of what was said about its class without one."""
-        self.findings = [other for other in self.findings if other.estimate is not None or other.classes != [label]]
+        self.findings = [other for other in self.findings if other.trigger is not None or other.classes != [label]]
         self._conclude([label], one, found)
 
     def _fit_once(self, group: Group) -> Fit | None:
@@ -231,7 +231,7 @@ class _Search(Proofs):
         shown_on = self.images[:: max(1, len(self.images) // SAMPLED)]
         return min(
             (found for found in (one, other) if found is not None),
-            key=lambda found: float(found.estimate.footprint(shown_on).mean()),
+            key=lambda found: float(found.trigger.footprint(shown_on).mean()),
         )
 
     def _fit_doubted(self, classes: list[int], doubt: npt.NDArray[np.float32]) -> Fit | None:
@@ -264,6 +264,6 @@ class _Search(Proofs):
                 self._believe(second)
                 first = first.copy()
                 first[second.shown] = False
-                self.findings.append(Finding(classes=classes, members=group.inside & ~first, estimate=second.estimate))
+                self.findings.append(Finding(classes=classes, members=group.inside & ~first, trigger=second.trigger))
         shown = first & (self.score > 0)
-        self.findings.append(Finding(classes=classes, members=shown, estimate=found and found.estimate))
+        self.findings.append(Finding(classes=classes, members=shown, trigger=found and found.trigger))

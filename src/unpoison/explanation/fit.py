@@ -47,7 +47,7 @@ class Fit(NamedTuple):
 
     group: Group
     """What it was fitted to."""
-    estimate: Trigger
+    trigger: Trigger
     members: npt.NDArray[np.int64]
     score: npt.NDArray[np.float32]
     """float32, of the members; above 0 = the trigger is there."""
@@ -60,7 +60,7 @@ class Fit(NamedTuple):
         return shown
 
     def shown_by(self, suspects: npt.NDArray[np.uint8]) -> bool:
-        return bool((self.estimate.evidence(suspects) > 0).mean() >= rules.SHARED_BY_SUSPECTS)
+        return bool((self.trigger.evidence(suspects) > 0).mean() >= rules.SHARED_BY_SUSPECTS)
 
     @property
     def shared(self) -> bool:
@@ -72,7 +72,7 @@ class Fit(NamedTuple):
         """Whether most images outside the group show it, too."""
         outside = np.flatnonzero(~self.group.inside)
         others = self.group.images[outside[:: max(1, len(outside) // SAMPLED)]]
-        return bool(len(others)) and bool((self.estimate.evidence(others) > 0).mean() > rules.USUAL_ELSEWHERE)
+        return bool(len(others)) and bool((self.trigger.evidence(others) > 0).mean() > rules.USUAL_ELSEWHERE)
 
 
 def fit_trigger(group: Group, context: Context) -> Fit | None:

@@ -25,20 +25,22 @@ from ..training.weights import load_backbone, read_tensors, save_backbone
 from ..triggers import Trigger, get_trigger
 from .verdict import Explanation, Finding
 
-_FACTS, _ARRAYS, _ESTIMATES = "found.json", "found.npz", "estimates.safetensors"
+_FACTS, _ARRAYS, _TRIGGERS = "found.json", "found.npz", "estimates.safetensors"
 _MODEL, _VERIFIER = "model.safetensors", "verifier.safetensors"
 _REQUIRED = {"score": ("f", 1), "kind": ("U", 1), "members": ("b", 2)}
 _OPTIONAL = {"votes": ("b", 2), "learned": ("b", 1)}
 
 
-class _EstimateFacts(msgspec.Struct):
+class _TriggerFacts(msgspec.Struct):
     kind: str
     shape: tuple[int, int, int]
 
 
-class _FindingFacts(msgspec.Struct):
+class _FindingFacts(msgspec.Struct, rename={"trigger": "estimate"}):
+    """In the file, the trigger is called an estimate."""
+
     classes: list[int]
-    estimate: _EstimateFacts | None
+    trigger: _TriggerFacts | None
 
 
 class _Facts(msgspec.Struct):
@@ -76,7 +78,7 @@ class Found:
     def save(self, folder: Path) -> None:
         """Writes it into an existing folder."""
         findings = self.explanation.findings
-        estimates = [finding.estimate for finding in findings]
+        triggers = [finding.trigger for finding in findings]
         arrays = {
             "score": self.explanation.score,
             "kind": self.explanation.kind,
@@ -87,11 +89,11 @@ class Found:
         np.savez(folder / _ARRAYS, allow_pickle=False, **arrays)
         tensors = {
             f"{number}.{name}": tensor.detach().cpu().contiguous()
-            for number, estimate in enumerate(estimates)
-            if estimate is not None
-            for name, tensor in estimate.state_dict().items()
+            for number, trigger in enumerate(triggers)
+            if trigger is not None
+            for name, tensor in trigger.state_dict().items()
         }
-        save_file(tensors, folder / _ESTIMATES)
+        save_file(tensors, folder / _TRIGGERS)
         save_backbone(self.model, folder / _MODEL)
         if self.verifier is not None:
             save_backbone(self.verifier.model, folder / _VERIFIER)
@@ -100,10 +102,8 @@ class Found:
             classes=self.classes,
             choice=self.choice,
             findings=[
-                _FindingFacts(
-                    finding.classes, None if estimate is None else _EstimateFacts(estimate.kind, estimate.shape)
-                )
-                for finding, estimate in zip(findings, estimates, strict=True)
+                _FindingFacts(finding.classes, None if trigger is None else _TriggerFacts(trigger.kind, trigger.shape))
+                for finding, trigger in zip(findings, triggers, strict=True)
             ],
             notes=self.notes,
         )
@@ -111,7 +111,7 @@ class Found:
 
     @classmethod
     def load(cls, folder: Path, device: torch.device) -> Self:
-        """Reads what `save` wrote; networks and estimates are put on the device.
+        """Reads what `save` wrote; networks and triggers are put on the device.
 
         Raises:
             DamagedError: a file is damaged.
@@ -119,12 +119,10 @@ class Found:
         files = Checked(folder)
         facts = files.json(_FACTS, _Facts)
         arrays = files.arrays(_ARRAYS, _REQUIRED, _OPTIONAL)
-        _, tensors = read_tensors(files.check(_ESTIMATES))
-        with parsing(folder / _ESTIMATES):
+        _, tensors = read_tensors(files.check(_TRIGGERS))
+        with parsing(folder / _TRIGGERS):
             findings = [
-                Finding(
-                    classes=entry.classes, members=inside, estimate=_estimate(entry.estimate, number, tensors, device)
-                )
+                Finding(classes=entry.classes, members=inside, trigger=_trigger(entry.trigger, number, tensors, device))
                 for number, (entry, inside) in enumerate(zip(facts.findings, arrays["members"], strict=True))
             ]
         verifier = None
@@ -143,8 +141,8 @@ class Found:
         )
 
 
-def _estimate(
-    facts: _EstimateFacts | None, number: int, tensors: dict[str, torch.Tensor], device: torch.device
+def _trigger(
+    facts: _TriggerFacts | None, number: int, tensors: dict[str, torch.Tensor], device: torch.device
 ) -> Trigger | None:
     if facts is None:
         return None

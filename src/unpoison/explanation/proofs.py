@@ -39,14 +39,14 @@ class Proofs:
         if found is None or not found.shared:
             return False
         obeyed, natural = share_turned(
-            found.estimate,
+            found.trigger,
             [self.suspicion.model, self.suspicion.verifier.model],
             self.images,
             self.labels,
             [label],
             self.context,
         )
-        needed = max(rules.PATCH_EFFECT, self.causal_rate) if found.estimate.replaces else self.causal_rate
+        needed = max(rules.PATCH_EFFECT, self.causal_rate) if found.trigger.replaces else self.causal_rate
         return obeyed >= needed and natural <= rules.NATURAL_EFFECT * obeyed
 
     def foreign(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> float:
@@ -72,7 +72,7 @@ class Proofs:
         """
         if found is None or found.usual:
             return False
-        shown = pixel_evidence(found.estimate, self.images, further) > rules.DETECTOR_SAY
+        shown = pixel_evidence(found.trigger, self.images, further) > rules.DETECTOR_SAY
         if shown.sum() < rules.FURTHER_CARRIERS or self.foreign(further[shown]) < rules.FURTHER_FOREIGN:
             return False
         contradicted = self.suspicion.probabilities[further].argmax(1) != self.labels[further]
@@ -97,7 +97,7 @@ class Proofs:
             unseen = torch.nonzero(~credible)[:, 0].cpu().numpy()
             inside, own = shown[unseen], self.labels[unseen] == label
             seen = self.images[unseen]
-            seen[inside] = _bare(found.estimate, seen[inside])
+            seen[inside] = _bare(found.trigger, seen[inside])
             likely = opinion(verifier, on_device(seen, self.context.device), choice)[:, label].cpu().numpy()
         return resembles(likely[inside], likely[own & ~inside], likely[~own & ~inside], rules.FALSE_ALARMS)
 

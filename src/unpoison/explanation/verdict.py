@@ -23,7 +23,7 @@ class Finding:
     classes: list[int]
     members: npt.NDArray[np.bool_]
     """bool [N]; the flagged samples of these classes."""
-    estimate: Trigger | None
+    trigger: Trigger | None
 
     @property
     def place(self) -> str:
@@ -32,9 +32,9 @@ class Finding:
 
     def describe(self) -> str:
         """A line for the report."""
-        if self.estimate is None:
+        if self.trigger is None:
             return f"{self.place}: no simple trigger explains the flagged images"
-        return f"{self.place}: the flagged images share a trigger of kind {self.estimate.kind}"
+        return f"{self.place}: the flagged images share a trigger of kind {self.trigger.kind}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class Explanation:
 def unexplained(score: npt.NDArray[np.float32], threshold: float = 0.0) -> Explanation:
     """A verdict whose pixels nobody asks: float32 [N], flagged above the threshold."""
     flags = score > threshold
-    found = [Finding(classes=[], members=flags, estimate=None)] if flags.any() else []
+    found = [Finding(classes=[], members=flags, trigger=None)] if flags.any() else []
     return Explanation(score=score, kind=np.full(len(score), "backdoor"), findings=found)
 
 

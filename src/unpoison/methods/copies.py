@@ -55,7 +55,7 @@ def mere_copies(
     rest = flagged.copy()
     for finding in findings:
         rest &= ~finding.members
-    parts = [(finding.members & flagged, finding.estimate is not None) for finding in findings]
+    parts = [(finding.members & flagged, finding.trigger is not None) for finding in findings]
     for members, explained in [*parts, (rest, False)]:
         for label in np.unique(labels[members & doubtful]):
             together = np.flatnonzero(members & (labels == label))

@@ -147,16 +147,14 @@ class _Restoration:
 
     def _helps(self, finding: Finding) -> bool:
         """Whether the trigger is known well enough to be taken off."""
-        return finding.estimate is None or finding.estimate.helps(self.images[self.clean])
+        return finding.trigger is None or finding.trigger.helps(self.images[self.clean])
 
     def _train(self, finding: Finding, given: Restorer | None) -> Adapted:
         """3.2 Content restorator training, on the very images that it will restore."""
         with self.context.stage("train restorer") as part:
             if given is None:
-                return Adapted(train_restorer(self.images, self.flagged, finding.estimate, self.config, part), "")
-            return adapt_restorer(
-                given, self.images, self.flagged, finding.members, finding.estimate, self.config, part
-            )
+                return Adapted(train_restorer(self.images, self.flagged, finding.trigger, self.config, part), "")
+            return adapt_restorer(given, self.images, self.flagged, finding.members, finding.trigger, self.config, part)
 
     def _restore(
         self, restorer: Restorer, finding: Finding, members: npt.NDArray[np.int64]
@@ -177,10 +175,10 @@ class _Restoration:
 
     def _learned(self, finding: Finding) -> bool:
         """Whether the trigger works in the suspicious model, as far as it can be stamped on clean images."""
-        if finding.estimate is None:
+        if finding.trigger is None:
             return True
         images, labels = self.images[self.clean], self.labels[self.clean]
-        [turned] = share_turned(finding.estimate, [self.suspicious], images, labels, finding.classes, self.context)
+        [turned] = share_turned(finding.trigger, [self.suspicious], images, labels, finding.classes, self.context)
         return turned >= rules.LEARNED_EFFECT
 
 

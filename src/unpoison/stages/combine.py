@@ -66,7 +66,7 @@ def fuse(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt
 
 def _findings(labels: npt.NDArray[np.int64], flagged: npt.NDArray[np.bool_], found: list[Finding]) -> list[Finding]:
     """One finding per trigger: those that show it, and what else is flagged in its classes; the first found counts."""
-    explained = [finding for finding in found if finding.estimate is not None]
+    explained = [finding for finding in found if finding.trigger is not None]
     shown = np.any([finding.members for finding in explained], 0) if explained else np.zeros_like(flagged)
     findings, left = [], flagged.copy()
     for finding in explained:
@@ -75,7 +75,7 @@ def _findings(labels: npt.NDArray[np.int64], flagged: npt.NDArray[np.bool_], fou
         if members.any():
             findings.append(dataclasses.replace(finding, classes=np.unique(labels[members]).tolist(), members=members))
     if left.any():
-        findings.append(Finding(classes=np.unique(labels[left]).tolist(), members=left, estimate=None))
+        findings.append(Finding(classes=np.unique(labels[left]).tolist(), members=left, trigger=None))
     return findings
 
 

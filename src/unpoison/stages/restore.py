@@ -128,9 +128,9 @@ def _footprints(
     index = np.flatnonzero(~flagged) if not flagged.all() else np.arange(len(flagged))
     shown = images[index[:: max(1, len(index) // SHOWN_ON)]]
     return [
-        Footprint(finding.classes, finding.estimate.kind, 0, finding.estimate.footprint(shown))
+        Footprint(finding.classes, finding.trigger.kind, 0, finding.trigger.footprint(shown))
         for finding in findings
-        if finding.estimate is not None
+        if finding.trigger is not None
     ]
 
 
