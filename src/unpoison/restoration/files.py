@@ -27,7 +27,8 @@ MAX_CONFIG = 1 << 16
 _MAX_HEADER = 1 << 20
 """Bytes of what a safetensors file holds besides its tensors."""
 _TRIGGER, _STORED_TRIGGER = "trigger.", "estimate."
-"""What the names of the trigger's tensors begin with in a restorer, and in its file."""
+"""What the names of the trigger's tensors begin with in a restorer, and in its file, so that published ones stay
+readable."""
 _IDLE = {f"{_STORED_TRIGGER}{name}" for name in ("scale", "shift", "tolerance", "contrast", "direction", "calibration")}
 """Tensors of triggers that restorers of earlier versions hold whether or not their kind has them."""
 
