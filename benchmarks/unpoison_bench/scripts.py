@@ -16,12 +16,15 @@ Seconds = dict[str, list[float]]
 """Of each way, by round."""
 
 
-def script_parser(doc: str | None, *, device: bool = False) -> argparse.ArgumentParser:
-    """Describes a script by the first line of its docstring. Has --out and, where asked for, --device."""
+def script_parser(doc: str | None, *, device: bool = False, out: str | None = None) -> argparse.ArgumentParser:
+    """Describes a script by the first line of its docstring. Has --out, by default `out`, and, where asked for,
+    --device."""
     parser = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
     if device:
         parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="JSON file of the result (default: none)")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", default=out, help=f"JSON file of the result (default: {out or 'none'})"
+    )
     return parser
 
 
