@@ -135,14 +135,14 @@ def _blank(seen: Observations, images: Pixels) -> None:
     even = np.broadcast_to(rng.integers(0, 256, (BLANK, 1, 1, images.shape[3]), np.uint8), shape)
     for quality in QUALITIES:
         copies = compressed(np.ascontiguousarray(even), quality)
-        values = deviation(copies)
+        values = _deviation(copies)
         agree("FLAT", bool((values <= rules.FLAT).all()), bool(duplicates._blank(copies, np.arange(BLANK)).all()))
         seen.add("FLAT", "poison", values)
-    values = deviation(images)
+    values = _deviation(images)
     seen.add("FLAT", "clean", values[values > 0])
 
 
-def deviation(images: Pixels) -> npt.NDArray[np.float32]:
+def _deviation(images: Pixels) -> npt.NDArray[np.float32]:
     """Largest distance of a pixel from its channel's mean, float32 [n], in grey levels."""
     shown = images.astype(np.float32)
     found: npt.NDArray[np.float32] = np.abs(shown - shown.mean((1, 2), keepdims=True)).max((1, 2, 3))

@@ -14,7 +14,7 @@ from unpoison.detection.config import DEFAULT, DetectionConfig
 from unpoison.detection.detector import Learned, learn
 from unpoison.detection.doubt import contradictions
 from unpoison.detection.gate import foreign_content
-from unpoison.detection.hypotheses import find_hypotheses
+from unpoison.detection.hypotheses import Hypothesis, find_hypotheses
 from unpoison.detection.mixture import minority_split, whiten
 from unpoison.detection.seams import seam_splits
 from unpoison.detection.verifier import Verifier, verdicts
@@ -29,6 +29,7 @@ from .triggers import fit_poison
 
 MOSTLY = 0.5
 """Share of a part of a class from which it counts as the poison, or the wrong labels, that are in the class."""
+_EVIDENCE = {"backdoor": "CLUSTER_EVIDENCE", "mislabelled": "CONTRADICTION_EVIDENCE"}
 
 
 def observe(data: Data, context: Context, config: DetectionConfig = DEFAULT) -> Observations:
@@ -54,28 +55,32 @@ def _classes(seen: Observations, data: Data, learned: Learned, context: Context)
     verifier, probabilities = verdicts(record, x, y, members, clusters, seams, choice, context)
     contradiction = contradictions(record, activations, probabilities, y)
     hypotheses = find_hypotheses(record, members, clusters, seams, contradiction, probabilities)
-    names = {"backdoor": "CLUSTER_EVIDENCE", "mislabelled": "CONTRADICTION_EVIDENCE"}
-    bad = data.poisoned | data.wrong
     for label, options in enumerate(hypotheses):
-        own = np.flatnonzero(data.labels == label)
-        for option in (option for option in options if not option.joined):
-            inside = own[(option.split.log_ratio > 0).cpu().numpy()]
-            right = bool(len(inside)) and bad[inside].mean() >= MOSTLY
-            if not right and data.poisoned[own].any():
-                continue  # Neither the poison nor a clean class.
-            side: Side = "poison" if right else "clean"
-            if option.possible:
-                seen.add(names[option.kind], side, option.evidence)
-            if option.evidence >= rules.CLUSTER_EVIDENCE:
-                seen.add("LEAST_CONTRADICTED", side, option.contradicted)
-            if right and option.kind == "backdoor":
-                seen.add("LEAST_CLUSTER_SHARE", side, option.split.share)
-                seen.add("LEAST_CLUSTER", side, len(inside))
-                seen.add("LARGEST_MINORITY", side, option.split.share)
-            if not right and option.kind == "backdoor":
-                seen.add("FURTHER_FOREIGN", side, _foreign(probabilities, data, inside))
-                seen.add("SURELY_FOREIGN", side, _foreign(probabilities, data, np.setdiff1d(own, inside)))
+        for option in options:
+            if not option.joined:
+                _part(seen, data, label, option, probabilities)
     return verifier, probabilities
+
+
+def _part(seen: Observations, data: Data, label: int, option: Hypothesis, probabilities: torch.Tensor) -> None:
+    """Of the part of a class that the detector may suspect, if it is the poison, or if there is none in the class."""
+    own = np.flatnonzero(data.labels == label)
+    inside = own[(option.split.log_ratio > 0).cpu().numpy()]
+    right = bool(len(inside)) and (data.poisoned | data.wrong)[inside].mean() >= MOSTLY
+    if not right and data.poisoned[own].any():
+        return
+    side: Side = "poison" if right else "clean"
+    if option.possible:
+        seen.add(_EVIDENCE[option.kind], side, option.evidence)
+    if option.evidence >= rules.CLUSTER_EVIDENCE:  # Others are stopped by that, whatever contradicts them.
+        seen.add("LEAST_CONTRADICTED", side, option.contradicted)
+    if option.kind == "backdoor" and right:
+        seen.add("LEAST_CLUSTER_SHARE", side, option.split.share)
+        seen.add("LEAST_CLUSTER", side, len(inside))
+        seen.add("LARGEST_MINORITY", side, option.split.share)
+    elif option.kind == "backdoor":
+        seen.add("FURTHER_FOREIGN", side, _foreign(probabilities, data, inside))
+        seen.add("SURELY_FOREIGN", side, _foreign(probabilities, data, np.setdiff1d(own, inside)))
 
 
 def _foreign(probabilities: torch.Tensor, data: Data, chosen: Index | Flags) -> float:
