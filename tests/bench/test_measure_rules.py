@@ -120,13 +120,15 @@ def test_the_worst_of_all_sets_is_shown():
         machine |= {"unpoison": 1, "dirty": False, "commit": "0" * 40}
         return {"group": "triggers", "set": name, "seconds": 1, "observations": seen.facts, "machine": machine}
 
-    facts = summary([a_set("one", [0.5, 1.5], [4]), a_set("other", [1], [1.75, 3])])
+    sizes = {name: len(group.sets) for name, group in GROUPS.items()}
+    facts = summary([a_set("one", [0.5, 1.5], [4]), a_set("other", [1], [1.75, 3])], sizes)
     [gap] = [entry for entry in facts["numbers"] if entry["name"] == "GAP, patch"]
     assert gap["clean"] == {"n": 3, "wrong": 0, "worst": 1.5, "margin": 0.5, "set": "one"}
     assert gap["poison"] == {"n": 3, "wrong": 1, "worst": 1.75, "margin": -0.25, "set": "other"}
     text = page(facts)
     assert "| 3 | 0 | 1.5 | +0.5 | one | 3 | 1 | 1.75 | -0.25 | other |" in text
     assert "not run" in text
+    assert f"`triggers` 2 of {sizes['triggers']}" in text
     assert "`WAVES_EXPLAIN`" in text
 
 

@@ -1,6 +1,6 @@
 """The table of all numbers, of what all files hold."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unpoison import rules
@@ -15,22 +15,25 @@ Of each number, what clean data and poison reach (or what else lies on its two s
 `develop` of `unpoison bench false-alarms`. "Worst" is the value nearest to the other side, or furthest in it; the
 margin, in the number's own unit, is below zero where it is on the wrong side of the number, and "wrong" counts such
 values. Numbers decide together: what one lets through, another one may stop, so a count of wrong ones is no count of
-false alarms. "Not run": no set was measured yet; a dash: no set showed such a value."""
+false alarms. Some sets share images. "Not run": no set was measured yet; a dash: no measured set showed such a
+value."""
 _HEADINGS = (
-    "number", "value", "unit", "sides", "n", "wrong", "worst", "margin", "set", "n", "wrong", "worst", "margin", "set",
-    "not measured",
+    "number", "group", "value", "unit", "sides", "n", "wrong", "worst", "margin", "set", "n", "wrong", "worst",
+    "margin", "set", "not measured",
 )  # fmt: skip
 
 
-def summary(measured: Sequence[Measures]) -> dict[str, Any]:
+def summary(measured: Sequence[Measures], sizes: Mapping[str, int]) -> dict[str, Any]:
     """What all files say about every number, as JSON values.
 
     Args:
         measured: one file for each group and set.
+        sizes: by group, how many sets it has.
     """
-    groups = {entry["group"] for entry in measured}
+    done = {group: sum(entry["group"] == group for entry in measured) for group in sizes}
     return {
-        "numbers": [_number(row, measured, row.group in groups) for row in ROWS],
+        "groups": {group: {"measured": done[group], "sets": size} for group, size in sizes.items()},
+        "numbers": [_number(row, measured, done[row.group] > 0) for row in ROWS],
         "unmeasured": [
             {"number": name, "value": rules.numbers()[name], "reason": reason} for name, reason in UNMEASURED.items()
         ],
@@ -44,16 +47,18 @@ def page(facts: dict[str, Any]) -> str:
     """Markdown of a summary."""
     lines = [
         [
-            f"`{entry['name']}`", f"{entry['value']:g}", entry["unit"], f"{entry['sides'][0]} / {entry['sides'][1]}",
+            f"`{entry['name']}`", entry["group"], f"{entry['value']:g}", entry["unit"], " / ".join(entry["sides"]),
             *(cell for side in ("clean", "poison") for cell in _cells(entry, side)), entry["lacks"] or MISSING,
         ]
         for entry in facts["numbers"]
     ]  # fmt: skip
     others = [[f"`{entry['number']}`", _shown(entry["value"]), entry["reason"]] for entry in facts["unmeasured"]]
+    covered = ", ".join(f"`{name}` {one['measured']} of {one['sets']}" for name, one in facts["groups"].items())
     machines = dict.fromkeys(machine_line(entry["machine"]) for entry in facts["sets"])
     return "\n\n".join(
         [
             _ABOUT,
+            f"Sets measured: {covered}.",
             markdown_table(_HEADINGS, lines),
             "## Nothing to measure",
             markdown_table(["number", "value", "why"], others),

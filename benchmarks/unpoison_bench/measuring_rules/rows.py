@@ -73,7 +73,7 @@ ROWS = (
     Row("PATCH_EFFECT", "networks", "above", "share of stamped images", sides=_EFFECT),
     Row(
         "NATURAL_EFFECT", "networks", "below", "x the effect on M", sides=("what belongs to a class", "poison"),
-        lacks="clean: no trigger is found there that M obeys",
+        lacks="clean: no triggers are fitted to them here",
     ),
     Row("LEARNED_EFFECT", "networks", "above", "share of stamped images", sides=_EFFECT),
     Row("FURTHER_FOREIGN", "networks", "above", "0..1", sides=("minorities of clean classes", "poison")),
@@ -110,7 +110,10 @@ ROWS = (
     Row("MOST_EXCESS", "triggers", "below", "grey levels", sides=("parts of clean classes", "patterns")),
     Row("PATCH_SHOWN", "triggers", "above", "share of suspects", sides=("parts of clean classes", "patches")),
     Row("PATCH_EXCESS", "triggers", "above", "share of images", sides=("parts of clean classes", "patches")),
-    Row("PATCH_GAIN", "triggers", "above", "share of images", sides=("patterns on even ground", "patches")),
+    Row(
+        "PATCH_GAIN", "triggers", "above", "share of images", sides=("patterns on even ground", "patches"),
+        lacks="`find_patch` sees no patch in the patterns of these sets",
+    ),
     Row(
         "PATCH_AREA", "triggers", "below", "share of the image", sides=("near-duplicates", "patches"),
         lacks="larger ones end inside `find_patch`",
@@ -169,10 +172,10 @@ UNMEASURED = {
     "CHANGED_SHARE": "inside `_changes_elsewhere`, which returns its decision alone",
     "MOVING_LEVEL": "a tolerance, within the statistics of the other numbers of patches",
     "LEAST_REFERENCE": "a count: fewer are no measure for others",
-    "WARM_START_GAIN": "of restorers from elsewhere, which `benchmarks/warm_start.py` measures",
+    "WARM_START_GAIN": "of restorers from elsewhere: `benchmarks/warm_start.py` measures what comes of it",
     "MAX_ALTERED": "the user's: how much of a class may be altered",
-    "DISTINCT_CARRIERS": "a count of images in flagged heaps of copies, which no set has",
-    "WHOLE_GROUP": "a share of flagged heaps of copies, which no set has",
+    "DISTINCT_CARRIERS": "needs flagged heaps of copies that are not blank, which no set here is made of",
+    "WHOLE_GROUP": "needs flagged heaps of copies that are not blank, which no set here is made of",
     "VISIBLE": "defines what is seen",
 }
 """Numbers with nothing to measure, and why."""

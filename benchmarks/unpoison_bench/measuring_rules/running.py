@@ -117,7 +117,7 @@ class Rules(Experiment):
         everything = dataclasses.replace(self, only=None)
         units = everything.units(everything.rows)
         measured = [found for unit in units if (found := read_json(unit.path)) is not None]
-        facts = summary(measured)
+        facts = summary(measured, {name: len(group.sets) for name, group in GROUPS.items()})
         text = page(facts)
         publish_bytes(self.out.with_name(f"{self.out.name}.md"), text.encode())
         return Published(text, facts)
