@@ -9,8 +9,8 @@ import torch
 
 from unpoison.config import BaBConfig, PDAutoRConfig
 from unpoison.context import Context
+from unpoison.detection.detected import Learned
 from unpoison.detection.detector import judge, learn
-from unpoison.detection.results import Learned
 from unpoison.downstream import measure_model
 from unpoison.explanation.found import Found
 from unpoison.metrics import average_precision, false_positive_rate, mean, recall

@@ -11,7 +11,8 @@ import torch
 from unpoison import rules
 from unpoison.context import Context
 from unpoison.detection.config import DEFAULT, DetectionConfig
-from unpoison.detection.detector import Learned, learn
+from unpoison.detection.detected import Learned
+from unpoison.detection.detector import learn
 from unpoison.detection.doubt import contradictions
 from unpoison.detection.gate import foreign_content
 from unpoison.detection.hypotheses import Hypothesis, find_hypotheses
@@ -52,9 +53,10 @@ def _classes(seen: Observations, data: Data, learned: Learned, context: Context)
     activations = whiten(record.activations, y)
     clusters = [minority_split(activations[member], record.losses[member]) for member in members]
     seams = seam_splits(x, members)
-    verifier, probabilities = verdicts(record, x, y, members, clusters, seams, choice, context)
+    apart = [[] if seam is None else [seam] for seam in seams]
+    verifier, probabilities = verdicts(record, x, y, members, clusters, apart, choice, context)
     contradiction = contradictions(record, activations, probabilities, y)
-    hypotheses = find_hypotheses(record, members, clusters, seams, contradiction, probabilities)
+    hypotheses = find_hypotheses(record, members, clusters, seams, {}, contradiction, probabilities)
     for label, options in enumerate(hypotheses):
         for option in options:
             if not option.joined:
@@ -94,7 +96,7 @@ def _effects(seen: Observations, data: Data, learned: Learned, verifier: Verifie
     found = fit_poison(data)
     if found is None:
         return
-    models, trigger = [learned.model, verifier.model], found.estimate
+    models, trigger = [learned.model, verifier.model], found.trigger
     target = int(np.bincount(data.labels[data.poisoned]).argmax())
     for label in np.unique(data.labels).tolist():
         side: Side = "poison" if label == target else "clean"

@@ -54,7 +54,7 @@ def fit_poison(data: Data) -> Fit | None:
     """What the package finds in the poison, if it is of the kind that the attack's trigger is."""
     found = _fit(data, data.poisoned)
     kinds = _KINDS.get(data.attacks[0])
-    return None if found is None or (kinds is not None and not isinstance(found.estimate, kinds)) else found
+    return None if found is None or (kinds is not None and not isinstance(found.trigger, kinds)) else found
 
 
 def _clean(seen: Observations, data: Data) -> None:
@@ -71,7 +71,7 @@ def _clean(seen: Observations, data: Data) -> None:
     for suspects in groups[:1]:
         found = _fit(data, suspects)
         if found is not None:
-            _shown(seen, "clean", found.estimate, data, suspects)
+            _shown(seen, "clean", found.trigger, data, suspects)
 
 
 def _poisoned(seen: Observations, data: Data, attack: str) -> None:
@@ -85,8 +85,8 @@ def _poisoned(seen: Observations, data: Data, attack: str) -> None:
             seen.add("PATCH_GAIN", "clean", _gain(mask[0], comparison))
     found = fit_poison(data)
     if found is not None:
-        _shown(seen, "poison", found.estimate, data, data.poisoned)
-        _matched(seen, found.estimate, data)
+        _shown(seen, "poison", found.trigger, data, data.poisoned)
+        _matched(seen, found.trigger, data)
 
 
 def _set_apart(data: Data) -> Iterator[Flags]:

@@ -15,10 +15,10 @@ from ..report import ClassEvidence
 from .asked import splits_of
 from .choice import Choice
 from .config import DetectionConfig
+from .detected import Detection, Learned
 from .doubt import MAX_LOG_ODDS, contradictions, doubt, log_odds_against
 from .hypotheses import Hypothesis, best_of, find_hypotheses, needed_evidence, worth_a_look
 from .mixture import Split, calibrate, fit_split, minority_split, whiten
-from .results import Detection, Learned
 from .seams import seam_splits
 from .verifier import Verifier, opinion, verdicts, verify_again
 

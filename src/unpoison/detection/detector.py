@@ -11,8 +11,8 @@ from ..training.loop import on_device
 from .by_mixture import detect_by_mixture
 from .choice import choose
 from .config import DetectionConfig, NetworkConfig
+from .detected import Detection, Learned
 from .features import fuse, record_training
-from .results import Detection, Learned
 from .svd import svd_scores, threshold_at
 
 

@@ -16,9 +16,9 @@ from ..report import ClassEvidence
 from ..training.loop import on_device
 from ..training.weights import load_backbone, save_backbone
 from .choice import Choice
+from .detected import Detection, Learned
 from .features import TrainingRecord
 from .mixture import whiten
-from .results import Detection, Learned
 from .verifier import Verifier
 
 _MODEL, _RECORD, _CHOICE = "model.safetensors", "record.npz", "choice.json"

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ..detection.choice import Choice
+from ..detection.detected import Detection
 from ..detection.doubt import log_odds_against
-from ..detection.results import Detection
 from ..detection.verifier import Verifier
 from ..training.backbones import Backbone
 from ..triggers import Trigger

@@ -8,8 +8,8 @@ import numpy.typing as npt
 from ..context import Context
 from ..data.store import ImageStore
 from ..detection.config import DetectionConfig
+from ..detection.detected import Detection
 from ..detection.files import load_detection, load_learned
-from ..detection.results import Detection
 from ..explanation.explain import explain
 from ..explanation.found import Found
 from ..explanation.verdict import Suspicion, unexplained
