@@ -69,7 +69,7 @@ def done(log):
     return names
 
 
-def test_killed_in_every_stage(log, cache, tmp_path):
+def test_killed_in_every_stage(log, cache, first):
     program = KILLED_AT_THE_END_OF_EACH.format(tests=str(Path(__file__).parents[1]), log=str(log))
     # More threads than one do not survive a fork.
     told = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -82,8 +82,8 @@ def test_killed_in_every_stage(log, cache, tmp_path):
     assert done(log) == ["restore"]
     assert not list(cache.rglob("*.tmp"))
     assert resumed.report.flagged[data.poisoned].mean() > 0.8
-    alone = SanitizedDataset(data, config="fast", cache_dir=tmp_path / "alone").prepare()
-    sums = [(served.shards[0].parent / "SHA256SUMS").read_bytes() for served in (resumed, alone)]
+    undisturbed = SanitizedDataset(data, config="fast", cache_dir=first).prepare()
+    sums = [(served.shards[0].parent / "SHA256SUMS").read_bytes() for served in (resumed, undisturbed)]
     assert sums[0] == sums[1]
 
 
