@@ -40,6 +40,26 @@ def cache(tmp_path, monkeypatch):
     return folder
 
 
+@pytest.fixture(scope="module")
+def fewer_references():
+    """A search compares with 1,000 clean images; 6,000 would be several copies of each of the few that tests clean."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("unpoison.triggers.search._MAX_REFERENCE", 1000)
+        yield
+
+
+@pytest.fixture
+def unpatterned(monkeypatch):
+    """Leaves out the search by pixels alone, which would take most of the time."""
+    monkeypatch.setattr("unpoison.explanation.explain.pixel_clusters", lambda *_: [])
+
+
+@pytest.fixture
+def one_class_searched(monkeypatch):
+    """Of the classes only the most doubted one is searched on its own, and then all of them together."""
+    monkeypatch.setattr("unpoison.explanation.explain.SEARCHED", 1)
+
+
 @pytest.fixture
 def images_and_labels():
     return corner.make_images()

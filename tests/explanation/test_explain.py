@@ -24,6 +24,7 @@ from unpoison.training.loop import TrainingConfig
 from unpoison.triggers import Patch
 from unpoison_bench.data import load_images
 
+pytestmark = pytest.mark.usefixtures("fewer_references")
 CHOICE = Choice("conv5", 8, TrainingConfig(epochs=4), [])
 
 
@@ -53,24 +54,6 @@ def explanation_of(given, seen, flagged, content=None, model=None, doubt=None, a
         choice=CHOICE,
     )
     return explain(seen.images, seen.labels, suspicion, 0.1, Context())
-
-
-@pytest.fixture(autouse=True)
-def fewer_references(monkeypatch):
-    """A search compares with 1,000 clean images; 6,000 would be several copies of each that there is here."""
-    monkeypatch.setattr("unpoison.triggers.search._MAX_REFERENCE", 1000)
-
-
-@pytest.fixture
-def unpatterned(monkeypatch):
-    """Leaves out the search by pixels alone, which would take most of the time."""
-    monkeypatch.setattr("unpoison.explanation.explain.pixel_clusters", lambda *_: [])
-
-
-@pytest.fixture
-def one_class_searched(monkeypatch):
-    """Of the classes only the most doubted one is searched on its own, and then all of them together."""
-    monkeypatch.setattr("unpoison.explanation.explain.SEARCHED", 1)
 
 
 def obedient(attack):
