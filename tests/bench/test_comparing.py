@@ -6,6 +6,8 @@ import pytest
 
 from bench_results import MACHINE, made_up, needs_images
 from unpoison.errors import ConfigError, UnpoisonError
+from unpoison.training.loop import TrainingConfig
+from unpoison.verification.config import VerificationConfig
 from unpoison_bench import cleaned, comparing, runs
 from unpoison_bench.experiments import get_experiment
 from unpoison_bench.runner import run_experiment
@@ -58,8 +60,13 @@ def test_interrupted_experiment_continues(tmp_path, monkeypatch, at_once):
         ("bab", (("verification.training.epochs", 2), ("verification.models", 3))),
     ],
 )  # fmt: skip
+@pytest.mark.usefixtures("fewer_references", "unpatterned", "one_class_searched")
 @pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
-def test_one_real_run(method, changes):
+def test_one_real_run(method, changes, monkeypatch):
+    if method == "detectors":
+        # A run changes no settings of the other methods that it asks.
+        small = VerificationConfig(models=2, scouts=0, width=8, training=TrainingConfig(epochs=2, batch_size=32))
+        monkeypatch.setattr("unpoison.verification.config.FAST", small)
     run = Run(
         dataset="cifar10", attacks=("badnets",), rate=0.1, part=0.4, method=method, changes=changes,
         false_positives=0.1 if method == "flags" else 0.0, scale="smoke",

@@ -67,6 +67,8 @@ def test_failed_row_leaves_no_file(tmp_path):
 
 
 @needs_images
+@pytest.mark.usefixtures("fewer_references", "unpatterned", "one_class_searched", "at_once")
+@pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
 def test_one_real_row(tmp_path):
     lines = []
     core = get_experiment("core", out=tmp_path, preset="fast", per_class=30)
