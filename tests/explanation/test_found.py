@@ -81,7 +81,7 @@ def test_optional_parts(changes, images_and_labels, tmp_path):
     assert again.explanation.findings == []
 
 
-@pytest.mark.parametrize("name", ["found.json", "found.npz", "model.safetensors", "estimates.safetensors"])
+@pytest.mark.parametrize("name", ["found.json", "found.npz", "model.safetensors", "triggers.safetensors"])
 def test_damage_is_one_error(name, found, tmp_path):
     save(found, tmp_path)
     path = tmp_path / name

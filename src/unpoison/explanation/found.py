@@ -25,7 +25,7 @@ from ..training.weights import load_backbone, read_tensors, save_backbone
 from ..triggers import Trigger, get_trigger
 from .verdict import Explanation, Finding
 
-_FACTS, _ARRAYS, _TRIGGERS = "found.json", "found.npz", "estimates.safetensors"
+_FACTS, _ARRAYS, _TRIGGERS = "found.json", "found.npz", "triggers.safetensors"
 _MODEL, _VERIFIER = "model.safetensors", "verifier.safetensors"
 _REQUIRED = {"score": ("f", 1), "kind": ("U", 1), "members": ("b", 2)}
 _OPTIONAL = {"votes": ("b", 2), "learned": ("b", 1)}
@@ -36,9 +36,7 @@ class _TriggerFacts(msgspec.Struct):
     shape: tuple[int, int, int]
 
 
-class _FindingFacts(msgspec.Struct, rename={"trigger": "estimate"}):
-    """In the file, the trigger is called an estimate."""
-
+class _FindingFacts(msgspec.Struct):
     classes: list[int]
     trigger: _TriggerFacts | None
 
