@@ -56,7 +56,8 @@ def images_of(labels, size=8, seed=0):
     return noise.to(torch.uint8)
 
 
-def test_an_image_is_asked_about_once(pixels):
+def test_an_image_is_asked_about_once(pixels, monkeypatch):
+    monkeypatch.setattr(module, "BATCH", 4)
     images = as_input(images_of(torch.arange(6) % 3))
     source = frozen("pixels", CPU)
     first = source.features(images)
@@ -161,8 +162,8 @@ def test_weights_that_are_none(tmp_path):
 
 def test_a_run_trains_m_on_pixels_and_the_others_on_features(pixels, tmp_path):
     digits, fast = load_digits(), PDAutoRConfig.preset("fast")
-    part = LabelledImages(digits.images[:700], digits.labels[:700])
-    poisoned = PoisonedDataset(part, BadNets(size=2), rate=0.05, target=0, seed=0)
+    part = LabelledImages(digits.images[:1200], digits.labels[:1200])
+    poisoned = PoisonedDataset(part, BadNets(size=2), rate=0.06, target=0, seed=0)
     options = {"cache_dir": tmp_path, "device": "cpu", "progress": False}
     SanitizedDataset(poisoned, config=fast, **options).prepare()
     config = dataclasses.replace(fast, detection=dataclasses.replace(fast.detection, features="pixels"))

@@ -1,7 +1,6 @@
 """Frozen networks that remember what they have said: many classifiers ask them about the same images."""
 
 import hashlib
-import math
 import weakref
 
 import torch
@@ -10,6 +9,8 @@ from torch import Tensor
 from ..errors import ConfigError
 from ..features import FeatureSource, get_features
 
+BATCH = 64
+"""Images at once: pretrained networks look at large ones."""
 REMEMBERED = 1 << 30
 """Bytes of features that are remembered at most; what is beyond is worked out again."""
 _FROZEN: "weakref.WeakValueDictionary[tuple[str, str, str], Frozen]" = weakref.WeakValueDictionary()
@@ -36,17 +37,20 @@ class Frozen:
         missing = [row for row, key in enumerate(keys) if key not in self._known]
         fresh: dict[bytes, Tensor] = {}
         if missing:
-            asked = images[missing].float()
-            said = self._network(asked.expand(-1, 3, -1, -1) if asked.shape[1] == 1 else asked).float()
-            if said.ndim != 2 or len(said) != len(missing) or not math.isfinite(float(said.sum())):
-                raise ConfigError(
-                    f"features {self.name!r} must be finite and of shape [{len(missing)},D], not {list(said.shape)}"
-                )
+            said = torch.cat([self._asked(part) for part in torch.split(images[missing], BATCH)])
             fresh = {keys[row]: features for row, features in zip(missing, said, strict=True)}
             if self._bytes + said.nbytes <= REMEMBERED:
                 self._known |= fresh
                 self._bytes += said.nbytes
         return torch.stack([self._known[key] if key in self._known else fresh[key] for key in keys])
+
+    def _asked(self, images: Tensor) -> Tensor:
+        said: Tensor = self._network(images.float().expand(-1, 3, -1, -1)).float()
+        if said.ndim != 2 or len(said) != len(images) or not bool(said.isfinite().all()):
+            raise ConfigError(
+                f"features {self.name!r} must be finite and of shape [{len(images)},D], not {list(said.shape)}"
+            )
+        return said
 
 
 def frozen(name: str, device: torch.device) -> Frozen:
