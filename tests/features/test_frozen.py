@@ -141,9 +141,10 @@ def test_a_model_of_timm_comes_from_the_hub(weights, hub):
 
 
 def test_wrong_names():
-    with pytest.raises(ConfigError, match=r"unknown features 'dino': choose .*such as timm/resnet18"):
+    with pytest.raises(ConfigError, match=r"unknown features 'dino': choose a model of timm, such as timm/resnet18"):
         DetectionConfig(features="dino")
-    with pytest.raises(ConfigError, match="unknown features 'dino'"):
+    register_features(FeatureSource(name="mine", load=Pixels, source="nobody"))
+    with pytest.raises(ConfigError, match="unknown features 'dino': choose mine or a model of timm"):
         get_features("dino")
     with pytest.raises(ConfigError, match="takes a FeatureSource, got type"):
         register_features(Pixels)

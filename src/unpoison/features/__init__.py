@@ -63,5 +63,5 @@ def check_features(name: str) -> None:
 
 
 def _unknown(name: str) -> ConfigError:
-    known = "".join(f"{other}, " for other in list_features())
-    return ConfigError(f"unknown features {name!r}: choose {known}or a model of timm, such as timm/resnet18.a1_in1k")
+    known = [*list_features(), "a model of timm, such as timm/resnet18.a1_in1k"]
+    return ConfigError(f"unknown features {name!r}: choose {' or '.join(known)}")
