@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import io
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from unpoison import Restorer, SanitizedDataset, metrics
+from unpoison import SanitizedDataset, metrics
 from unpoison.data.labelled import LabelledImages
 from unpoison.downstream import measure_model, train_and_test, train_model
 from unpoison.methods import register
@@ -20,7 +21,7 @@ from unpoison.report import OnPoison
 from .baselines.nad import heal
 from .curves import curve
 from .flags import by_hand, false_flags
-from .measure import Cleaning, clean_pass, detection, restoration
+from .measure import Cleaning, clean_pass, detection, restoration, restorer_of
 from .runs import Poisoned, Run, load, load_test
 from .scales import get_scale
 
@@ -72,8 +73,7 @@ def measure_cleaning(run: Run, device: torch.device) -> dict[str, Any]:
             poisoned=data.poisoned,
             report=served.report,
         )
-        saved = served.shards[0].parent.parent / "outcome" / "restorer"
-        restorer = Restorer.from_pretrained(saved).to(device) if saved.is_dir() else None
+        restorer = restorer_of(Path(folder), device)
     report = cleaned.report
     found = detection(report, data.poisoned)
     del found["classes"]

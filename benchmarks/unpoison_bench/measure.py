@@ -96,8 +96,7 @@ def measure(job: Job) -> dict[str, Any]:
             poisoned=poisoned,
             report=clean.report,
         )
-        saved = clean.shards[0].parent.parent / "outcome" / "restorer"
-        restorer = Restorer.from_pretrained(saved).to(device) if saved.is_dir() else None
+        restorer = restorer_of(Path(folder), device)
         kept = list(Path(folder).glob("stages/classify/*"))
         classifier = Classifier.load(kept[0], device) if kept else None
     report = cleaning.report
@@ -128,6 +127,12 @@ def measure(job: Job) -> dict[str, Any]:
     }
     result: dict[str, Any] = plain(facts)
     return result
+
+
+def restorer_of(cache: Path, device: torch.device) -> Restorer | None:
+    """That of the only run in a cache folder, if it has one."""
+    found = list(cache.glob("runs/*/outcome/restorer"))
+    return Restorer.from_pretrained(found[0]).to(device) if found else None
 
 
 def detection(report: Report, poisoned: npt.NDArray[np.bool_]) -> dict[str, Any]:

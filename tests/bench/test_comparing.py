@@ -2,9 +2,11 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from bench_results import MACHINE, made_up, needs_images
+from unpoison import Detector, DetectorConfig, SanitizedDataset, Verdict, detectors
 from unpoison.errors import ConfigError, UnpoisonError
 from unpoison.training.loop import TrainingConfig
 from unpoison.verification.config import VerificationConfig
@@ -99,3 +101,23 @@ def test_one_real_run(method, changes, monkeypatch):
         restored = result["restoration"]["restored_poisoned"]
         assert restored == round(20 * found["restored_share"])
         assert bool(result["sheet"]) == bool(restored)
+
+
+@needs_images
+@pytest.mark.filterwarnings("ignore::unpoison.errors.ThinEvidenceWarning")
+@pytest.mark.filterwarnings("ignore::unpoison.errors.DroppedSamplesWarning")
+def test_a_run_that_drops_everything(monkeypatch):
+    def detect(features, labels, rate):
+        return Verdict(np.ones(len(labels), np.float32), np.ones(len(labels), np.bool_))
+
+    monkeypatch.setattr(detectors, "_REGISTERED", {"all": Detector(name="all", detect=detect, source="nobody")})
+    config = DetectorConfig(backbone="conv5", width=2, training=TrainingConfig(epochs=1))
+    method = {"method": "all", "config": config}
+    monkeypatch.setattr(cleaned, "SanitizedDataset", lambda data, **given: SanitizedDataset(data, **given | method))
+    run = Run(dataset="cifar10", attacks=("badnets",), rate=0.1, part=0.4, scale="smoke")
+    result = json.loads(json.dumps(comparing.measure_run((run, "cpu")), allow_nan=False))
+    assert (result["samples"], result["detection"]["flagged"], result["detection"]["dropped_share"]) == (200, 200, 1)
+    assert result["restoration"]["restored_poisoned"] == 0
+    assert result["downstream"]["input"]["accuracy"] > 0
+    for arm in ("output", "kept"):
+        assert result["downstream"][arm] == {"accuracy": None, "asr": None}
