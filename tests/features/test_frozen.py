@@ -135,7 +135,7 @@ def test_a_model_of_timm_comes_from_the_hub(weights, hub):
     hub.add(f"timm/{MODEL}.some_in1k", {"model.safetensors": path.read_bytes(), "config.json": b"{}"})
     source = get_features(f"timm/{MODEL}.some_in1k")
     assert source.version == timm_features(MODEL, path).version
-    assert DetectionConfig(features=source.name).versions == {source.name: source.version}
+    assert DetectionConfig(features=source.name).versions == {f"features {source.name}": source.version}
     with pytest.raises(HubError, match="there is no such model"):
         get_features(f"timm/{MODEL}.other")
 

@@ -93,7 +93,9 @@ class DetectionConfig(NetworkConfig):
     def versions(self) -> dict[str, str]:
         """Of what the settings name and the package does not contain."""
         named = {name: get_detector(name).version for name in self.detectors}
-        return named if self.features is None else {**named, self.features: get_features(self.features).version}
+        if self.features is not None:
+            named[f"features {self.features}"] = get_features(self.features).version
+        return named
 
 
 DEFAULT = DetectionConfig()

@@ -4,7 +4,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 
 from ..errors import ConfigError
-from ..plugins import load, unusable
+from ..plugins import offered
 from .base import Detector as Detector
 from .base import Verdict as Verdict
 
@@ -43,9 +43,6 @@ def get_detector(name: str) -> Detector:
     if name in BUILT_IN:
         detector: Detector = import_module(f".{name}", __name__).DETECTOR
         return detector
-    for entry in entry_points(group=ENTRY_POINTS, name=name):
-        found = load(entry)
-        if not isinstance(found, Detector) or found.name != name:
-            raise unusable(entry, f"{entry.value} is no Detector of this name")
+    if (found := offered(ENTRY_POINTS, name, Detector)) is not None:
         return found
     raise ConfigError(f"unknown detector {name!r}: choose one of {', '.join(list_detectors())}")

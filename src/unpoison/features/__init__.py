@@ -3,7 +3,7 @@
 from importlib.metadata import entry_points
 
 from ..errors import ConfigError
-from ..plugins import load, unusable
+from ..plugins import offered
 from .base import FeatureSource as FeatureSource
 from .pretrained import PREFIX, of_the_hub
 from .pretrained import timm_features as timm_features
@@ -42,10 +42,7 @@ def get_features(name: str) -> FeatureSource:
     """
     if name in _REGISTERED:
         return _REGISTERED[name]
-    for entry in entry_points(group=ENTRY_POINTS, name=name):
-        found = load(entry)
-        if not isinstance(found, FeatureSource) or found.name != name:
-            raise unusable(entry, f"{entry.value} is no FeatureSource of this name")
+    if (found := offered(ENTRY_POINTS, name, FeatureSource)) is not None:
         return found
     if name.startswith(PREFIX):
         return of_the_hub(name)
