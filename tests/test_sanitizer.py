@@ -166,7 +166,7 @@ def test_a_run_of_a_newer_version_is_refused(pairs, cache, monkeypatch):
     Sanitizer("twostep").fit(pairs)
     (run,) = cache.glob("runs/*")
     manifest = run / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"format": 2', '"format": 99'))
+    manifest.write_text(manifest.read_text().replace('"format": 3', '"format": 99'))
     write_sums(run, ["manifest.json"])
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     for call in (lambda: Cleaned(run), lambda: Sanitizer("twostep").fit(pairs)):

@@ -32,6 +32,7 @@ FLOORS = [
     "config",
     "stages",
     "methods",
+    "native",
     "publishing working_copy",
     "sanitizer",
     "dataset tables",

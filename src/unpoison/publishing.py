@@ -10,26 +10,26 @@ import numpy.typing as npt
 
 from .data.access import RawView
 from .data.cache import Manifest, write_manifest
-from .data.change import apply_change
-from .data.checksums import MAX_FILE, Checked, publishing_checked
+from .data.checksums import Checked, publishing_checked
 from .data.decoding import check_same
 from .data.eight_bit import to_eight_bit
 from .data.encoded import Encoded
-from .data.files import copy_files
-from .data.pixels import Pixels
-from .data.reading import map_array
+from .data.files import copy_files, read_regular
 from .data.shards import ShardSample, write_shards
 from .data.store import ImageStore
 from .data.survey import Survey
 from .illustration import illustrate
 from .left_out import over_all_items, without_folder
 from .methods.cleaning import Outcome
+from .native.originals import read_original
+from .native.repair import Repairs
 from .progress import Progress
 from .report import Report
 from .stages.restore import RESTORER
 
 _logger = logging.getLogger(__name__)
 HTML = "report.html"
+_REPAIRED = "repaired"
 _CARD = """---
 configs:
 - config_name: default
@@ -52,16 +52,25 @@ train = unpoison.SanitizedDataset.from_shards("user/name")  # the id of this rep
 
 
 def save_outcome(
-    folder: Path, view: RawView, store: ImageStore, found: Survey, outcome: Outcome, facts: dict[str, Any]
+    folder: Path,
+    view: RawView,
+    store: ImageStore,
+    found: Survey,
+    outcome: Outcome,
+    repairs: Repairs,
+    facts: dict[str, Any],
 ) -> None:
     """Writes the decision on the items of a dataset, in one step.
 
     Args:
         folder: of the run.
+        repairs: of the originals.
         facts: what its report says of the settings besides those of the method.
     """
     report = dataclasses.replace(
         _with_own_labels(outcome.report, store.class_ids),
+        notes=[*outcome.report.notes, *repairs.notes],
+        timings=repairs.timings,
         class_names=found.names,
         content=found.digest,
         files=found.files,
@@ -86,8 +95,8 @@ def save_outcome(
         np.save(temporary / "digests.npy", found.digests, allow_pickle=False)
         sizes = np.where(found.plain_jpegs[:, None], found.sizes, 0).astype(np.int32)
         np.save(temporary / "jpeg_sizes.npy", sizes, allow_pickle=False)
-        np.save(temporary / "restored_index.npy", store.positions[outcome.restored_index], allow_pickle=False)
-        np.save(temporary / "restored_images.npy", outcome.restored_images, allow_pickle=False)
+        changed = _write_repaired(temporary, view, store, found, outcome, repairs)
+        np.save(temporary / "restored_index.npy", changed, allow_pickle=False)
         if outcome.restorer is not None:
             copy_files(outcome.restorer, temporary / RESTORER)
 
@@ -95,10 +104,10 @@ def save_outcome(
 def publish(folder: Path, view: RawView, store: ImageStore, found: Survey, progress: Progress) -> None:
     """Writes the shards of a run whose outcome is there, then the manifest."""
     report, files = Report.load(folder / "outcome"), Checked(folder / "outcome")
-    restored_index = files.array("restored_index.npy", "i", 1)
-    restored_images = map_array(files.check("restored_images.npy"), MAX_FILE, "u", 4)
+    changed = np.zeros(len(report), np.bool_)
+    changed[files.array("restored_index.npy", "i", 1)] = True
     served = np.flatnonzero(report.action != "drop")
-    samples = _Samples(view, store, found, report, served, restored_index, restored_images)
+    samples = _Samples(view, found, report, served, changed, files)
     with progress.stage("shards") as bar:
         names = {"names": found.names, "text_labels": found.text_labels}
         shards = write_shards(folder, len(served), samples, found.extension, facts=names, bar=bar)
@@ -127,28 +136,44 @@ def write_export(folder: Path, run: Path, report: Report) -> None:
     (folder / "README.md").write_text(_CARD)
 
 
+def _write_repaired(
+    folder: Path, view: RawView, store: ImageStore, found: Survey, outcome: Outcome, repairs: Repairs
+) -> npt.NDArray[np.int64]:
+    """Writes the restored originals as PNG files, which lose nothing, and gives the positions of those that changed."""
+    (folder / _REPAIRED).mkdir()
+    changed = []
+    for row, after in zip(outcome.restored_index.tolist(), outcome.restored_images, strict=True):
+        position = int(store.positions[row])
+        repaired = repairs(row, read_original(view, found, position), store.images[row], after)
+        if repaired is not None:
+            (folder / _repaired(position)).write_bytes(repaired.png())
+            changed.append(position)
+    return np.array(changed, np.int64)
+
+
+def _repaired(position: int) -> str:
+    return f"{_REPAIRED}/{position}.png"
+
+
 @dataclasses.dataclass(frozen=True)
 class _Samples:
     """What the shards hold, by position among the samples that are served."""
 
     view: RawView
-    store: ImageStore
     found: Survey
     report: Report
     served: npt.NDArray[np.int64]
-    restored_index: npt.NDArray[np.int64]
-    restored_images: Pixels
+    changed: npt.NDArray[np.bool_]
+    """bool [N], of all items."""
+    outcome: Checked
 
     def __call__(self, position: int) -> ShardSample:
         source = int(self.served[position])
         report, record = self.report, self.view.read(source)
         check_same(self.view, record, self.found.digests)
         mode, rotate = None, False
-        place = int(np.searchsorted(self.restored_index, source))
-        if place < len(self.restored_index) and self.restored_index[place] == source:
-            original = to_eight_bit(record.image, self.found.levels)
-            work = self.store.images[self.store.rows(source)]
-            image, encoding = apply_change(original, work, self.restored_images[place]).png(), "png"
+        if self.changed[source]:
+            image, encoding = read_regular(self.outcome.check(_repaired(source))), "png"
         elif isinstance(record.stored_image, Encoded) and record.stored_image.is_portable:
             image, encoding = record.stored_image.data, record.stored_image.extension
             mode, rotate = record.stored_image.mode, record.stored_image.rotate

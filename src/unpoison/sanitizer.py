@@ -43,14 +43,12 @@ from .data.rows import clean_rows
 from .data.searched import folders_read, folders_searched
 from .data.store import ImageStore
 from .data.survey import MAX_SIDE, OnUnreadable, Survey
-from .errors import (
-    ConfigError,
-    WorkerPreparationWarning,
-)
+from .errors import ConfigError, WorkerPreparationWarning
 from .methods import get_method, resolve_config
 from .methods.cleaning import Outcome, Task, clean
 from .methods.copies import OnDuplicates
 from .methods.planning import planned_keys
+from .native.repair import fit_repairs
 from .printable import printable
 from .progress import Progress
 from .publishing import publish, save_outcome, write_export
@@ -298,13 +296,15 @@ class Sanitizer:
             with writing(self.cache_dir), suppress(FileNotFoundError):
                 shutil.rmtree(folder / "records")
             outcome = self._decide(store, found, keep[store.positions], given, executor, context)
+            with free_cores():
+                repairs = fit_repairs(view, found, store, outcome, self.config.restoration, context)
             facts: dict[str, Any] = {"max_side": self.max_side}
             if self._preset is not None:
                 facts["preset"] = self._preset
             if given is not None and given.restorer.origin is not None:
                 facts["restorer"] = given.restorer.origin
             with writing(self.cache_dir):
-                save_outcome(folder, view, store, found, outcome, facts)
+                save_outcome(folder, view, store, found, outcome, repairs, facts)
             executor.release()
         with writing(self.cache_dir):
             publish(folder, view, store, found, context.progress)

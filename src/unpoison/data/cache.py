@@ -47,13 +47,13 @@ from .reading import parsing
 from .shards import Shard, ShardReader, paths_of
 from .store import ImageStore
 
-FORMAT = 2
-"""Of a run; 2 added the checksums."""
+FORMAT = 3
+"""Of a run; 2 added the checksums, 3 the restored images at their own size."""
 PARTS = ("index", "stores", RESTORERS, STAGES, "runs", "locks")
 """The folders in a cache folder."""
 WORKING_COPY = "the working copy of the images"
 _MANIFEST, _POLL_SECONDS = "manifest.json", 0.2
-_NOT_SERVED = ("restored_images.npy", "restorer/", "shard-")
+_NOT_SERVED = ("repaired/", "restorer/", "shard-")
 """Begin the names of what is too large to be read before a run is served, or is not needed for that."""
 _logger = logging.getLogger(__name__)
 

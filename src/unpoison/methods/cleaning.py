@@ -61,6 +61,8 @@ class Outcome(NamedTuple):
     """Where the triggers that were found change the pixels."""
     restorer: Path | None
     """Folder of the restorer that did it, where one was trained or given."""
+    findings: list[Finding]
+    """What was found, without what is spared."""
 
 
 def clean(task: Task, store: ImageStore, executor: LocalExecutor, context: Context) -> Outcome:
@@ -97,6 +99,7 @@ def clean(task: Task, store: ImageStore, executor: LocalExecutor, context: Conte
         restored_images=restored.repair.restored_images,
         footprints=restored.footprints,
         restorer=restorer if restorer.is_dir() else None,
+        findings=findings,
     )
 
 

@@ -56,6 +56,13 @@ def as_input(images: Tensor) -> Tensor:
     return images.permute(0, 3, 1, 2).float().div_(255)
 
 
+def as_pixels(images: Tensor) -> npt.NDArray[np.uint8]:
+    """float [B,C,H,W] in 0..1 to uint8 [B,H,W,C]: what `as_input` does, the other way."""
+    rounded = images.clamp(0, 1).mul(255).round().to(torch.uint8)
+    pixels: npt.NDArray[np.uint8] = rounded.permute(0, 2, 3, 1).cpu().numpy()
+    return pixels
+
+
 Loss = Callable[[Backbone, Tensor, Tensor, Tensor], Tensor]
 """Maps a model, float images [B,C,H,W] in 0..1, labels int64 [B] and positions int64 [B] to a scalar."""
 

@@ -62,18 +62,22 @@ class Patch(Trigger):
 
     @classmethod
     def of(cls, mask: Tensor, values: Tensor, reference: npt.NDArray[np.uint8]) -> Self:
-        """A patch where a mask bool [H,W] is, of values float32 [H,W,C] in 0..1, which learns from clean images uint8
-        [M,H,W,C] how often they match by chance."""
+        """`covering`, which learns from clean images uint8 [M,H,W,C] how often they match by chance."""
+        found = cls.covering(mask, values)
+        shown, contrast = found._compared(reference)
+        found._calibrate(shown >= rules.PATCH_MATCHED, contrast)
+        return found
+
+    @classmethod
+    def covering(cls, mask: Tensor, values: Tensor) -> Self:
+        """A patch where a mask bool [H,W] is, of values float32 [H,W,C] in 0..1; not yet calibrated."""
         height, width, channels = values.shape
         hole = mask[None].float()
-        found = cls((height, width, channels)).set(
+        return cls((height, width, channels)).set(
             scale=(1 - hole).expand(channels, -1, -1),
             shift=values.permute(2, 0, 1) * hole,
             tolerance=torch.tensor((rules.PATCH_WINDOW + 0.5) / 255),
         )
-        shown, contrast = found._compared(reference)
-        found._calibrate(shown >= rules.PATCH_MATCHED, contrast)
-        return found
 
     def _calibrate(self, matched: Tensor, contrast: Tensor) -> None:
         """Sets what clean images do: whether each matches, bool [M], and how the patch would stand out, float [M]."""
@@ -167,12 +171,15 @@ class Patch(Trigger):
         return shown[contrast >= self.contrast[0]]
 
 
-def find_patch(flagged: Tensor, clean: Tensor, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor] | None:
+def find_patch(
+    flagged: Tensor, clean: Tensor, shape: tuple[int, int, int], largest: float = rules.PATCH_AREA
+) -> tuple[Tensor, Tensor] | None:
     """Looks for pixels with a constant value.
 
     Args:
         flagged: float32 [H*W*C,256], histograms of D_p.
         clean: the same for clean images of D_p's content.
+        largest: share of the pixels that they may be.
 
     Returns:
         The mask bool [H,W] and the values float32 [H,W,C] in 0..1, or None.
@@ -182,7 +189,7 @@ def find_patch(flagged: Tensor, clean: Tensor, shape: tuple[int, int, int]) -> t
     expected = _in_window(clean).gather(1, value[:, None])[:, 0]
     constant = (share >= rules.PATCH_SHOWN) & (share - expected >= rules.PATCH_EXCESS)
     mask = constant.view(shape).float().mean(2) > 0.5
-    if not mask.any() or mask.float().mean() > rules.PATCH_AREA:
+    if not mask.any() or mask.float().mean() > largest:
         return None
     # The commonest level inside the window; ties of an even plateau go to its middle.
     level = torch.arange(LEVELS)

@@ -1,0 +1,107 @@
+"""A pattern at full size: what the working copy shows of it, fitted again with the detail that only originals have."""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data.pixels import Pixels
+from ..training.loop import as_input
+from ..triggers.mixing import fit_shift, stamped_mean
+from ..triggers.pattern import Pattern
+from ..triggers.periodic import Periodic, find_waves, fit_waves
+from ..triggers.resizing import resized
+from ..triggers.statistics import Spectrum, cosine_transform, histograms, inverse_cosine_transform
+from .frames import Size
+from .originals import Originals, mean_of, stretched
+
+LEVELS_SIDE = 128
+"""Pixels of the longer side at which grey levels are compared. Measured on 150 blended photographs of 400x533, of the
+error of doing nothing: .26 at 64, .24 at 128, .23 at 192 with twelve times the work of 64."""
+DETAIL_SIDE = 1024
+"""The same of the means, which tell the detail; what is finer is left."""
+FALSE_FLAGS = 0.02
+"""Share of the suspects that may show no pattern."""
+BANDS = 40
+"""Rings of frequencies, each of which is trusted as far as it exceeds what chance makes of it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PatternRepair:
+    """Takes x' = a x + b off images of any size; see `Repair`."""
+
+    scale: float
+    """a."""
+    shift: Tensor
+    """b, float32 [C,h,w], which is stretched to the image."""
+    kind: str
+
+    judges: ClassVar[bool] = False
+
+    def describe(self) -> str:
+        """For the report."""
+        height, width = self.shift.shape[1:]
+        return f"a pattern of kind {self.kind} of {height}x{width} pixels, at the same share of the size"
+
+    def __call__(self, image: Pixels, copy: Pixels) -> Pixels:
+        shift = self.shift if self.shift.shape[1:] == image.shape[:2] else resized(self.shift[None], image.shape[:2])[0]
+        pixels = (image.astype(np.float32) - 255 * shift.permute(1, 2, 0).numpy()) / self.scale
+        repaired: Pixels = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+        return repaired
+
+
+def refit_pattern(pattern: Pattern, originals: Originals) -> PatternRepair:
+    """The repair of a pattern that the working copy shows."""
+    canvas = _fitting(originals.canvas, DETAIL_SIDE)
+    if isinstance(pattern, Periodic):
+        return PatternRepair(1.0, _waves(pattern, originals, canvas), pattern.kind)
+    scale = float(pattern.scale.mean())
+    return PatternRepair(scale, _mixed_in(scale, originals, canvas), pattern.kind)
+
+
+def _waves(pattern: Periodic, originals: Originals, canvas: Size) -> Tensor:
+    """b of waves: their frequencies are known well from the working copy, their amplitudes from all pixels."""
+    frequencies = find_waves(pattern.shift.cpu(), 0.0)
+    others = stretched(originals.others, canvas)
+    mean = mean_of(originals.suspects, canvas)
+    return fit_waves(frequencies, Spectrum.measure(others), mean, lambda shift: stamped_mean(others, 1.0, shift))
+
+
+def _mixed_in(scale: float, originals: Originals, canvas: Size) -> Tensor:
+    """b of a blend: by grey levels as far as they are compared, and beyond by the means."""
+    size = _fitting(canvas, LEVELS_SIDE)
+    suspects, others = (stretched(images, size) for images in originals)
+    shift, _ = fit_shift(
+        suspects, others, histograms(suspects), histograms(others), Spectrum.measure(others), scale, FALSE_FLAGS
+    )
+    return shift if size == canvas else _with_detail(shift, scale, originals, canvas)
+
+
+def _with_detail(shift: Tensor, scale: float, originals: Originals, canvas: Size) -> Tensor:
+    """A pattern [C,h,w] at the size of a canvas, with what the means of the originals say of its finer frequencies."""
+    usual = mean_of(originals.others, canvas)
+    detail = cosine_transform(mean_of(originals.suspects, canvas) - scale * usual)
+    ones = (as_input(torch.from_numpy(stretched([image], canvas)))[0] for image in originals.others)
+    power = sum((cosine_transform(one - usual).square() for one in ones), torch.zeros_like(usual))
+    count = len(originals.others)
+    noise = scale**2 * power / count * (1 / count + 1 / len(originals.suspects))
+    rows, columns = (torch.arange(side) / side for side in canvas)
+    ring = ((rows[:, None] ** 2 + columns**2).sqrt() * BANDS).round().long().flatten()
+    shares = []
+    for seen, chance in zip(detail.square().flatten(1), noise.flatten(1), strict=True):
+        zeros = torch.zeros(2 * BANDS)
+        total, expected = zeros.index_add(0, ring, seen), zeros.index_add(0, ring, chance)
+        shares.append((1 - expected / total.clamp_min(1e-12)).clamp_min(0)[ring])
+    # Wiener's filter.
+    detail = detail * torch.stack(shares).view_as(detail)
+    height, width = shift.shape[1:]
+    detail[:, :height, :width] = cosine_transform(resized(shift[None], canvas)[0])[:, :height, :width]
+    return inverse_cosine_transform(detail)
+
+
+def _fitting(size: Size, side: int) -> Size:
+    """A size scaled down until its longer side is at most so many pixels."""
+    factor = min(1.0, side / max(size))
+    return round(size[0] * factor), round(size[1] * factor)
