@@ -3,7 +3,7 @@
 import io
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -25,6 +25,17 @@ def images_file(name: str, split: Literal["train", "test"]) -> Path:
     return path
 
 
+def read_table(name: str, split: Literal["train", "test"]) -> Any:
+    """All rows of `$UNPOISON_DATA/{name}/{split}.parquet`, as an Arrow table.
+
+    Raises:
+        DatasetError: the variable is unset or the file is missing.
+    """
+    import pyarrow.parquet
+
+    return pyarrow.parquet.read_table(images_file(name, split))
+
+
 def load_images(
     name: str, split: Literal["train", "test"], per_class: int | None = None, seed: int = 0
 ) -> LabelledImages:
@@ -36,9 +47,7 @@ def load_images(
     Raises:
         DatasetError: the variable is unset or the file is missing.
     """
-    import pyarrow.parquet
-
-    table = pyarrow.parquet.read_table(images_file(name, split))
+    table = read_table(name, split)
     labels = table["label"].to_numpy().astype(np.int64)
     chosen = np.arange(len(labels))
     if per_class is not None:

@@ -46,6 +46,11 @@ def peak_memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MB
 
 
+def cpu_seconds() -> float:
+    """Of this process so far, and of those that it has started and that ended."""
+    return sum(os.times()[:4])
+
+
 def _processor() -> str:
     """The processor's name as Linux gives it, else the architecture."""
     try:

@@ -51,5 +51,14 @@ def machine_line(machine: Measures) -> str:
     )
 
 
+def machines_section(measured: Iterable[Measures]) -> str:
+    """The machines that results come from, each once."""
+    lines = dict.fromkeys(
+        f"- {machine_line(one['machine'])}; {one['machine']['cpu_capability']}, {one['machine']['precision']}"
+        for one in measured
+    )
+    return "## Machines\n\n" + "\n".join(lines)
+
+
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"

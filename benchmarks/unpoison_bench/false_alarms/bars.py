@@ -1,8 +1,8 @@
 """What the benchmark asks for, and whether measured sets meet it."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
+from ..bar import Bar
 from ..results import Measures
 from ..table import percent
 
@@ -10,24 +10,6 @@ FLAGGED, FEW_FLAGGED, FEW_OF = 0.005, 0.001, 30
 CLASS_ALTERED = 0.02
 WRONG_OF_FLAGGED = 0.7
 OBEYED, TPR, FPR, ASR_LEFT = 0.5, 0.95, 0.002, 0.1
-
-
-class Bar(NamedTuple):
-    """One demand."""
-
-    demand: str
-    measured: str
-    """What was measured instead, and where it was worst; "" where nothing was."""
-    met: bool | None
-    """None where there was nothing to measure."""
-    missed_by: str = ""
-
-    @property
-    def line(self) -> str:
-        """One line of Markdown."""
-        if self.met is None:
-            return f"- {self.demand}: **not measured**"
-        return f"- {self.demand}: {self.measured}: **{'met' if self.met else f'missed by {self.missed_by}'}**"
 
 
 def bars(sets: Sequence[Measures]) -> list[Bar]:

@@ -11,7 +11,7 @@ from PIL import Image
 from unpoison.data.labelled import LabelledImages
 from unpoison.errors import DatasetError
 
-from ..data import images_file
+from ..data import images_file, read_table
 from .cases import Draw, Source
 
 Labels = npt.NDArray[np.int64]
@@ -78,9 +78,7 @@ def read_pictures(source: Source, split: Split, rows: Labels) -> list[Image.Imag
 
 @lru_cache(maxsize=2)
 def _table(source: Source, split: Split) -> Any:
-    import pyarrow.parquet
-
-    return pyarrow.parquet.read_table(images_file(source, split))
+    return read_table(source, split)
 
 
 @lru_cache(maxsize=2)

@@ -1,7 +1,7 @@
 """Makes the data of a set: images as they were, images as they come, and what is wrong with them."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,13 +10,11 @@ from torch.utils.data import Dataset
 
 from unpoison.attacks import Attack, PoisonedDataset
 from unpoison.data.labelled import LabelledImages
-from unpoison.data.pixels import resize
 
+from ..shapes import of_shape, pixels_of
 from .cases import Case
 from .drawing import draw, draw_test
 from .triggers import make_attack
-
-Pixels = npt.NDArray[np.uint8]
 
 
 class Photographs(Dataset[tuple[Image.Image, int]]):
@@ -82,30 +80,6 @@ def load_test(case: Case, shape: tuple[int, ...]) -> LabelledImages:
     """
     pictures, labels, _ = draw_test(case)
     return of_shape(Photographs(pictures, labels), shape)
-
-
-def working_shape(data: Any) -> tuple[int, int, int]:
-    """[H,W,C]: the images' own where they agree, else the median of their sides, in colour."""
-    shapes = np.array([pixels_of(data[index][0]).shape for index in range(len(data))])
-    height, width = np.median(shapes[:, :2], axis=0).astype(int).tolist()
-    return height, width, int(shapes[:, 2].max())
-
-
-def of_shape(data: Any, shape: tuple[int, ...]) -> LabelledImages:
-    """A dataset's images in one shape [H,W,C], with C at least that of each image, as uint8 [N,H,W,C]."""
-    height, width, channels = shape
-    items = [data[index] for index in range(len(data))]
-    images = [resize(pixels_of(image), height, width) for image, _ in items]
-    return LabelledImages(
-        np.stack([np.broadcast_to(image, (height, width, channels)) for image in images]),
-        np.array([label for _, label in items], np.int64),
-    )
-
-
-def pixels_of(image: Image.Image | Pixels) -> Pixels:
-    """uint8 [H,W,C]."""
-    pixels = np.asarray(image)
-    return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
 def _dataset(pictures: list[Image.Image], labels: npt.NDArray[np.int64], sized: bool) -> LabelledImages | Photographs:

@@ -1,10 +1,9 @@
 """The page that people read, made from the sets' JSON files."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from ..results import Measures
-from ..table import MISSING, Column, columns_table, machine_line, number, percent
+from ..table import MISSING, Column, columns_table, machines_section, number, percent
 from .bars import bars, harmed
 
 COUNTS = (Column("samples", "samples", number(0)), Column("classes", "classes", number(0)))
@@ -67,8 +66,7 @@ def page(title: str, sets: Sequence[Measures], wanted: int) -> str:
         if rows:
             lines = [(one["set"], one | _restored(one)) for one in rows]
             parts += [f"## {heading}", columns_table("set", columns, lines)]
-    machines = dict.fromkeys(f"- {machine_line(one['machine'])}; {_capability(one['machine'])}" for one in sets)
-    return "\n\n".join([*parts, "## Machines", "\n".join(machines)]) + "\n"
+    return "\n\n".join([*parts, machines_section(sets)]) + "\n"
 
 
 def _restored(measures: Measures) -> Measures:
@@ -78,7 +76,3 @@ def _restored(measures: Measures) -> Measures:
 
 def _kinds(kinds: dict[str, int]) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count) or MISSING
-
-
-def _capability(machine: dict[str, Any]) -> str:
-    return f"{machine['cpu_capability']}, {machine['precision']}"

@@ -15,7 +15,7 @@ from unpoison import rules
 from unpoison.attacks import BadNets
 from unpoison.data import duplicates
 
-from ..false_alarms.loading import Pixels
+from ..shapes import Pixels
 from .observing import Observations, Side, agree
 from .sets import Data, Flags, Index
 

@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from ..false_alarms import develop
 from ..false_alarms.cases import Case, Poison
-from ..false_alarms.loading import Pixels, load, of_shape, working_shape
+from ..false_alarms.loading import load
+from ..shapes import Pixels, of_shape, working_shape
 
 Index = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]

@@ -20,7 +20,7 @@ from unpoison.triggers.pattern import fit_pattern
 from unpoison.triggers.search import FALSE_POSITIVES
 from unpoison.triggers.statistics import apart, content_matched
 
-from ..false_alarms.loading import Pixels
+from ..shapes import Pixels
 from .observing import Observations, Side, agree
 from .sets import Data, Flags, one_hot
 

@@ -7,7 +7,8 @@ from PIL import Image
 from bench_results import needs_images
 from unpoison_bench.false_alarms.drawing import draw
 from unpoison_bench.false_alarms.listing import get_case
-from unpoison_bench.false_alarms.loading import Photographs, load, load_test, of_shape, working_shape
+from unpoison_bench.false_alarms.loading import Photographs, load, load_test
+from unpoison_bench.shapes import of_shape, working_shape
 
 
 def test_digits_are_merged_and_their_test_images_left_out():

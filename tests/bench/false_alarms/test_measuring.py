@@ -13,30 +13,6 @@ from unpoison_bench.false_alarms.loading import Loaded
 from unpoison_bench.false_alarms.tables import page
 
 
-def test_harm_counts_clean_samples_only(cleaning):
-    nobody = np.zeros(6, bool)
-    harm = measuring.harm(cleaning.report, cleaning.poisoned, nobody)
-    assert (harm["clean"], harm["clean_flagged"], harm["clean_flagged_share"], harm["clean_altered"]) == (2, 1, 0.5, 1)
-    assert (harm["worst_class"], harm["worst_class_altered_share"]) == (1, 0.5)
-    wrong = np.arange(6) == 4
-    harm = measuring.harm(cleaning.report, cleaning.poisoned, wrong)
-    assert (harm["clean"], harm["clean_flagged"], harm["worst_class_altered_share"]) == (1, 0, 0.0)
-
-
-def test_worst_class_counts_drops(cleaning):
-    # Without any poison, class 0 has 0..3, of which three are altered, class 1 has 4 and 5, of which one is.
-    harm = measuring.harm(cleaning.report, np.zeros(6, bool), np.zeros(6, bool))
-    assert (harm["worst_class"], harm["worst_class_altered_share"]) == (0, 0.75)
-
-
-def test_noise_counts_what_is_flagged_apart_from_poison(cleaning):
-    kinds = np.array(["backdoor", "mislabelled", "mislabelled", "", "backdoor", ""])
-    wrong, poison = np.arange(6) == 1, np.arange(6) == 0
-    found = measuring.noise(dataclasses.replace(cleaning.report, kind=kinds), poison, wrong)
-    assert (found["wrong"], found["wrong_flagged"], found["called_backdoor"]) == (1, 1, 1)
-    assert found["flagged_wrong_share"] == pytest.approx(1 / 3)
-
-
 def test_errors_are_over_whole_images_and_by_kind(cleaning):
     report = dataclasses.replace(cleaning.report, kind=np.array(["backdoor", *["mislabelled"] * 5]))
     data = Loaded(cleaning.originals, cleaning.given, cleaning.poisoned, np.zeros(6, bool), [])
