@@ -8,9 +8,9 @@ from pathlib import Path
 from unpoison.cli.options import Command, add_shared
 from unpoison.cli.streams import show
 
-from .names import COMPARISON_NAMES, FALSE_ALARMS, HALF_NAMES, NAMES, SCALE_NAMES, SUITE_NAMES
+from .names import COMPARISON_NAMES, FALSE_ALARMS, HALF_NAMES, NAMES, PHOTOGRAPHS, SCALE_NAMES, SUITE_NAMES
 
-_OWN = ("scale", "half", "method", "preset", "downstream")
+_OWN = ("scale", "half", "images", "method", "preset", "downstream")
 """Options that not all experiments have."""
 
 
@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "name",
         choices=(*NAMES, "all"),
         metavar="NAME",
-        help=f"{', '.join(SUITE_NAMES)}, {FALSE_ALARMS} or one of {', '.join(COMPARISON_NAMES)}; all stands for the "
-        "latter",
+        help=f"{', '.join(SUITE_NAMES)}, {FALSE_ALARMS}, {PHOTOGRAPHS} or one of {', '.join(COMPARISON_NAMES)}; all "
+        "stands for the latter",
     )
     parser.add_argument(
         "--scale",
@@ -51,13 +51,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=1,
         help="how many are measured side by side, each with its share of the CPU's threads (default: %(default)s)",
     )
-    parser.add_argument("--method", help=f"of {FALSE_ALARMS}: pdautor, bab or ensemble (default: pdautor)")
-    parser.add_argument("--preset", help=f"of core, bab and {FALSE_ALARMS}: paper, default or fast (default: default)")
+    parser.add_argument(
+        "--images",
+        type=int,
+        metavar="N",
+        help=f"of {PHOTOGRAPHS}: use about N photographs of each row, for a quick look (default: all)",
+    )
+    parser.add_argument(
+        "--method", help=f"of {FALSE_ALARMS} and {PHOTOGRAPHS}: pdautor, bab or ensemble (default: pdautor)"
+    )
+    parser.add_argument(
+        "--preset", help=f"of core, bab, {FALSE_ALARMS} and {PHOTOGRAPHS}: paper, default or fast (default: default)"
+    )
     parser.add_argument("--force", action="store_true", help="measure again what is there already")
     parser.add_argument(
         "--downstream",
         action=argparse.BooleanOptionalAction,
-        help=f"of core, bab and {FALSE_ALARMS}: train a small network on the input and on the output (default: yes)",
+        help=f"of core, bab, {FALSE_ALARMS} and {PHOTOGRAPHS}: train a small network on the input and on the output "
+        "(default: yes, but for the latter)",
     )
     add_shared(
         parser,
@@ -106,7 +117,8 @@ COMMAND = Command(
     name="bench",
     help="reproduce the benchmarks",
     description="Measures a benchmark and makes a table of it: core (method pdautor) and bab by rows; the tables and "
-    "figures of both papers, and ours, by scale; false-alarms looks for harm done to clean data. Every run has "
+    "figures of both papers, and ours, by scale; false-alarms looks for harm done to clean data; photographs "
+    "poisons, finds and repairs them at their own size. Every run has "
     "a process and a JSON file of its own; those that are there already are skipped. The images are found through "
     "UNPOISON_DATA. Of all, --json prints one document after the other.",
     example="unpoison bench pdautor-table1 --scale smoke --rows cifar10",

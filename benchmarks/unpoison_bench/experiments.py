@@ -9,13 +9,15 @@ from .comparing import ScaledComparison
 from .comparisons import COMPARISONS
 from .experiment import Experiment
 from .false_alarms.running import FalseAlarms
-from .names import FALSE_ALARMS
+from .names import FALSE_ALARMS, PHOTOGRAPHS
+from .photographs.running import Photographs
 from .rows import SUITES
 from .suite import Suite
 
 EXPERIMENTS: dict[str, Experiment] = {
     **{name: Suite(suite=name) for name in SUITES},
     FALSE_ALARMS: FalseAlarms(),
+    PHOTOGRAPHS: Photographs(),
     **{name: ScaledComparison(comparison=comparison) for name, comparison in COMPARISONS.items()},
 }
 """With the options that they have unless others are asked for."""

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from PIL import Image
 
 from unpoison.attacks import Attack, Blend
 from unpoison.attacks.base import Images, Labels
 from unpoison.data.pixels import resize
 from unpoison.errors import DatasetError
+from unpoison.triggers.resizing import resized
 
 from .data import images_file
 
@@ -53,10 +55,10 @@ class Pasted(Attack):
 
 
 class Added(Attack):
-    """Adds a pattern to images.
+    """Adds a pattern to images, stretched over them.
 
     Args:
-        pattern: float32 [h,w,3], grey levels; images have to be of this size.
+        pattern: float32 [h,w,3], grey levels.
         clean_label: whether images of the target class are stamped, which keep their labels.
         at_test_times: how many times stronger test images are stamped.
     """
@@ -67,9 +69,12 @@ class Added(Attack):
         self.pattern, self.clean_label, self.at_test_times = pattern, clean_label, at_test_times
 
     def stamp(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        if images.shape[1:] != self.pattern.shape:
-            raise DatasetError(f"the pattern is made for images of {list(self.pattern.shape)}: resize them")
-        return images + self.pattern
+        height, width, channels = images.shape[1:]
+        pattern = self.pattern
+        if pattern.shape[:2] != (height, width):
+            stretched = resized(torch.from_numpy(pattern).permute(2, 0, 1)[None], (height, width))[0]
+            pattern = stretched.permute(1, 2, 0).numpy()
+        return images + (pattern.mean(2, keepdims=True) if channels == 1 else pattern)
 
     def at_test(self, images: Images, labels: Labels) -> Attack:
         """The stronger one."""

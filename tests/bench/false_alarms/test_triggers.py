@@ -33,8 +33,6 @@ def test_published_triggers_lie_where_they_belong():
     weak = make_attack("narcissus")
     strong = weak.at_test(images, np.zeros(1, np.int64))
     assert np.abs(strong(images).astype(int) - 100).max() > np.abs(weak(images).astype(int) - 100).max()
-    with pytest.raises(DatasetError, match=r"made for images of \[32, 32, 3\]"):
-        make_attack("low_frequency")(np.zeros((1, 16, 16, 3), np.uint8))
 
 
 def test_missing_files_are_named(tmp_path, monkeypatch):

@@ -1,0 +1,1 @@
+"""A benchmark of photographs that are poisoned, found and repaired at their own size."""
