@@ -58,7 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"of {PHOTOGRAPHS}: use about N photographs of each row, for a quick look (default: all)",
     )
     parser.add_argument(
-        "--method", help=f"of {FALSE_ALARMS} and {PHOTOGRAPHS}: pdautor, bab or ensemble (default: pdautor)"
+        "--method",
+        help=f"of {FALSE_ALARMS} and {PHOTOGRAPHS}: pdautor, bab or ensemble; of the latter also flags, which is told "
+        "what is poisoned (default: pdautor)",
     )
     parser.add_argument(
         "--preset", help=f"of core, bab, {FALSE_ALARMS} and {PHOTOGRAPHS}: paper, default or fast (default: default)"

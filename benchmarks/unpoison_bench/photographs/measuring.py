@@ -15,7 +15,9 @@ import torch
 from unpoison import metrics
 from unpoison.attacks import PoisonedDataset
 from unpoison.dataset import SanitizedDataset
+from unpoison.methods import register
 
+from ..flags import by_hand
 from ..harm import found, harm
 from ..machine import cpu_seconds, machine_facts, peak_memory_mb
 from ..measure import plain
@@ -24,6 +26,9 @@ from .errors import Repaired, repair_errors
 from .files import Folder, Labels, Originals, poison, write
 from .obeying import Obeying, obeying
 from .rows import Row
+
+BY_HAND = "flags"
+"""Name of the method that is told which photographs are poisoned."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,6 +90,8 @@ def measure(job: Job) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name, warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         folder = write(Path(name) / "images", originals, data)
+        if job.method == BY_HAND:
+            register(by_hand(folder.poisoned))
         before, start, cpu = peak_memory_mb(), time.perf_counter(), cpu_seconds()
         clean = SanitizedDataset(
             folder.given, method=job.method, config=job.preset, max_altered=row.max_altered,

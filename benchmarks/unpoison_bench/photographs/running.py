@@ -11,7 +11,7 @@ from unpoison.sanitizer import Sanitizer
 from ..data import images_file
 from ..experiment import Experiment, Published, Unit, publish_folders
 from ..results import Measures
-from .measuring import Job, measure
+from .measuring import BY_HAND, Job, measure
 from .rows import ROWS, Row, get_row
 from .tables import page
 from .triggers import make_attack
@@ -29,7 +29,7 @@ class Photographs(Experiment):
     """
 
     method: str = "pdautor"
-    """That cleans."""
+    """That cleans; or "flags", PD-AutoR that is told which photographs are poisoned."""
     preset: str = "default"
     """Of the method."""
     images: int | None = None
@@ -48,7 +48,8 @@ class Photographs(Experiment):
     def check(self, todo: Sequence[Unit]) -> None:
         if self.images is not None and self.images < FEWEST:
             raise ConfigError(f"images must be at least {FEWEST}, got {self.images}")
-        Sanitizer(self.method, config=self.preset, device=self.device)
+        method = "pdautor" if self.method == BY_HAND else self.method
+        Sanitizer(method, config=self.preset, device=self.device)
         for row in (get_row(unit.row) for unit in todo):
             images_file(row.source, "train")
             if row.trigger is not None:
