@@ -84,6 +84,11 @@ class Added(Attack):
 
 
 def trigger_path(name: str) -> Path:
+    """Where a file lies.
+
+    Raises:
+        DatasetError: it is missing.
+    """
     path = images_file("cifar10", "train").parents[1] / "triggers" / name
     if not path.exists():
         raise DatasetError(f"set UNPOISON_DATA to a folder that holds triggers/{name}, too")
@@ -128,6 +133,7 @@ def cut_out(name: str, share: float) -> Pasted:
 
 
 def blended(pattern: npt.NDArray[np.uint8], alpha: float = 0.2, clean_label: bool = False) -> Blend:
+    """A picture, uint8 [h,w,3], mixed into every pixel."""
     attack = Blend(alpha, pattern)
     attack.clean_label = clean_label
     return attack

@@ -24,7 +24,7 @@ def test_command_prints_table_or_json(tmp_path, capsys):
     assert main(["bench", "core", "--rows", "nothing"]) == 2
 
 
-@pytest.mark.parametrize("name", ["core", "ours", "false-alarms"])
+@pytest.mark.parametrize("name", ["core", "ours", "false-alarms", "photographs"])
 def test_command_refuses_no_jobs_and_unknown_rows(name, tmp_path, capsys):
     assert main(["bench", name, "--jobs", "0", "--out", str(tmp_path)]) == 2
     assert "jobs must be at least 1" in capsys.readouterr().err
@@ -63,6 +63,8 @@ def test_command_prints_page_or_json(tmp_path, capsys):
         (["ours", "--preset", "fast"], "preset"),
         (["ours", "--method", "bab"], "method"),
         (["false-alarms", "--scale", "smoke"], "scale"),
+        (["false-alarms", "--images", "500"], "images"),
+        (["photographs", "--half", "unseen"], "half"),
     ],
 )
 def test_command_refuses_options_of_others(words, option, capsys):

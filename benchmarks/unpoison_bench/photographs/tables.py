@@ -27,7 +27,7 @@ SECTIONS = {
         Column("ratio", "error_changed_ratio", number(3)),
         Column("error elsewhere", "error_elsewhere", number(5)),
         Column("doing nothing", "error_elsewhere_nothing", number(5)),
-        Column("touched elsewhere", "touched_elsewhere", percent(1)),
+        Column("touched elsewhere", "touched_elsewhere", percent(2)),
         Column("APD", "apd", number(4)),
         Column("doing nothing", "apd_nothing", number(4)),
         Column("LRA", "lra", percent(1)),

@@ -16,10 +16,21 @@ from unpoison_bench.runner import run_experiment
 
 def test_command_measures_a_row(album, tmp_path, at_once, monkeypatch, capsys):
     monkeypatch.setattr(obeying, "SHAPE", (16, 16, 3))
-    arguments = ["bench", "photographs", "--rows", "patch-6", "--preset", "fast", "--images", "108", "--seed", "1"]
+    arguments = [
+        "bench",
+        "photographs",
+        "--rows",
+        "patch-6",
+        "--preset",
+        "fast",
+        "--images",
+        "108",
+        "--method",
+        "flags",
+    ]
     assert main([*arguments, "--downstream", "--out", str(tmp_path / "out")]) == 0
     assert "| patch-6 | 108 | 3 |" in capsys.readouterr().out
-    measured = json.loads((tmp_path / "out" / "photographs-pdautor-fast-cpu-seed1-108" / "patch-6.json").read_text())
+    measured = json.loads((tmp_path / "out" / "photographs-flags-fast-cpu-seed0-108" / "patch-6.json").read_text())
     assert (measured["samples"], measured["poisoned"], measured["classes"]) == (108, 3, 3)
     assert measured["flagged"] == measured["clean_flagged"] + round(3 * measured["tpr"])
     for name in ("average_precision", "tpr", "fpr", "asr_input", "asr_output", "unstamped_output", "accuracy_input"):
