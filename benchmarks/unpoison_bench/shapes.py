@@ -20,14 +20,14 @@ def working_shape(data: Any) -> tuple[int, int, int]:
 
 
 def of_shape(data: Any, shape: tuple[int, ...]) -> LabelledImages:
-    """A dataset's images in one shape [H,W,C], with C at least that of each image, as uint8 [N,H,W,C]."""
+    """A dataset's images in one shape [H,W,C], with C at least that of each image, as uint8 [N,H,W,C], read one
+    at a time."""
     height, width, channels = shape
-    items = [data[index] for index in range(len(data))]
-    images = [resize(pixels_of(image), height, width) for image, _ in items]
-    return LabelledImages(
-        np.stack([np.broadcast_to(image, (height, width, channels)) for image in images]),
-        np.array([label for _, label in items], np.int64),
-    )
+    images, labels = np.empty((len(data), height, width, channels), np.uint8), np.empty(len(data), np.int64)
+    for index in range(len(data)):
+        image, labels[index] = data[index]
+        images[index] = resize(pixels_of(image), height, width)
+    return LabelledImages(images, labels)
 
 
 def pixels_of(image: Image.Image | Pixels) -> Pixels:

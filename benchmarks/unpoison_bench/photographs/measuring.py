@@ -106,7 +106,12 @@ def measure(job: Job) -> dict[str, Any]:
         measures = {**detection(cleaned), **restoration(cleaned), **obeyed}
     report = cleaned.report
     facts = {
-        **dataclasses.asdict(dataclasses.replace(row, limits=())),
+        "name": row.name,
+        "source": row.source,
+        "trigger": row.trigger,
+        "rate": row.rate,
+        "target": None if data is None else row.target,
+        "max_altered": row.max_altered,
         "method": job.method,
         "preset": job.preset,
         "seed": job.seed,
