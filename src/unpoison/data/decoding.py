@@ -8,10 +8,15 @@ import numpy.typing as npt
 
 from .access import RawView
 from .eight_bit import Levels, to_eight_bit
+from .encoded import Encoded
 from .item_errors import naming_item
 from .pixels import Pixels, resize
 from .record import Record
 from .survey import Survey
+
+OVERSIZE = 4
+"""Times the working copy that JPEG files are decoded at, at least. On photographs of 800 to 4,000 pixels the copy then
+differs from that of a full decode by .1 grey levels on average and 2 at most; at twice its size, by up to .6 and 20."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +32,10 @@ class Decode:
     def __call__(self, view: RawView, index: int) -> Pixels:
         record = view.read(index)
         with naming_item(index, record.file):
-            colour = to_eight_bit(record.image, self.levels, self.channels).colour
+            image = record.stored_image
+            if isinstance(image, Encoded):
+                image = image.decode(OVERSIZE * max(self.height, self.width))
+            colour = to_eight_bit(image, self.levels, self.channels).colour
         check_same(view, record, self.digests)
         return resize(colour, self.height, self.width)
 

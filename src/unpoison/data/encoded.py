@@ -105,8 +105,12 @@ class Encoded:
         """Whether its decoder needs nothing that only the header says, to give all that `decode` gives."""
         return self._mode == "RGB" and self._header[:2] == ("JPEG", "RGB") and self.is_only_pixels
 
-    def decode(self) -> Image.Image:
+    def decode(self, least_side: int | None = None) -> Image.Image:
         """The image; of several in one file, the first.
+
+        Args:
+            least_side: decodes at 1/8, 1/4 or 1/2 of the size, where the format can (JPEG) and neither side falls below
+                so many pixels; at full size when None.
 
         Raises:
             UnreadableError: the file is missing, damaged, too large or of a format that is not decoded.
@@ -119,7 +123,11 @@ class Encoded:
             return Image.frombytes("RGB", self.jpeg_size[::-1], self.data, "jpeg", "RGB", "")
         image = self._open()
         with _decoding():
+            drafted = None if least_side is None else image.draft(None, (least_side, least_side))
             image.load()
+            if drafted is not None and drafted[1][2:] != image.size:
+                # Its last pixels reach beyond the image, by a part that everything else would be shifted by.
+                image = image.resize(image.size, Image.Resampling.BICUBIC, drafted[1])
             if self.rotate and image.getexif().get(ExifTags.Base.Orientation) is not None:
                 image = ImageOps.exif_transpose(image)
             return image if self._mode is None else image.convert(self._mode)
@@ -139,6 +147,9 @@ class Encoded:
             raise
         except UnidentifiedImageError as error:
             raise UnreadableError(refusal(self.data)) from error
+        except Image.DecompressionBombError as error:
+            limits = "PIL.Image.MAX_IMAGE_PIXELS and UNPOISON_MAX_PIXELS"
+            raise UnreadableError(f"{_words(error).partition(',')[0]}, which {limits} can change") from error
         except Exception as error:
             raise UnreadableError(_words(error)) from error
 

@@ -23,9 +23,9 @@ from .reading import map_array, parsing
 from .survey import OnUnreadable, Survey
 from .workers import over_items
 
-FORMAT = 4
+FORMAT = 5
 """2 added the positions of the items and those that cannot be decoded, 3 the digest of the pixels, 4 that of each
-image."""
+image; 5 is of photographs that are decoded at a reduced size."""
 _IMAGES, _LABELS, _POSITIONS, _META = "images.npy", "labels.npy", "positions.npy", "meta.json"
 _CHECKSUMS = "checksums.npy"
 
