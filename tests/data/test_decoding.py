@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
+from torchvision.datasets import ImageFolder
 
 from unpoison.data.access import RawView
 from unpoison.data.decoding import OVERSIZE, read_images
@@ -76,3 +77,14 @@ def test_the_limit_is_that_of_the_whole_image(monkeypatch):
     monkeypatch.setenv("UNPOISON_MAX_PIXELS", "300000")
     with pytest.raises(UnreadableError, match="it has 600 x 600 pixels, more than 300000, which UNPOISON_MAX_PIXELS"):
         image.decode(64)
+
+
+def test_beyond_the_limit_of_pillow(tmp_path, monkeypatch):
+    for number in range(4):
+        path = tmp_path / "ab"[number % 2] / f"{number}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        photograph(600, 600).save(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 150000)
+    words = r"/a/0.jpg\) .* limit of 300000 pixels, which PIL.Image.MAX_IMAGE_PIXELS and UNPOISON_MAX_PIXELS can change"
+    with pytest.raises(UnreadableError, match=words):
+        survey(RawView(ImageFolder(tmp_path)))

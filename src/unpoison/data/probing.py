@@ -32,6 +32,10 @@ def choose_source(dataset: Any, chosen: Keys, cache: Path | None) -> RawSource:
         return deepest
     with preserved_rng():
         indices, failures = _probes(dataset, chosen)
+        if not indices:
+            first, failure = next(iter(failures.items()))
+            _load((deepest.read(first).image,))  # whose own error names the file
+            raise failure
         source = _peeled(dataset, chosen, indices)
         for index, failure in failures.items():
             if _is_readable(source, index):  # then it is the dataset's own transform that fails
@@ -80,11 +84,8 @@ def _peeled(dataset: Any, chosen: Keys, indices: list[int]) -> RawSource:
 
 
 def _probes(dataset: Any, chosen: Keys) -> tuple[list[int], dict[int, UnreadableError]]:
-    """A few positions, spread over the dataset, whose items can be read, and the errors of others among them.
-
-    Raises:
-        UnreadableError: none of many positions can be read.
-    """
+    """A few positions, spread over the dataset, whose items can be read, and the errors of others among them; of many
+    positions, where none of a few can be read."""
     failures: dict[int, UnreadableError] = {}
     for count in (_PROBES, _MANY_PROBES):
         found = []
@@ -100,7 +101,7 @@ def _probes(dataset: Any, chosen: Keys) -> tuple[list[int], dict[int, Unreadable
                 failures[index] = error
         if found:
             return found[:: -(-len(found) // _PROBES)], failures
-    raise next(iter(failures.values()))
+    return [], failures
 
 
 def _load(item: Any) -> None:
