@@ -32,6 +32,12 @@ class naming_item:
             raise UnreadableError(repr(error), self._file, item) from error
 
 
+def without_frames(error: UnreadableError) -> UnreadableError:
+    """The same error, to be kept: the frames that it came from hold the item."""
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error
+
+
 def hidden_augmentation(index: int, advice: str = "") -> DatasetError:
     """The error for an item that is not the same each time."""
     return DatasetError(

@@ -12,7 +12,7 @@ from ..errors import DatasetError, UnreadableError
 from .hugging_face import feature_keys, is_hugging_face
 from .images import fingerprint
 from .index import index_path
-from .item_errors import hidden_augmentation, naming_item
+from .item_errors import hidden_augmentation, naming_item, without_frames
 from .items import Keys, same_parts
 from .origins import is_folder
 from .peeling import load_rgb, peel
@@ -98,7 +98,7 @@ def _probes(dataset: Any, chosen: Keys) -> tuple[list[int], dict[int, Unreadable
                         raise UnreadableError("the image is missing")
                 found.append(index)
             except UnreadableError as error:
-                failures[index] = error
+                failures[index] = without_frames(error) if failures else error
         if found:
             return found[:: -(-len(found) // _PROBES)], failures
     return [], failures

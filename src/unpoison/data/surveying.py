@@ -22,7 +22,7 @@ from .folders import check_classes, hidden_folder, hidden_folders
 from .formats import member_extension
 from .images import UNREADABLE, colour_channels, fingerprint, image_size, peak
 from .index import Index
-from .item_errors import hidden_augmentation, naming_item
+from .item_errors import hidden_augmentation, naming_item, without_frames
 from .items import class_of
 from .ranges import white_levels
 from .survey import MAX_SIDE, OnUnreadable, Survey
@@ -173,7 +173,7 @@ def _fact(view: RawView, index: int) -> Fact:
     try:
         record = view.read(index)
     except UnreadableError as error:
-        return Fact(label=None, digest=UNREADABLE, error=error, file=_absolute(error.file))
+        return Fact(label=None, digest=UNREADABLE, error=without_frames(error), file=_absolute(error.file))
     image = record.stored_image
     with naming_item(index, record.file):
         label = class_of(record.label)
@@ -198,7 +198,7 @@ def _fact(view: RawView, index: int) -> Fact:
     except UnreadableError as error:
         # A file that is repaired later, or damaged in another way, is another content.
         digest = fingerprint(image, label) if isinstance(image, Encoded) else UNREADABLE
-        return Fact(label=label, digest=digest, error=error, file=_absolute(error.file))
+        return Fact(label=label, digest=digest, error=without_frames(error), file=_absolute(error.file))
 
 
 def _absolute(file: str) -> str:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from ..errors import UnpoisonError, UnreadableError
 from ..progress import Bar
 from .access import RawView
-from .item_errors import naming_item
+from .item_errors import naming_item, without_frames
 
 _BATCH, _SMALL = 64, 2000
 
@@ -62,6 +62,8 @@ class _Mapped:
         try:
             with naming_item(index):
                 return self.function(self.view, index)
+        except UnreadableError as error:
+            return without_frames(error)
         except UnpoisonError as error:
             return error
 
