@@ -110,8 +110,8 @@ RESTORE = register_stage(
 )
 
 
-def find(store, config, executor, context):
-    return executor.run(FIND, {"store": store}, config, context)
+def find(inputs, config, executor, context):
+    return executor.run(FIND, inputs, config, context)
 
 
 def finish(inputs, treatment, executor, context):

@@ -66,8 +66,8 @@ RESTORE = register_stage(
 )
 
 
-def find(store, config, executor, context):
-    return executor.run(FIND, {"store": store}, config.searching, context)
+def find(inputs, config, executor, context):
+    return executor.run(FIND, inputs, config.searching, context)
 
 
 def finish(inputs, treatment, executor, context):

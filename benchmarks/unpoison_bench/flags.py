@@ -1,6 +1,7 @@
 """PD-AutoR with flags that are put in by hand, right but for a chosen share of errors (section 5.4.6)."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,8 @@ class ByHand:
 def by_hand(flagged: Flags) -> MethodInfo:
     """PD-AutoR with flags, bool [N], in place of its detector."""
 
-    def find(store: Artefact, config: PDAutoRConfig, executor: Executor, context: Context) -> Artefact:
+    def find(inputs: Mapping[str, Artefact], config: PDAutoRConfig, executor: Executor, context: Context) -> Artefact:
+        store = inputs["store"]
         learned = executor.run(LEARN, {"store": store}, config.detection.network, context)
         flags = ByHand(tuple(np.flatnonzero(flagged).tolist()))
         return executor.run(_BY_HAND, {"store": store, "learned": learned}, flags, context)

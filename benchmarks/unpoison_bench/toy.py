@@ -62,7 +62,7 @@ def register_every() -> None:
     register(
         MethodInfo(
             name="every",
-            find=lambda store, config, executor, context: executor.run(_FIND, {"store": store}, config, context),
+            find=lambda inputs, config, executor, context: executor.run(_FIND, inputs, config, context),
             finish=_finish,
             preset=lambda _: EveryConfig(),
             config_class=EveryConfig,

@@ -213,7 +213,7 @@ def test_stages_of_the_methods():
         info, executor = get_method(name), Noting()
         config = info.preset("fast")
         inputs = {"store": Artefact(Path("store"), "0")}
-        inputs["found"] = info.find(inputs["store"], config, executor, Context())
+        inputs["found"] = info.find(inputs, config, executor, Context())
         info.finish(inputs, Treatment(on_poison=on_poison, restoration=config.restoration), executor, Context())
         return executor.asked
 

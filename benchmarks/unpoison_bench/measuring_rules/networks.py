@@ -18,7 +18,8 @@ from unpoison.detection.gate import foreign_content
 from unpoison.detection.hypotheses import Hypothesis, find_hypotheses
 from unpoison.detection.mixture import minority_split, whiten
 from unpoison.detection.seams import seam_splits
-from unpoison.detection.verifier import Verifier, verdicts
+from unpoison.detection.verdicts import verdicts
+from unpoison.detection.verifier import Verifier
 from unpoison.explanation.stamping import share_turned
 from unpoison.restoration.classifier import train_classifier
 from unpoison.restoration.quality import _excess
@@ -48,13 +49,13 @@ def observe(data: Data, context: Context, config: DetectionConfig = DEFAULT) -> 
 
 def _classes(seen: Observations, data: Data, learned: Learned, context: Context) -> tuple[Verifier, torch.Tensor]:
     """The detector's own steps up to the decision about each class."""
-    x, y, _, choice, record = learned
+    x, y, record = learned.images, learned.labels, learned.record
     members = [y == label for label in range(data.classes)]
     activations = whiten(record.activations, y)
     clusters = [minority_split(activations[member], record.losses[member]) for member in members]
     seams = seam_splits(x, members)
     apart = [[] if seam is None else [seam] for seam in seams]
-    verifier, probabilities = verdicts(record, x, y, members, clusters, apart, choice, context)
+    verifier, probabilities = verdicts(learned, members, clusters, apart, context)
     contradiction = contradictions(record, activations, probabilities, y)
     hypotheses = find_hypotheses(record, members, clusters, seams, {}, contradiction, probabilities)
     for label, options in enumerate(hypotheses):

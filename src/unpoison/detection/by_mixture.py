@@ -20,7 +20,8 @@ from .doubt import MAX_LOG_ODDS, contradictions, doubt, log_odds_against
 from .hypotheses import Hypothesis, best_of, find_hypotheses, needed_evidence, worth_a_look
 from .mixture import Split, calibrate, fit_split, minority_split, whiten
 from .seams import seam_splits
-from .verifier import Verifier, opinion, verdicts, verify_again
+from .verdicts import verdicts
+from .verifier import Verifier, opinion, verify_again
 
 FURTHER_VERIFIERS = 2
 """Measured, WaNet 5 % of CIFAR-10, two seeds: AP .92 and .91 after one, .94 and .92 after two."""
@@ -50,7 +51,7 @@ def detect_by_mixture(learned: Learned, num_classes: int, config: DetectionConfi
         [*(split[label] for split in asked.values()), *([] if seam is None else [seam])]
         for label, seam in enumerate(seams)
     ]
-    verifier, probabilities = verdicts(record, x, y, members, clusters, apart, choice, context)
+    verifier, probabilities = verdicts(learned, members, clusters, apart, context)
     contradiction = contradictions(record, activations, probabilities, y)
     hypotheses = find_hypotheses(record, members, clusters, seams, asked, contradiction, probabilities)
     needed = needed_evidence(hypotheses, config)

@@ -5,6 +5,8 @@ formal training on what is left, is the user's own. The default preset lets scou
 the strength of our backdoor, and decides by class; then the trigger that it finds in the pixels repairs the flags.
 """
 
+from collections.abc import Mapping
+
 from ..config import BaBConfig
 from ..context import Context
 from ..stages.decide import DECIDE
@@ -14,12 +16,13 @@ from .base import MethodInfo
 from .registry import register
 
 
-def find(store: Artefact, config: BaBConfig, executor: Executor, context: Context) -> Artefact:
+def find(inputs: Mapping[str, Artefact], config: BaBConfig, executor: Executor, context: Context) -> Artefact:
     """Sections 4.1 to 4.3. See `unpoison.methods.base.Find`."""
+    store = {"store": inputs["store"]}
     # 4.1 Data preprocessing, 4.2 verification model training, 4.3 inference.
-    answers = executor.run(VERIFY, {"store": store}, config.verification, context)
+    answers = executor.run(VERIFY, store, config.verification, context)
     # Not in the paper: the decision by class, and what the pixels of those that resist share.
-    return executor.run(DECIDE, {"store": store, "answers": answers}, config.verification, context)
+    return executor.run(DECIDE, {**store, "answers": answers}, config.verification, context)
 
 
 register(

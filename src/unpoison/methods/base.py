@@ -14,11 +14,15 @@ from ..stages.stage import Artefact, Executor
 class Find(Protocol):
     """The signature of a method's first part: the stages that say what is poisoned."""
 
-    def __call__(self, store: Artefact, config: Any, executor: Executor, context: Context) -> Artefact:
-        """From an `ImageStore` to an artefact that holds a `Found`.
+    def __call__(self, inputs: Mapping[str, Artefact], config: Any, executor: Executor, context: Context) -> Artefact:
+        """To an artefact that holds a `Found`.
 
         It chains stages and reads none of the folders: it is also called with an executor that does nothing, to see
         what decides the result.
+
+        Args:
+            inputs: the `store`, which is an `ImageStore`.
+            config: of the class that the method names.
         """
         ...
 

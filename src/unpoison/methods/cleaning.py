@@ -73,7 +73,7 @@ def clean(task: Task, store: ImageStore, executor: LocalExecutor, context: Conte
     """
     inputs = {"store": Artefact(store.folder, store.pixels)}
     copies = load(executor.run(DUPLICATES, inputs, None, context).folder)
-    inputs["found"] = task.method.find(inputs["store"], task.config, executor, context)
+    inputs["found"] = task.method.find(inputs, task.config, executor, context)
     found = Found.load(inputs["found"].folder, torch.device("cpu"))
     mere = mere_copies(found.flagged, found.explanation.kind, store.labels, copies, found.explanation.findings)
     spared = Spared.of(found.flagged, store.labels, task.keep, mere, task.max_altered)

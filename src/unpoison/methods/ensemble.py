@@ -1,5 +1,7 @@
 """Both papers' evidence in one verdict, for users who prefer safety to time."""
 
+from collections.abc import Mapping
+
 from ..config import EnsembleConfig
 from ..context import Context
 from ..stages.combine import COMBINE
@@ -9,11 +11,11 @@ from .base import MethodInfo
 from .registry import register
 
 
-def find(store: Artefact, config: EnsembleConfig, executor: Executor, context: Context) -> Artefact:
+def find(inputs: Mapping[str, Artefact], config: EnsembleConfig, executor: Executor, context: Context) -> Artefact:
     """What either method flags. See `unpoison.methods.base.Find`."""
-    first = pdautor.find(store, config.pdautor, executor, context)
-    second = bab.find(store, config.bab, executor, context)
-    return executor.run(COMBINE, {"store": store, "pdautor": first, "bab": second}, None, context)
+    first = pdautor.find(inputs, config.pdautor, executor, context)
+    second = bab.find(inputs, config.bab, executor, context)
+    return executor.run(COMBINE, {"store": inputs["store"], "pdautor": first, "bab": second}, None, context)
 
 
 register(

@@ -5,6 +5,8 @@ The steps stand in the paper's order: 3.1 PD detector; 3.2 content restorator tr
 from its pixels and repairs the flags with that explanation.
 """
 
+from collections.abc import Mapping
+
 from ..config import PDAutoRConfig
 from ..context import Context
 from ..stages.detect import DETECT
@@ -15,15 +17,15 @@ from .base import MethodInfo
 from .registry import register
 
 
-def find(store: Artefact, config: PDAutoRConfig, executor: Executor, context: Context) -> Artefact:
+def find(inputs: Mapping[str, Artefact], config: PDAutoRConfig, executor: Executor, context: Context) -> Artefact:
     """Section 3.1: divides D into D_p, the flagged samples, and D_c. See `unpoison.methods.base.Find`."""
-    detection, inputs = config.detection, {"store": store}
+    detection, store = config.detection, {"store": inputs["store"]}
     # Components 1 to 3: the model M, training-time and post-training features.
-    inputs["learned"] = executor.run(LEARN, inputs, detection.network, context)
+    learned = executor.run(LEARN, store, detection.network, context)
     # Components 4 and 5: fusion and outliers.
-    inputs["detected"] = executor.run(DETECT, inputs, detection, context)
+    detected = executor.run(DETECT, {**inputs, "learned": learned}, detection, context)
     # Not in the paper: what the pixels of the outliers share.
-    return executor.run(EXPLAIN, inputs, detection, context)
+    return executor.run(EXPLAIN, {**store, "learned": learned, "detected": detected}, detection, context)
 
 
 register(

@@ -32,7 +32,7 @@ def planned_keys(
     """
     planner, inputs = Planner(), {"store": _planned(content)}
     copies = planner.run(DUPLICATES, inputs, None, context)
-    inputs["found"] = method.find(inputs["store"], config, planner, context)
+    inputs["found"] = method.find(inputs, config, planner, context)
     if restorer is not None:
         inputs[RESTORER] = _planned(restorer)
     treatment = Treatment(on_poison=on_poison, restoration=config.restoration)

@@ -3,6 +3,8 @@
 Nothing explains what they flag, so it is dropped unless asked otherwise.
 """
 
+from collections.abc import Mapping
+
 from ..config import DetectorConfig
 from ..context import Context
 from ..detectors.base import Detector
@@ -15,8 +17,9 @@ from .base import MethodInfo
 def method_of(detector: Detector) -> MethodInfo:
     """The method that asks a detector."""
 
-    def find(store: Artefact, config: DetectorConfig, executor: Executor, context: Context) -> Artefact:
+    def find(inputs: Mapping[str, Artefact], config: DetectorConfig, executor: Executor, context: Context) -> Artefact:
         """See `unpoison.methods.base.Find`."""
+        store = inputs["store"]
         learned = executor.run(LEARN, {"store": store}, config.network, context)
         question = Question(detector.name, config.poison_rate)
         return executor.run(ASK, {"store": store, "learned": learned}, question, context)
