@@ -15,7 +15,7 @@ from unpoison.data.surveying import survey
 from unpoison.methods import get_method
 from unpoison.methods.cleaning import Task, clean
 from unpoison.stages import LocalExecutor
-from unpoison.stages.given import Given, restorer_digest
+from unpoison.stages.given import Given
 
 
 def store_of(images, labels, folder):
@@ -31,9 +31,9 @@ def cleaned(images, labels, method, config, on_poison="restore", restorer=None):
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         store = store_of(images, labels, root / "store")
-        given = None if restorer is None else Given(restorer, restorer_digest(restorer)).kept_in(root)
+        given = Given(restorer, None).kept_in(root, store.positions)
         task = Task(
-            method=get_method(method), config=config, on_poison=on_poison, restorer=given,
+            method=get_method(method), config=config, on_poison=on_poison, given=given,
             keep=np.zeros(len(labels), bool), max_altered=1, duplicates="keep",
             class_names=[str(label) for label in range(store.num_classes)],
         )  # fmt: skip

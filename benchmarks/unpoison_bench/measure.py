@@ -196,7 +196,7 @@ def labels(cleaning: Cleaning, classifier: Classifier | None, device: torch.devi
     lra = metrics.label_restoration_accuracy(cleaning.served.labels[place], truth)
     assert classifier is not None
     originals = on_device(cleaning.originals.images[index], device)
-    answers = predict_mirrored(classifier.model, originals, classifier.choice.training.flip).argmax(1).cpu().numpy()
+    answers = predict_mirrored(classifier.model, originals, classifier.mirrored).argmax(1).cpu().numpy()
     ceiling = metrics.accuracy(answers, truth)
     return {"lra": lra, "lra_ceiling": ceiling, "lra_relative": metrics.ratio(lra, ceiling)}
 

@@ -10,6 +10,7 @@ from .checks import checked
 from .detection import config as detection
 from .detection.config import DetectionConfig, NetworkConfig
 from .errors import ConfigError
+from .features import AnyFeatures, register_given
 from .restoration import RestorationConfig
 from .verification import config as verification
 from .verification.config import VerificationConfig
@@ -111,6 +112,29 @@ if TYPE_CHECKING:
     MethodName = str
 else:  # they are looked up by what they are called with, which tells what there is to choose
     AnyConfig = MethodName = Any
+
+
+def detection_of(config: Any) -> DetectionConfig | None:
+    """How a method's configuration says that PD-AutoR detects; None where the method is another."""
+    if isinstance(config, EnsembleConfig):
+        config = config.pdautor
+    return config.detection if isinstance(config, PDAutoRConfig) else None
+
+
+def with_features(config: Any, features: AnyFeatures) -> Any:
+    """A method's configuration that names these features, unless they are an array.
+
+    Raises:
+        ConfigError: the method uses none, or the configuration names others.
+    """
+    if isinstance(config, EnsembleConfig):
+        return dataclasses.replace(config, pdautor=with_features(config.pdautor, features))
+    if not isinstance(config, PDAutoRConfig) or config.detection.outliers == "svd":
+        raise ConfigError("features= is for pdautor and ensemble with a preset other than paper: leave it out")
+    if config.detection.features is not None:
+        raise ConfigError("features= and detection.features are one setting: leave one of them out")
+    detection = dataclasses.replace(config.detection, features=register_given(features))
+    return dataclasses.replace(config, detection=detection)
 
 
 def _restoration(name: str) -> RestorationConfig:

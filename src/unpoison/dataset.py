@@ -24,6 +24,7 @@ from .data.record import Record
 from .data.reopened import ShardSet
 from .data.survey import MAX_SIDE, OnUnreadable
 from .errors import DatasetError, DroppedSamplesWarning
+from .features import AnyFeatures
 from .keep import KEEP
 from .methods.copies import OnDuplicates
 from .report import OnPoison, Report
@@ -72,7 +73,7 @@ class SanitizedDataset(ScriptAttributes):
             Cleaning raises a DatasetError where none is left. A note in the report counts them.
         keep: samples that are not flagged whatever is found: positions, or a reviewed table of `report.samples()`, as
             `unpoison.samples.read_samples` takes it. What was detected before is not detected again.
-        reread, max_side, executor: as of `Sanitizer`.
+        reread, max_side, executor, features: as of `Sanitizer`.
 
     Raises:
         ConfigError: an argument is unknown.
@@ -103,12 +104,14 @@ class SanitizedDataset(ScriptAttributes):
         reread: Reread = "changed",
         max_side: Side = MAX_SIDE,
         executor: Callable[[Path], LocalExecutor] = LocalExecutor,
+        features: AnyFeatures | None = None,
     ) -> None:
         self.dataset, self.transform, self.target_transform = dataset, transform, target_transform
         self._sanitizer = Sanitizer(
             method, config=config, on_poison=on_poison, max_altered=max_altered, duplicates=duplicates,
             on_unreadable=on_unreadable, restorer=restorer, cache_dir=cache_dir, device=device, seed=seed,
             progress=progress, keep=keep, reread=reread, max_side=max_side, executor=executor, image=image, label=label,
+            features=features,
         )  # fmt: skip
         self._view = RawView(dataset, Keys(image, label), self._sanitizer.cache_dir)
         self._align, self._seed = align, seed

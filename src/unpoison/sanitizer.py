@@ -17,7 +17,7 @@ from torch.utils.data import get_worker_info
 
 from . import rules
 from .checks import AnyPath, Device, Seed, Share, Side, check, checked
-from .config import AnyConfig, MethodName
+from .config import AnyConfig, MethodName, with_features
 from .context import Context
 from .data.access import RawView
 from .data.cache import FORMAT as RUN_FORMAT
@@ -44,6 +44,7 @@ from .data.searched import folders_read, folders_searched
 from .data.store import ImageStore
 from .data.survey import MAX_SIDE, OnUnreadable, Survey
 from .errors import ConfigError, WorkerPreparationWarning
+from .features import AnyFeatures, check_rows
 from .methods import get_method, resolve_config
 from .methods.cleaning import Outcome, Task, clean
 from .methods.copies import OnDuplicates
@@ -58,7 +59,7 @@ from .restoration import Restorer
 from .restoration.files import FORMAT as RESTORER_FORMAT
 from .review import Review
 from .samples import class_text
-from .stages.given import Given, load_restorer, restorer_digest
+from .stages.given import Given
 from .stages.local import LocalExecutor
 from .training.devices import best_device
 from .training.threads import free_cores
@@ -99,12 +100,17 @@ class Sanitizer:
         reread: "changed" reads only files that changed since the last run, by size and time; "all" reads all.
         max_side: pixels of the longer side of the copies of larger images that methods look at, 8 to 256. More shows
             smaller triggers, and takes time as the square of it.
+        features: frozen ones that say what images show: a model of timm such as "timm/resnet18.a1_in1k", a name or a
+            `FeatureSource`, a function from images uint8 [n,H,W,3] of the working size to float32 [n,D], or an array
+            float32 [N,D] with a row for each item of the dataset. Restored images are not in an array: their classes
+            are then learned from the pixels. Only "pdautor" and "ensemble" use them.
 
     Attributes:
         fields: `image` and `label`, as given.
 
     Raises:
-        ConfigError: an argument is unknown, or `keep` is of another dataset, which is seen when that is cleaned.
+        ConfigError: an argument is unknown, or `keep` or `features` are of another dataset, which is seen when that is
+            cleaned.
     """
 
     def __init__(
@@ -127,16 +133,18 @@ class Sanitizer:
         reread: Reread = "changed",
         max_side: Side = MAX_SIDE,
         executor: Callable[[Path], LocalExecutor] = LocalExecutor,
+        features: AnyFeatures | None = None,
     ) -> None:
         info = get_method(method)
         config = "default" if config is None else config
         self._preset = config if isinstance(config, str) else None
-        self.method, self.config = method, resolve_config(info, config)
+        config = resolve_config(info, config)
+        self.method, self.config = method, config if features is None else with_features(config, features)
         self.on_poison: OnPoison = info.on_poison if on_poison is None else on_poison
         self.max_altered = max_altered
         self.duplicates: OnDuplicates = duplicates
         self.on_unreadable: OnUnreadable = on_unreadable
-        self.restorer, self.seed, self.progress = restorer, seed, progress
+        self.restorer, self.features, self.seed, self.progress = restorer, features, seed, progress
         self.reread, self.max_side, self.executor = reread, max_side, executor
         self._review = Review.of(keep)
         self.device = None if device is None else torch.device(device)
@@ -223,6 +231,7 @@ class Sanitizer:
 
     def _clean(self, view: RawView) -> Cleaned:
         check_outside(self.cache_dir, folders_searched(view.dataset))
+        check_rows(self.features, len(view))
         progress = Progress(self.progress)
         in_worker = get_worker_info() is not None or multiprocessing.current_process().daemon
         workers, limit = 0 if in_worker else None, size_limit()
@@ -230,17 +239,16 @@ class Sanitizer:
             found = look_at(self.cache_dir, view, self.on_unreadable, self.reread, self.max_side, workers, progress)
         keep = self._review.mask(found.digest, found.labels, found.names)
         warn_of(view, found, stacklevel=5)
-        restorer = load_restorer(self.restorer)
-        digest = None if restorer is None else restorer_digest(restorer)
-        if isinstance(self.restorer, str) and restorer is not None and restorer.origin is not None:
+        given = Given.of(self.restorer, self.features, found.working_size)
+        if isinstance(self.restorer, str) and given.origin is not None:
             # A branch may move on; copies of this object in other processes stay with the commit.
-            self.restorer = restorer.origin
+            self.restorer = given.origin
         device = self.device or best_device()
-        key = self._key(found, digest, device)
+        key = self._key(found, given, device)
         if in_worker and not is_complete(self.cache_dir / "runs" / key):
             # A worker cannot compute on an accelerator, but what was cleaned there it serves.
             device = torch.device("cpu")
-            key = self._key(found, digest, device)
+            key = self._key(found, given, device)
         folder = self.cache_dir / "runs" / key
         executor = self.executor(self.cache_dir)
         executor.kept[WORKING_COPY] = store_folder(self.cache_dir, found)
@@ -254,7 +262,6 @@ class Sanitizer:
                     WorkerPreparationWarning,
                     stacklevel=8,
                 )
-            given = None if restorer is None else Given(restorer, str(digest))
             self._build(folder, view, found, keep, given, executor, context, workers)
             if limit is not None:
                 prune(self.cache_dir, limit=limit)
@@ -277,7 +284,7 @@ class Sanitizer:
         view: RawView,
         found: Survey,
         keep: npt.NDArray[np.bool_],
-        given: Given | None,
+        given: Given,
         executor: LocalExecutor,
         context: Context,
         workers: int | None,
@@ -298,11 +305,8 @@ class Sanitizer:
             outcome = self._decide(store, found, keep[store.positions], given, executor, context)
             with free_cores():
                 repairs = fit_repairs(view, found, store, outcome, self.config.restoration, context)
-            facts: dict[str, Any] = {"max_side": self.max_side}
-            if self._preset is not None:
-                facts["preset"] = self._preset
-            if given is not None and given.restorer.origin is not None:
-                facts["restorer"] = given.restorer.origin
+            facts = {"max_side": self.max_side, "preset": self._preset, "restorer": given.origin}
+            facts = {name: fact for name, fact in facts.items() if fact is not None}
             with writing(self.cache_dir):
                 save_outcome(folder, view, store, found, outcome, repairs, facts)
             executor.release()
@@ -314,14 +318,14 @@ class Sanitizer:
         store: ImageStore,
         found: Survey,
         keep: npt.NDArray[np.bool_],
-        given: Given | None,
+        given: Given,
         executor: LocalExecutor,
         context: Context,
     ) -> Outcome:
         """Detection and restoration of this dataset."""
         task = Task(
             method=get_method(self.method), config=self.config, on_poison=self.on_poison, keep=keep,
-            restorer=None if given is None else given.kept_in(self.cache_dir), max_altered=self.max_altered,
+            given=given.kept_in(self.cache_dir, store.positions), max_altered=self.max_altered,
             duplicates=self.duplicates,
             class_names=[printable(class_text(label, found.names)) for label in store.class_ids.tolist()],
         )  # fmt: skip
@@ -329,7 +333,7 @@ class Sanitizer:
         with free_cores():
             return clean(task, store, executor, context)
 
-    def _key(self, found: Survey, restorer: str | None, device: torch.device) -> str:
+    def _key(self, found: Survey, given: Given, device: torch.device) -> str:
         """Of all that decides the result and how it is served."""
         method, store = get_method(self.method), store_folder(self.cache_dir, found).name
         context = Context(device, self.seed)
@@ -345,5 +349,5 @@ class Sanitizer:
             max_altered=self.max_altered,
             duplicates=self.duplicates,
             formats=(RUN_FORMAT, REPORT_FORMAT, RESTORER_FORMAT),
-            stages=planned_keys(method, self.config, self.on_poison, store, restorer, context),
+            stages=planned_keys(method, self.config, self.on_poison, store, given.digests, context),
         )

@@ -24,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="one such setting, for instance detection.width=8; may be repeated",
     )
+    parser.add_argument(
+        "--features", metavar="NAME", help="frozen features that say what images show, such as timm/resnet18.a1_in1k"
+    )
     _add_treatment(parser)
     _add_reading(parser)
     add_shared(parser, "image", "label", "device", "seed", "quiet", "verbose")
@@ -106,6 +109,7 @@ def run(arguments: argparse.Namespace) -> None:
         max_side=arguments.max_side,
         image=arguments.image,
         label=arguments.label,
+        features=arguments.features,
     )
     if (path := Path(arguments.source)).exists():
         check_apart(arguments.out, path)

@@ -20,8 +20,8 @@ from .doubt import MAX_LOG_ODDS, contradictions, doubt, log_odds_against
 from .hypotheses import Hypothesis, best_of, find_hypotheses, needed_evidence, worth_a_look
 from .mixture import Split, calibrate, fit_split, minority_split, whiten
 from .seams import seam_splits
-from .verdicts import verdicts
-from .verifier import Verifier, opinion, verify_again
+from .verdicts import answers, verdicts
+from .verifier import Verifier, verify_again
 
 FURTHER_VERIFIERS = 2
 """Measured, WaNet 5 % of CIFAR-10, two seeds: AP .92 and .91 after one, .94 and .92 after two."""
@@ -40,7 +40,7 @@ class _Judged(NamedTuple):
 
 def detect_by_mixture(learned: Learned, num_classes: int, config: DetectionConfig, context: Context) -> Detection:
     """Looks for the classes of which a part stands out, and scores each sample by how likely it is of that part."""
-    learned = learned._replace(choice=_with_features(learned.choice, config))
+    learned = learned._replace(choice=_with_features(learned, config))
     x, y, record, choice = learned.images, learned.labels, learned.record, learned.choice
     members = [y == label for label in range(num_classes)]
     activations = whiten(record.activations, y)
@@ -73,10 +73,12 @@ def detect_by_mixture(learned: Learned, num_classes: int, config: DetectionConfi
     )  # fmt: skip
 
 
-def _with_features(choice: Choice, config: DetectionConfig) -> Choice:
-    if config.features is None:
+def _with_features(learned: Learned, config: DetectionConfig) -> Choice:
+    choice, features = learned.choice, learned.features
+    if features is None:
         return choice
-    note = f"verifier: a linear classifier on frozen features {config.features}"
+    whose = "that were given" if config.features is None else config.features
+    note = f"verifier: a linear classifier on {features.shape[1]} frozen features {whose}"
     return dataclasses.replace(choice, features=config.features, notes=[*choice.notes, note])
 
 
@@ -97,7 +99,7 @@ def _confirm(
                 credible[member] = found.split.log_ratio <= 0
         with context.stage("verify again") as part:
             taught = verify_again(taught, x, y, credible, choice, part)
-            probabilities = opinion(taught, x, choice)
+            probabilities = answers(learned, taught, part)
         contradiction = contradictions(learned.record, activations, probabilities, y)
         for label, found in _mislabelled(best).items():
             split = fit_split(contradiction[members[label]], (found.split.log_ratio > 0)[None])

@@ -9,7 +9,7 @@ from .. import rules
 from ..checks import AtLeast0, Natural, Positive, Within, checked
 from ..detectors import get_detector, list_detectors
 from ..errors import ConfigError
-from ..features import check_features, get_features
+from ..features import check_features
 from ..training.backbones import BACKBONES
 from ..training.loop import TrainingConfig
 
@@ -61,9 +61,9 @@ class DetectionConfig(NetworkConfig):
     """Detectors on features, such as "scan" or one of your own (see `register_detector`), that have a say beside the
     classes' own clusters. Only "mixture" asks them: what they flag in a class is weighed like a cluster."""
     features: str | None = None
-    """Frozen features on which the verifier and the classifier of the clean part are trained: a model of timm on the
-    Hub, such as "timm/resnet18.a1_in1k", or a name of your own, see `register_features`. None: they learn from the
-    pixels, as M always does."""
+    """A source of frozen features, which say what the images show, as they came and restored: a model of timm on the
+    Hub, such as "timm/resnet18.a1_in1k", or a name of your own, see `register_features`. None: classifiers learn it
+    from the pixels, as M always does. The argument `features=` sets it, too."""
     cluster_evidence: float = rules.CLUSTER_EVIDENCE
     """A class counts as poisoned when a learned cluster of foreign content stands out this far: separation in
     standard deviations times `foreign_content`."""
@@ -88,14 +88,13 @@ class DetectionConfig(NetworkConfig):
                 raise ConfigError(f"unknown detector {name!r}: choose from {', '.join(list_detectors())}")
         if self.detectors and self.outliers == "svd":
             raise ConfigError('outliers="svd" asks no detectors: leave them out, or choose outliers="mixture"')
+        if self.features is not None and self.outliers == "svd":
+            raise ConfigError('outliers="svd" uses no features: leave them out, or choose outliers="mixture"')
 
     @property
     def versions(self) -> dict[str, str]:
         """Of what the settings name and the package does not contain."""
-        named = {name: get_detector(name).version for name in self.detectors}
-        if self.features is not None:
-            named[f"features {self.features}"] = get_features(self.features).version
-        return named
+        return {name: get_detector(name).version for name in self.detectors}
 
 
 DEFAULT = DetectionConfig()

@@ -54,3 +54,5 @@ class Learned(NamedTuple):
     model: Backbone
     choice: Choice
     record: TrainingRecord
+    features: Tensor | None = None
+    """float32 [N,D], frozen ones of the images, where there are any."""

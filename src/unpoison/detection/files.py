@@ -44,8 +44,8 @@ def save_learned(learned: Learned, folder: Path) -> None:
     (folder / _CHOICE).write_text(json.dumps(msgspec.to_builtins(learned.choice)))
 
 
-def load_learned(folder: Path, store: ImageStore, device: torch.device) -> Learned:
-    """Reads what `save_learned` wrote of the images of a store.
+def load_learned(folder: Path, store: ImageStore, device: torch.device, features: Tensor | None = None) -> Learned:
+    """Reads what `save_learned` wrote of the images of a store, of which there may be features.
 
     Raises:
         DamagedError: a file is damaged.
@@ -54,7 +54,8 @@ def load_learned(folder: Path, store: ImageStore, device: torch.device) -> Learn
     arrays = files.arrays(_RECORD, {"activations": ("f", 2), "losses": ("f", 2)})
     record = TrainingRecord(**{name: torch.from_numpy(array).to(device) for name, array in arrays.items()})
     images, labels = on_device(store.images, device), torch.from_numpy(store.labels).to(device)
-    return Learned(images, labels, load_backbone(files.check(_MODEL), device), files.json(_CHOICE, Choice), record)
+    model = load_backbone(files.check(_MODEL), device)
+    return Learned(images, labels, model, files.json(_CHOICE, Choice), record, features)
 
 
 def save_detection(detection: Detection, folder: Path) -> None:

@@ -5,14 +5,16 @@ from torch import Tensor
 
 from .. import rules
 from ..context import Context
+from ..training.probe import fit_linear
 from .detected import Learned
 from .features import TrainingRecord
 from .gate import contradicted, evidence
 from .mixture import Split, clearly_outside
-from .verifier import Verifier, opinion, verify
+from .verifier import Verifier, opinion, softened, verify
 
 KEPT_SHARE = 0.65
 """The verifying classifier trains on this part of a class's credible side, what was learned most easily."""
+_ALL = slice(None)
 
 
 def verdicts(
@@ -36,7 +38,7 @@ def verdicts(
             whole[member] &= split.log_ratio <= 0
     with context.stage("verify") as part:
         verifier = verify(x, y, whole & _trusted(record, members, clusters), len(members), choice, part)
-        first = opinion(verifier, x, choice)
+        first = answers(learned, verifier, part)
     doubtful = [
         cluster.share > rules.CLEAR_MINORITY
         and contradicted(first[member][cluster.log_ratio > 0], label) >= rules.LEAST_CONTRADICTED
@@ -49,10 +51,22 @@ def verdicts(
         other = verify(x, y, whole & _trusted(record, members, turned), len(members), choice, part)
         for label, member in enumerate(members):
             if doubtful[label]:
-                second = opinion(other, x[member], choice)
+                second = answers(learned, other, part, member)
                 if evidence(turned[label], second, label) > evidence(clusters[label], first[member], label):
                     first[member] = second
     return verifier, first
+
+
+def answers(learned: Learned, verifier: Verifier, context: Context, chosen: Tensor | slice = _ALL) -> Tensor:
+    """What is believed of all samples, or of chosen ones: softmax, float32 [n,K].
+
+    A verifier says it, or, where there are features, a linear classifier on them that has learned the same samples.
+    """
+    if learned.features is None:
+        return opinion(verifier, learned.images[chosen], learned.choice)
+    known, num_classes = verifier.learned, verifier.model.head.out_features
+    head = fit_linear(learned.features[known], learned.labels[known], num_classes, context.seed)
+    return softened(head(learned.features[chosen]))
 
 
 def _trusted(record: TrainingRecord, members: list[Tensor], splits: list[Split]) -> Tensor:

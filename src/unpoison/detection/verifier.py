@@ -10,9 +10,7 @@ from torch import Tensor
 from ..context import Context
 from ..training.backbones import Backbone
 from ..training.fit import Recipe, fit_new, fit_on
-from ..training.frozen import frozen
 from ..training.loop import TrainingConfig, predict_mirrored
-from ..training.probe import fit_probe
 from .choice import Choice
 
 VERIFIER_EPOCHS = 0.8
@@ -37,10 +35,8 @@ def verify(x: Tensor, y: Tensor, credible: Tensor, num_classes: int, choice: Cho
 
 
 def fit_credible(x: Tensor, y: Tensor, num_classes: int, choice: Choice, share: float, context: Context) -> Backbone:
-    """A classifier for uint8 images [n,H,W,C] with labels int64 [n] that are credible: on frozen features where these
-    are chosen, else from scratch, for a share of M's epochs."""
-    if choice.features is not None:
-        return fit_probe(frozen(choice.features, x.device), x, y, num_classes, choice.training.flip)
+    """A classifier for uint8 images [n,H,W,C] with labels int64 [n] that are credible, from scratch, for a share of M's
+    epochs."""
     recipe = Recipe(choice.backbone, choice.width, _shortened(choice.training, share))
     return fit_new(x, y, num_classes, recipe, context)
 
@@ -55,9 +51,7 @@ def verify_again(
 
 def go_on(model: Backbone, x: Tensor, y: Tensor, choice: Choice, share: float, context: Context) -> Backbone:
     """A copy of a trained classifier that goes on with uint8 images [N,H,W,C] and labels int64 [N] for a share of M's
-    epochs. One on frozen features does not depend on where it starts."""
-    if choice.features is not None:
-        return fit_credible(x, y, model.head.out_features, choice, share, context)
+    epochs."""
     return fit_on(copy.deepcopy(model), x, y, _shortened(choice.training, share), context)
 
 
@@ -68,4 +62,9 @@ def _shortened(training: TrainingConfig, share: float) -> TrainingConfig:
 def opinion(verifier: Verifier, x: Tensor, choice: Choice) -> Tensor:
     """What a verifier says about uint8 images [n,H,W,C]: softmax, float32 [n,K]."""
     logits = predict_mirrored(verifier.model, x, choice.training.flip)
+    return softened(logits)
+
+
+def softened(logits: Tensor) -> Tensor:
+    """Softmax, float32 [n,K], of logits [n,K], in which nothing is impossible."""
     return logits.log_softmax(1).clamp_min(LEAST_LOG_PROBABILITY).exp()

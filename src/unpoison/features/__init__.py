@@ -2,10 +2,16 @@
 
 from importlib.metadata import entry_points
 
+import numpy as np
+
 from ..errors import ConfigError
 from ..plugins import offered
 from .base import FeatureSource as FeatureSource
-from .pretrained import PREFIX, of_the_hub
+from .given import AnyFeatures as AnyFeatures
+from .given import check_rows as check_rows
+from .given import digest_of as digest_of
+from .given import source_of
+from .pretrained import PREFIX, check_known, of_the_hub
 from .pretrained import timm_features as timm_features
 
 ENTRY_POINTS = "unpoison.features"
@@ -25,6 +31,18 @@ def register_features(source: FeatureSource) -> FeatureSource:
         raise ConfigError(f"{source.name!r} names a model of timm: choose another name")
     _REGISTERED[source.name] = source
     return source
+
+
+def register_given(features: AnyFeatures | None, size: tuple[int, int] | None = None) -> str | None:
+    """The name of features that a user gives, under which a source or a function is then known; None of an array.
+
+    Args:
+        size: height and width of the images that a function is asked about, where they are known.
+    """
+    if features is None or isinstance(features, str | np.ndarray):
+        return features if isinstance(features, str) else None
+    source = features if isinstance(features, FeatureSource) else source_of(features, size)
+    return register_features(source).name
 
 
 def list_features() -> list[str]:
@@ -54,9 +72,13 @@ def check_features(name: str) -> None:
 
     Raises:
         ConfigError: there is none.
+        MissingExtraError: it is a model of timm, which is not installed.
     """
-    if name not in list_features() and not name.startswith(PREFIX):
+    if name in list_features():
+        return
+    if not name.startswith(PREFIX):
         raise _unknown(name)
+    check_known(name)
 
 
 def _unknown(name: str) -> ConfigError:

@@ -11,8 +11,9 @@ class FeatureSource:
     """A pretrained network that says what images show, and is not trained here.
 
     Registered by `register_features`, or named by an installed package in the entry point group `unpoison.features`, it
-    is a setting: `DetectionConfig(features=name)`. The verifier and the classifier of the clean part, which say what
-    suspicious images show, are then linear classifiers on its features. M is not, since it must learn the trigger.
+    is a setting: `DetectionConfig(features=name)`; or it is given as one, `features=source`. What the images as they
+    came show, and what restored ones do, is then said by linear classifiers on its features. M is none of them, since
+    it must learn the trigger.
     """
 
     name: str

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 from ..context import Context
 from ..report import OnPoison
 from ..stages.classify import CLASSIFY, Clean
-from ..stages.restore import RESTORE, Treatment
+from ..stages.features import FEATURES
+from ..stages.restore import RESTORE, RESTORER, Treatment
 from ..stages.stage import Artefact, Executor
 
 
@@ -21,7 +22,7 @@ class Find(Protocol):
         what decides the result.
 
         Args:
-            inputs: the `store`, which is an `ImageStore`.
+            inputs: the `store`, which is an `ImageStore`, and frozen `features` of its images, where there are any.
             config: of the class that the method names.
         """
         ...
@@ -36,7 +37,7 @@ class Finish(Protocol):
         """To an artefact that holds a `Restored`, as `Find` does.
 
         Args:
-            inputs: the `store`, what was `found`, and a `restorer` to start from, where there is one.
+            inputs: the `store`, what was `found`, and `features` and a `restorer` to start from, where there are any.
             treatment: what is asked; "restore" only where something is flagged.
         """
         ...
@@ -45,9 +46,9 @@ class Finish(Protocol):
 def finish(inputs: Mapping[str, Artefact], treatment: Treatment, executor: Executor, context: Context) -> Artefact:
     """PD-AutoR 3.2 and 3.3, for what any method has found. See `Finish`."""
     if treatment.on_poison == "restore":
-        found = {name: inputs[name] for name in ("store", "found")}
-        inputs = {**inputs, "classifier": executor.run(CLASSIFY, found, Clean(treatment.spared), context)}
-    return executor.run(RESTORE, inputs, treatment, context)
+        known = {name: artefact for name, artefact in inputs.items() if name != RESTORER}
+        inputs = {**inputs, "classifier": executor.run(CLASSIFY, known, Clean(treatment.spared), context)}
+    return executor.run(RESTORE, {name: inputs[name] for name in inputs if name != FEATURES}, treatment, context)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

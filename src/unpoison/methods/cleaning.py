@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from ..explanation.verdict import Finding
 from ..pictures import Footprint
 from ..report import OnPoison, Report, versions
 from ..stages.duplicates import DUPLICATES, load
+from ..stages.features import FEATURES, with_features
 from ..stages.local import LocalExecutor
 from ..stages.restore import RESTORER, Restored, Treatment, spare
 from ..stages.stage import Artefact
@@ -37,8 +39,8 @@ class Task:
     method: MethodInfo
     config: Any
     on_poison: OnPoison
-    restorer: Artefact | None
-    """To start from."""
+    given: Mapping[str, Artefact]
+    """What the user brings, see `Given.kept_in`."""
     keep: npt.NDArray[np.bool_]
     """bool [N]; samples that are not flagged."""
     max_altered: float
@@ -73,6 +75,9 @@ def clean(task: Task, store: ImageStore, executor: LocalExecutor, context: Conte
     """
     inputs = {"store": Artefact(store.folder, store.pixels)}
     copies = load(executor.run(DUPLICATES, inputs, None, context).folder)
+    if FEATURES in task.given:
+        inputs[FEATURES] = task.given[FEATURES]
+    inputs = with_features(inputs, task.config, executor, context)
     inputs["found"] = task.method.find(inputs, task.config, executor, context)
     found = Found.load(inputs["found"].folder, torch.device("cpu"))
     mere = mere_copies(found.flagged, found.explanation.kind, store.labels, copies, found.explanation.findings)
@@ -84,8 +89,8 @@ def clean(task: Task, store: ImageStore, executor: LocalExecutor, context: Conte
         # What is not there cannot be restored: no classifier is trained for it.
         on_poison=task.on_poison if flagged.any() else "keep", restoration=task.config.restoration, spared=positions
     )  # fmt: skip
-    if task.restorer is not None:
-        inputs[RESTORER] = task.restorer
+    if RESTORER in task.given:
+        inputs[RESTORER] = task.given[RESTORER]
     finished = task.method.finish(inputs, treatment, executor, context)
     restored = Restored.load(finished.folder)
     report = _report(task, store, found, flagged, findings, restored, executor, context)

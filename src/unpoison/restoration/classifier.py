@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from .. import rules
 from ..context import Context
@@ -17,7 +18,9 @@ from ..detection.config import DEFAULT
 from ..detection.verifier import Verifier, fit_credible, go_on
 from ..explanation.found import Found
 from ..training.backbones import Backbone
+from ..training.frozen import frozen
 from ..training.loop import on_device
+from ..training.probe import Probe, fit_probe
 from ..training.weights import load_backbone, save_backbone
 
 EPOCHS = 0.6
@@ -41,17 +44,31 @@ class Classifier(NamedTuple):
         flagged: npt.NDArray[np.bool_],
         found: Found,
         context: Context,
+        features: Tensor | None = None,
     ) -> Self:
-        """Trains C on what is not flagged, bool [N], of uint8 images [N,H,W,C] with labels int64 [N]."""
+        """Trains C on what is not flagged, bool [N], of uint8 images [N,H,W,C] with labels int64 [N].
+
+        Features float32 [N,D] of the images help where restored ones can be asked about as well.
+        """
         choice = found.choice
         if choice is None:
             with context.stage("choose"):
                 choice = choose(DEFAULT, images, labels, num_classes, context)
         with context.stage("train on clean part") as part:
+            if features is not None and choice.features is not None:
+                clean = torch.from_numpy(~flagged).to(context.device)
+                y = torch.from_numpy(labels).to(context.device)[clean]
+                source = frozen(choice.features, context.device)
+                return cls(fit_probe(source, features[clean], y, num_classes, part.seed), choice)
             if found.verifier is None or _has_learned(found.verifier, flagged):
                 return cls(train_classifier(images, labels, ~flagged, num_classes, choice, part), choice)
             x, y = _chosen(images, labels, ~flagged, context.device)
             return cls(go_on(found.verifier.model, x, y, choice, EPOCHS, part.seeded(part.seed + 2)), choice)
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether it was trained on mirror images, too, and is asked about them."""
+        return self.choice.training.flip and not isinstance(self.model, Probe)
 
     def save(self, folder: Path) -> None:
         """Writes it into an existing folder."""
@@ -76,7 +93,7 @@ def _has_learned(verifier: Verifier, flagged: npt.NDArray[np.bool_]) -> bool:
 
 def _chosen(
     images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], chosen: npt.NDArray[np.bool_], device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[Tensor, Tensor]:
     return on_device(images[chosen], device), torch.from_numpy(labels[chosen]).to(device)
 
 

@@ -169,7 +169,7 @@ class _Restoration:
                 self.classifier.model,
                 self.suspicious if self._learned(finding) else None,
                 self.config,
-                mirrored=self.classifier.choice.training.flip,
+                mirrored=self.classifier.mirrored,
             )
         return pixels, verdict
 

@@ -7,6 +7,7 @@ from ..context import Context
 from ..data.store import ImageStore
 from ..explanation.found import Found
 from ..restoration.classifier import Classifier
+from .features import FEATURES, load
 from .stage import Inputs, Stage
 
 
@@ -23,7 +24,8 @@ def run(inputs: Inputs, out: Path, config: Clean, context: Context) -> None:
     store, found = ImageStore.open(inputs["store"]), Found.load(inputs["found"], context.device)
     flagged = found.flagged
     flagged[list(config.spared)] = False
-    Classifier.trained(store.images, store.labels, store.num_classes, flagged, found, context).save(out)
+    features = load(inputs[FEATURES], context.device) if FEATURES in inputs else None
+    Classifier.trained(store.images, store.labels, store.num_classes, flagged, found, context, features).save(out)
 
 
 CLASSIFY = Stage(name="classify", makes="the classifier of the clean part", run=run, config_class=Clean)

@@ -1,15 +1,22 @@
-"""A restorer that the user gives, kept where stages read it."""
+"""What the user brings to a run, kept where stages read it: a restorer to start from, features of all items."""
 
 import hashlib
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
 
 from ..data.cache import build_once
 from ..data.checksums import is_whole, publishing_checked
 from ..data.files import writing
-from ..data.pruning import RESTORERS, mark_used
+from ..data.pruning import RESTORERS, STAGES, mark_used
+from ..features import AnyFeatures, digest_of, register_given
 from ..restoration import Restorer
+from .features import FEATURES, save
+from .restore import RESTORER
 from .stage import Artefact
 
 
@@ -24,29 +31,62 @@ def restorer_digest(restorer: Restorer) -> str:
     return digest.hexdigest()
 
 
-class Given(NamedTuple):
-    """A restorer, and its `restorer_digest`."""
+class Given:
+    """A restorer, and features float32 [N,D] of all items of the dataset, or either or none of them.
 
-    restorer: Restorer
-    digest: str
+    Attributes:
+        digests: of what is there, by its name among the inputs of stages.
+    """
 
-    def kept_in(self, root: Path) -> Artefact:
-        """Writes it into the cache folder, unless it is there.
+    def __init__(self, restorer: Restorer | None, features: npt.NDArray[np.float32] | None) -> None:
+        self.restorer, self.features = restorer, features
+        self.digests: dict[str, str] = {}
+        if restorer is not None:
+            self.digests[RESTORER] = restorer_digest(restorer)
+        if features is not None:
+            self.digests[FEATURES] = digest_of(features)
+
+    @classmethod
+    def of(cls, restorer: Restorer | str | Path | None, features: AnyFeatures | None, size: tuple[int, int]) -> Self:
+        """As `Sanitizer` takes them, for images of this height and width; makes a source known to this process."""
+        register_given(features, size)
+        return cls(
+            Restorer.from_pretrained(restorer) if isinstance(restorer, str | Path) else restorer,
+            features if isinstance(features, np.ndarray) else None,
+        )
+
+    @property
+    def origin(self) -> str | None:
+        """Where the restorer comes from, where it comes from the Hub."""
+        return None if self.restorer is None else self.restorer.origin
+
+    def kept_in(self, root: Path, positions: npt.NDArray[np.int64]) -> dict[str, Artefact]:
+        """Writes what is there into the cache folder, unless it is there: of features those at int64 [M] positions.
 
         Raises:
             CacheError: the cache folder cannot be written.
         """
-        folder = root / RESTORERS / self.digest[:32]
+        kept = {}
+        if self.restorer is not None:
+            digest = self.digests[RESTORER]
+            folder = root / RESTORERS / digest[:32]
+            kept[RESTORER] = Artefact(_written(root, folder, "restorer", self.restorer._write), digest)
+        if self.features is not None:
+            rows = self.features[positions]
+            digest = digest_of(rows)
+            # Beside those that the stage makes: they take their place.
+            folder = root / STAGES / FEATURES / digest[:32]
+            kept[FEATURES] = Artefact(_written(root, folder, FEATURES, lambda out: save(rows, out)), digest)
+        return kept
 
-        def build() -> None:
-            with writing(root), publishing_checked(folder) as temporary:
-                self.restorer._write(temporary)
 
-        build_once(root, f"restorer-{folder.name}", lambda: is_whole(folder), build)
-        mark_used(folder)
-        return Artefact(folder, self.digest)
+def _written(root: Path, folder: Path, kind: str, write: Callable[[Path], None]) -> Path:
+    """The folder, which is written unless it is there."""
 
+    def build() -> None:
+        with writing(root), publishing_checked(folder) as temporary:
+            write(temporary)
 
-def load_restorer(restorer: Restorer | str | Path | None) -> Restorer | None:
-    """A restorer that is given as one, as a folder or as the name of a repository on the Hub."""
-    return Restorer.from_pretrained(restorer) if isinstance(restorer, str | Path) else restorer
+    build_once(root, f"{kind}-{folder.name}", lambda: is_whole(folder), build)
+    mark_used(folder)
+    return folder

@@ -8,13 +8,15 @@ from .decide import DECIDE
 from .detect import DETECT
 from .duplicates import DUPLICATES
 from .explain import EXPLAIN
+from .features import LOOK
 from .learn import LEARN
 from .restore import RESTORE
 from .stage import Stage
 from .verify import VERIFY
 
 _STAGES = {
-    stage.name: stage for stage in (DUPLICATES, LEARN, DETECT, EXPLAIN, VERIFY, DECIDE, COMBINE, ASK, CLASSIFY, RESTORE)
+    stage.name: stage
+    for stage in (DUPLICATES, LOOK, LEARN, DETECT, EXPLAIN, VERIFY, DECIDE, COMBINE, ASK, CLASSIFY, RESTORE)
 }
 
 
