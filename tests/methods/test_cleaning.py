@@ -5,15 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import corner
 import twostep
 from restorers import make_restorer
-from unpoison import SanitizedDataset, Sanitizer
+from unpoison import FeatureSource, SanitizedDataset, Sanitizer, features
+from unpoison.config import with_features
 from unpoison.context import Context
 from unpoison.methods import get_method
 from unpoison.restoration import RestorationConfig
 from unpoison.stages import Artefact
+from unpoison.stages.features import with_features as with_source
 from unpoison.stages.restore import Treatment
 from unpoison.triggers import Patch, registry
 
@@ -197,7 +200,7 @@ def test_interrupted_between_the_steps(pairs, calls, monkeypatch, cache):
     assert not list(cache.rglob("*.tmp"))
 
 
-def test_stages_of_the_methods():
+def test_stages_of_the_methods(monkeypatch):
     """The stages of the methods, in their order."""
 
     class Noting:
@@ -209,10 +212,12 @@ def test_stages_of_the_methods():
             self.asked.append((stage.name, *inputs))
             return Artefact(Path(stage.name), stage.name)
 
-    def stages_of(name, on_poison):
+    def stages_of(name, on_poison, source=None):
         info, executor = get_method(name), Noting()
         config = info.preset("fast")
-        inputs = {"store": Artefact(Path("store"), "0")}
+        if source is not None:
+            config = with_features(config, source)
+        inputs = with_source({"store": Artefact(Path("store"), "0")}, config, executor, Context())
         inputs["found"] = info.find(inputs, config, executor, Context())
         info.finish(inputs, Treatment(on_poison=on_poison, restoration=config.restoration), executor, Context())
         return executor.asked
@@ -221,6 +226,12 @@ def test_stages_of_the_methods():
     pdautor = [learn, ("detect", "store", "learned"), ("explain", "store", "learned", "detected")]
     bab = [("verify", "store"), ("decide", "store", "answers")]
     assert stages_of("pdautor", "drop") == [*pdautor, restore]
+    monkeypatch.setattr(features, "_REGISTERED", {})
+    source = FeatureSource(name="pixels", load=torch.nn.Identity, source="nobody")
+    assert stages_of("pdautor", "restore", source) == [
+        ("features", "store"), learn, ("detect", "store", "features", "learned"), pdautor[2],
+        ("classify", "store", "features", "found"), (*restore, "classifier"),
+    ]  # fmt: skip
     assert stages_of("bab", "restore") == [*bab, ("classify", "store", "found"), (*restore, "classifier")]
     assert stages_of("ensemble", "keep") == [*pdautor, *bab, ("combine", "store", "pdautor", "bab"), restore]
     assert stages_of("scan", "drop") == [learn, ("ask", "store", "learned"), restore]

@@ -40,7 +40,7 @@ def run(inputs: Inputs, out: Path, config: Source, context: Context) -> None:
     parts = []
     with context.stage("features") as part:
         for start in range(0, len(images), _BATCH):
-            parts.append(source.features(as_input(on_device(images[start : start + _BATCH], context.device))).cpu())
+            parts.append(source.ask(as_input(on_device(images[start : start + _BATCH], context.device))).cpu())
             part.update(start / len(images))
     save(torch.cat(parts).numpy(), out)
 

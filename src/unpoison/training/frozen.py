@@ -25,26 +25,32 @@ class Frozen:
         self._known: dict[bytes, Tensor] = {}
         self._bytes = 0
 
-    @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
-        """float32 [B,D] of 8-bit images as float [B,C,H,W] in 0..1, on the device.
-
-        Raises:
-            ConfigError: the source gives something else.
-        """
+        """As `ask`, of 8-bit images; what was said of them before is remembered."""
         pixels = (images * 255).round().to(torch.uint8).cpu().contiguous().numpy()
         keys = [hashlib.blake2b(image, digest_size=16).digest() for image in pixels]
         missing = [row for row, key in enumerate(keys) if key not in self._known]
         fresh: dict[bytes, Tensor] = {}
         if missing:
-            said = torch.cat([self._asked(part) for part in torch.split(images[missing], BATCH)])
+            said = self.ask(images[missing])
             fresh = {keys[row]: features for row, features in zip(missing, said, strict=True)}
             if self._bytes + said.nbytes <= REMEMBERED:
                 self._known |= fresh
                 self._bytes += said.nbytes
         return torch.stack([self._known[key] if key in self._known else fresh[key] for key in keys])
 
-    def _asked(self, images: Tensor) -> Tensor:
+    @torch.no_grad()
+    def ask(self, images: Tensor) -> Tensor:
+        """float32 [B,D] of images as float [B,C,H,W] in 0..1, on the device.
+
+        Raises:
+            ConfigError: the source gives something else.
+        """
+        # In full precision wherever it is called from, so that the same image has the same features.
+        with torch.autocast(images.device.type, enabled=False):
+            return torch.cat([self._said(part) for part in torch.split(images, BATCH)])
+
+    def _said(self, images: Tensor) -> Tensor:
         said: Tensor = self._network(images.float().expand(-1, 3, -1, -1)).float()
         if said.ndim != 2 or len(said) != len(images) or not bool(said.isfinite().all()):
             raise ConfigError(
