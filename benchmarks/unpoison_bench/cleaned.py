@@ -29,6 +29,7 @@ NAD_IMAGES = 0.05
 """Part of the training data that NAD knows to be clean, as in both its paper and BaB's."""
 SHEET_COLUMNS = 8
 STAGES = {
+    "features": "detection",
     "choose": "detection",
     "train on suspect data": "detection",
     "verify": "detection",

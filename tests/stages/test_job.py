@@ -14,11 +14,13 @@ from unpoison.settings import parse_config
 from unpoison.stages import Job, Stage, get_stage, register_stage, registry, stages
 from unpoison.stages.ask import Question
 from unpoison.stages.classify import Clean
+from unpoison.stages.features import Source
 from unpoison.stages.restore import Treatment
 from unpoison.verification import config as verification
 
 CONFIGS = {
     "duplicates": None,
+    "features": Source("timm/resnet18.a1_in1k"),
     "learn": PAPER.network,
     "detect": FAST,
     "explain": PAPER,
