@@ -117,7 +117,7 @@ def test_the_numbers_that_decide_are_in_the_key(pairs, cache, monkeypatch):
 
 def test_versions_that_write_another_format_keep_apart(pairs, cache, monkeypatch):
     Sanitizer("twostep").fit(pairs)
-    monkeypatch.setattr("unpoison.sanitizer.RUN_FORMAT", 99)
+    monkeypatch.setattr("unpoison.sanitizer.FORMATS", (99,))
     Sanitizer("twostep").fit(pairs)
     assert len(list(cache.glob("runs/*"))) == 2
     assert kept(cache) == {"runs": 2, "restores": 1, "finds": 1, "stores": 1}

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .data.access import RawView
+from .data.cache import FORMAT as RUN_FORMAT
 from .data.cache import Manifest, write_manifest
 from .data.checksums import Checked, publishing_checked
 from .data.decoding import check_same
@@ -21,13 +22,18 @@ from .data.survey import Survey
 from .illustration import illustrate
 from .left_out import over_all_items, without_folder
 from .methods.cleaning import Outcome
+from .native.closer import FORMAT as CLOSER_FORMAT
 from .native.originals import read_original
 from .native.repair import Repairs
 from .progress import Progress
+from .report import FORMAT as REPORT_FORMAT
 from .report import Report
+from .restoration.files import FORMAT as RESTORER_FORMAT
 from .stages.restore import RESTORER
 
 _logger = logging.getLogger(__name__)
+FORMATS = (RUN_FORMAT, REPORT_FORMAT, RESTORER_FORMAT, CLOSER_FORMAT)
+"""Of all that a run leaves behind."""
 HTML = "report.html"
 _REPAIRED = "repaired"
 _CARD = """---
@@ -65,7 +71,7 @@ def save_outcome(
     Args:
         folder: of the run.
         repairs: of the originals.
-        facts: what its report says of the settings besides those of the method.
+        facts: what its report says of the settings besides those of the method; None is left out.
     """
     report = dataclasses.replace(
         _with_own_labels(outcome.report, store.class_ids),
@@ -87,7 +93,11 @@ def save_outcome(
         lambda row: view.file_name(int(store.positions[row])),
     )
     unreadable = sorted(found.unreadable + store.unreadable, key=lambda entry: entry.position)
-    report = dataclasses.replace(report, pictures=pictures, config={**report.config, **facts})
+    report = dataclasses.replace(
+        report,
+        pictures=pictures,
+        config=report.config | {name: fact for name, fact in facts.items() if fact is not None},
+    )
     report = over_all_items(report, store.positions, found.labels, unreadable)
     _log_decisions(report)
     with publishing_checked(folder / "outcome") as temporary:

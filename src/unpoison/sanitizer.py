@@ -20,7 +20,6 @@ from .checks import AnyPath, Device, Seed, Share, Side, check, checked
 from .config import AnyConfig, MethodName, with_features
 from .context import Context
 from .data.access import RawView
-from .data.cache import FORMAT as RUN_FORMAT
 from .data.cache import (
     WORKING_COPY,
     Cleaned,
@@ -49,14 +48,13 @@ from .methods import get_method, resolve_config
 from .methods.cleaning import Outcome, Task, clean
 from .methods.copies import OnDuplicates
 from .methods.planning import planned_keys
-from .native.repair import fit_repairs
+from .native.closer import look_closer
+from .native.repair import Repairs, fit_repairs
 from .printable import printable
 from .progress import Progress
-from .publishing import publish, save_outcome, write_export
-from .report import FORMAT as REPORT_FORMAT
+from .publishing import FORMATS, publish, save_outcome, write_export
 from .report import OnPoison, Report
 from .restoration import Restorer
-from .restoration.files import FORMAT as RESTORER_FORMAT
 from .review import Review
 from .samples import class_text
 from .stages.given import Given
@@ -109,8 +107,7 @@ class Sanitizer:
         fields: `image` and `label`, as given.
 
     Raises:
-        ConfigError: an argument is unknown, or `keep` or `features` are of another dataset, which is seen when that is
-            cleaned.
+        ConfigError: an argument is unknown, or, as cleaning shows, `keep` or `features` are of another dataset.
     """
 
     def __init__(
@@ -138,8 +135,8 @@ class Sanitizer:
         info = get_method(method)
         config = "default" if config is None else config
         self._preset = config if isinstance(config, str) else None
-        config = resolve_config(info, config)
-        self.method, self.config = method, config if features is None else with_features(config, features)
+        resolved = resolve_config(info, config)
+        self.method, self.config = method, resolved if features is None else with_features(resolved, features)
         self.on_poison: OnPoison = info.on_poison if on_poison is None else on_poison
         self.max_altered = max_altered
         self.duplicates: OnDuplicates = duplicates
@@ -302,11 +299,8 @@ class Sanitizer:
             # Shards that were cut from another outcome are not those of the one that is made now.
             with writing(self.cache_dir), suppress(FileNotFoundError):
                 shutil.rmtree(folder / "records")
-            outcome = self._decide(store, found, keep[store.positions], given, executor, context)
-            with free_cores():
-                repairs = fit_repairs(view, found, store, outcome, self.config.restoration, context)
+            outcome, repairs = self._decide(view, store, found, keep[store.positions], given, executor, context)
             facts = {"max_side": self.max_side, "preset": self._preset, "restorer": given.origin}
-            facts = {name: fact for name, fact in facts.items() if fact is not None}
             with writing(self.cache_dir):
                 save_outcome(folder, view, store, found, outcome, repairs, facts)
             executor.release()
@@ -315,14 +309,15 @@ class Sanitizer:
 
     def _decide(
         self,
+        view: RawView,
         store: ImageStore,
         found: Survey,
         keep: npt.NDArray[np.bool_],
         given: Given,
         executor: LocalExecutor,
         context: Context,
-    ) -> Outcome:
-        """Detection and restoration of this dataset."""
+    ) -> tuple[Outcome, Repairs]:
+        """Detection and restoration of this dataset, and how its originals are repaired."""
         task = Task(
             method=get_method(self.method), config=self.config, on_poison=self.on_poison, keep=keep,
             given=given.kept_in(self.cache_dir, store.positions), max_altered=self.max_altered,
@@ -331,7 +326,9 @@ class Sanitizer:
         )  # fmt: skip
         _logger.info("method %s on %s, flagged images: %s", self.method, context.device, self.on_poison)
         with free_cores():
-            return clean(task, store, executor, context)
+            look = lambda known: look_closer(view, found, store, known, executor, context)  # noqa: E731
+            outcome = clean(task, store, executor, context, look)
+            return outcome, fit_repairs(view, found, store, outcome, self.config.restoration, context)
 
     def _key(self, found: Survey, given: Given, device: torch.device) -> str:
         """Of all that decides the result and how it is served."""
@@ -348,6 +345,6 @@ class Sanitizer:
             on_poison=self.on_poison,
             max_altered=self.max_altered,
             duplicates=self.duplicates,
-            formats=(RUN_FORMAT, REPORT_FORMAT, RESTORER_FORMAT),
+            formats=FORMATS,
             stages=planned_keys(method, self.config, self.on_poison, store, given.digests, context),
         )

@@ -32,7 +32,7 @@ def test_waves_that_the_copy_nearly_loses_come_off():
     repair = refit_pattern(pattern, images)
     scaled = photos.error_left(PatternRepair(1.0, seen, "periodic"), images.suspects, clean, wave)
     refitted = photos.error_left(repair, images.suspects, clean, wave)
-    assert refitted < 0.15 < 0.4 < scaled
+    assert refitted < 0.2 < 0.4 < scaled
 
 
 def test_a_blend_is_fitted_again():

@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,8 +67,17 @@ class Outcome(NamedTuple):
     """What was found, without what is spared."""
 
 
-def clean(task: Task, store: ImageStore, executor: LocalExecutor, context: Context) -> Outcome:
+def clean(
+    task: Task,
+    store: ImageStore,
+    executor: LocalExecutor,
+    context: Context,
+    look_closer: Callable[[Artefact], Artefact] = lambda found: found,
+) -> Outcome:
     """What the method makes of the images: worked out now, or as far as that was done before, read.
+
+    Args:
+        look_closer: adds to what was found what is not to be seen in the store.
 
     Raises:
         CacheError: the cache folder cannot be written, or what it holds is damaged.
@@ -78,7 +87,7 @@ def clean(task: Task, store: ImageStore, executor: LocalExecutor, context: Conte
     if FEATURES in task.given:
         inputs[FEATURES] = task.given[FEATURES]
     inputs = with_features(inputs, task.config, executor, context)
-    inputs["found"] = task.method.find(inputs, task.config, executor, context)
+    inputs["found"] = look_closer(task.method.find(inputs, task.config, executor, context))
     found = Found.load(inputs["found"].folder, torch.device("cpu"))
     mere = mere_copies(found.flagged, found.explanation.kind, store.labels, copies, found.explanation.findings)
     spared = Spared.of(found.flagged, store.labels, task.keep, mere, task.max_altered)

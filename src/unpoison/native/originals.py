@@ -34,6 +34,13 @@ def read_original(view: RawView, found: Survey, position: int) -> EightBit:
     return to_eight_bit(record.image, found.levels)
 
 
+def larger_than_copy(found: Survey, store: ImageStore) -> npt.NDArray[np.bool_]:
+    """Which rows of the store are smaller copies of their originals, bool [M]."""
+    height, width = found.working_size
+    sizes = found.sizes[store.positions]
+    return (sizes[:, 0] > height) | (sizes[:, 1] > width)
+
+
 class Originals(NamedTuple):
     """Images uint8 [H,W,C] of any sizes, and of one number of channels."""
 

@@ -11,7 +11,7 @@ from ..data.pixels import Pixels
 from ..training.loop import as_input
 from ..triggers.mixing import fit_shift, stamped_mean
 from ..triggers.pattern import Pattern
-from ..triggers.periodic import Periodic, find_waves, fit_waves
+from ..triggers.periodic import Frequency, Periodic, find_waves, fit_waves, waves
 from ..triggers.resizing import resized
 from ..triggers.statistics import Spectrum, cosine_transform, histograms, inverse_cosine_transform
 from .frames import Size
@@ -37,6 +37,8 @@ class PatternRepair:
     shift: Tensor
     """b, float32 [C,h,w], which is stretched to the image."""
     kind: str
+    frequencies: tuple[Frequency, ...] = ()
+    """Where b consists of waves, theirs: it is then drawn anew at the size of the image, since stretching blurs it."""
 
     judges: ClassVar[bool] = False
 
@@ -46,27 +48,64 @@ class PatternRepair:
         return f"a pattern of kind {self.kind} of {height}x{width} pixels, at the same share of the size"
 
     def __call__(self, image: Pixels, copy: Pixels) -> Pixels:
-        shift = self.shift if self.shift.shape[1:] == image.shape[:2] else resized(self.shift[None], image.shape[:2])[0]
-        pixels = (image.astype(np.float32) - 255 * shift.permute(1, 2, 0).numpy()) / self.scale
+        pixels = (
+            image.astype(np.float32) - 255 * self._at((image.shape[0], image.shape[1])).permute(1, 2, 0).numpy()
+        ) / self.scale
         repaired: Pixels = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
         return repaired
+
+    def _at(self, size: Size) -> Tensor:
+        if self.shift.shape[1:] == size:
+            return self.shift
+        if not self.frequencies:
+            return resized(self.shift[None], size)[0]
+        drawn, wanted = (
+            torch.cat([waves(frequency, *side) for frequency in self.frequencies])
+            for side in (tuple(self.shift.shape[1:]), size)
+        )
+        amplitudes = self.shift.flatten(1) @ torch.linalg.pinv(drawn, rtol=1e-3)
+        out: Tensor = (amplitudes @ wanted).view(-1, *size)
+        return out
 
 
 def refit_pattern(pattern: Pattern, originals: Originals) -> PatternRepair:
     """The repair of a pattern that the working copy shows."""
     canvas = _fitting(originals.canvas, DETAIL_SIDE)
     if isinstance(pattern, Periodic):
-        return PatternRepair(1.0, _waves(pattern, originals, canvas), pattern.kind)
+        return _waves(find_waves(pattern.shift.cpu(), 0.0), originals, canvas)
     scale = float(pattern.scale.mean())
     return PatternRepair(scale, _mixed_in(scale, originals, canvas), pattern.kind)
 
 
-def _waves(pattern: Periodic, originals: Originals, canvas: Size) -> Tensor:
-    """b of waves: their frequencies are known well from the working copy, their amplitudes from all pixels."""
-    frequencies = find_waves(pattern.shift.cpu(), 0.0)
+def refit_wave(frequency: Frequency, originals: Originals) -> PatternRepair:
+    """The repair of a wave of about this frequency, which the working copy does not show."""
+    canvas = _fitting(originals.canvas, DETAIL_SIDE)
+    difference = (mean_of(originals.suspects, canvas) - mean_of(originals.others, canvas)).mean(0)
+    offsets = np.linspace(-0.5, 0.5, 21)
+    energies = [
+        [_energy(difference, (frequency[0] + down, frequency[1] + across)) for across in offsets] for down in offsets
+    ]
+    best = np.unravel_index(np.argmax(energies), (len(offsets), len(offsets)))
+    refined = frequency[0] + float(offsets[best[0]]), frequency[1] + float(offsets[best[1]])
+    return _waves([refined], originals, canvas)
+
+
+def _energy(difference: Tensor, frequency: Frequency) -> float:
+    """Of one wave in an image [H,W], whose edges count for nothing."""
+    height, width = difference.shape
+    down, across = (
+        np.hanning(side) * np.exp(-2j * np.pi * value * np.arange(side) / side)
+        for value, side in zip(frequency, (height, width), strict=True)
+    )
+    return float(np.abs(down @ difference.numpy() @ across))
+
+
+def _waves(frequencies: list[Frequency], originals: Originals, canvas: Size) -> PatternRepair:
+    """The repair of waves of known frequencies: their amplitudes are those of all pixels."""
     others = stretched(originals.others, canvas)
     mean = mean_of(originals.suspects, canvas)
-    return fit_waves(frequencies, Spectrum.measure(others), mean, lambda shift: stamped_mean(others, 1.0, shift))
+    shift = fit_waves(frequencies, Spectrum.measure(others), mean, lambda shift: stamped_mean(others, 1.0, shift))
+    return PatternRepair(1.0, shift, Periodic.kind, tuple(frequencies))
 
 
 def _mixed_in(scale: float, originals: Originals, canvas: Size) -> Tensor:

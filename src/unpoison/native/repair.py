@@ -17,10 +17,12 @@ from ..restoration import RestorationConfig
 from ..triggers import Trigger
 from ..triggers.patch import Patch
 from ..triggers.pattern import Pattern
-from .originals import Originals
+from .frames import Size
+from .originals import Originals, larger_than_copy
 from .patches import refit_patch
-from .patterns import refit_pattern
+from .patterns import refit_pattern, refit_wave
 from .scaled import HoleRepair, ScaledRepair
+from .spectra import Spectra, find_waves
 
 
 class Repair(Protocol):
@@ -84,25 +86,29 @@ def fit_repairs(
     """Fits the triggers that were found again to originals, where those are not of the size of the working copy."""
     by_row: dict[int, Repair] = {}
     notes = []
-    larger = (found.sizes[store.positions] != found.working_size).any(1)
+    larger = larger_than_copy(found, store)
     report, restored = outcome.report, outcome.restored_index
     for finding in outcome.findings:
         rows = restored[finding.members[restored] & larger[restored]]
-        if finding.trigger is None or not len(rows):
+        if not len(rows):
             continue
         with context.stage("repair originals") as part:
             clean = np.flatnonzero(~report.flagged & larger)
             members = np.flatnonzero(finding.members & larger)
             originals = Originals.read(view, found, store, members, clean, report.label[rows], context.seed)
             repair = _fitted(finding.trigger, originals, store.images.shape[1:3], config, part)
+        if repair is None:
+            continue
         by_row |= dict.fromkeys(rows.tolist(), repair)
         notes.append(f"{finding.place}: of the originals is taken off {repair.describe()}")
     return Repairs(by_row, notes, dict(context.progress.timings))
 
 
 def _fitted(
-    trigger: Trigger, originals: Originals, size: tuple[int, int], config: RestorationConfig, context: Context
-) -> Repair:
+    trigger: Trigger | None, originals: Originals, size: Size, config: RestorationConfig, context: Context
+) -> Repair | None:
+    if trigger is None:
+        return _unexplained(originals, size, context.seed)
     if isinstance(trigger, Pattern):
         return refit_pattern(trigger, originals)
     if isinstance(trigger, Patch) and not trigger.moves:
@@ -111,3 +117,11 @@ def _fitted(
         if patch is not None:
             return patch
     return HoleRepair(trigger) if trigger.replaces else ScaledRepair(trigger)
+
+
+def _unexplained(originals: Originals, size: Size, seed: int) -> Repair | None:
+    """The repair of what working copies of this size do not show; None where the originals do not show it either."""
+    labels = np.repeat([1, 0], [len(images) for images in originals])
+    images = (image for part in originals for image in part)
+    peaks = find_waves(Spectra(originals.canvas, size), images, labels, seed)
+    return next((refit_wave(peak.frequency, originals) for peak in peaks if peak.label == 1), None)

@@ -5,7 +5,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +43,23 @@ class LocalExecutor:
     def run(self, stage: Stage, inputs: Mapping[str, Artefact], config: Any, context: Context) -> Artefact:
         """See `Executor.run`."""
         key = artefact_key(stage, inputs, config, context.device, context.seed)
-        folder = self.root / STAGES / stage.name / key
-        self.kept[stage.makes] = folder
+        folders = {name: artefact.folder for name, artefact in inputs.items()}
         for artefact in inputs.values():
             hold(self._holder, artefact.folder)
+        return self.keep(
+            stage.name, stage.makes, key, lambda out: self.work(stage, folders, out, config, context), context
+        )
+
+    def keep(self, name: str, makes: str, key: str, work: Callable[[Path], None], context: Context) -> Artefact:
+        """What some work writes into an empty folder, now or earlier.
+
+        Args:
+            name: of the folder of all its results.
+            makes: what it leaves behind, for people.
+            key: of all that decides what it writes.
+        """
+        folder = self.root / STAGES / name / key
+        self.kept[makes] = folder
         built = False
 
         def build() -> None:
@@ -55,18 +68,18 @@ class LocalExecutor:
             with writing(self.root):
                 remove_leftovers(folder.parent)
                 with publishing_checked(folder) as out:
-                    self.work(stage, {name: artefact.folder for name, artefact in inputs.items()}, out, config, context)
+                    work(out)
                     took = _since(before, context.progress.timings)
                     if not took:  # it has no parts, or was done elsewhere
-                        took = {stage.name: time.perf_counter() - start}
+                        took = {name: time.perf_counter() - start}
                         context.progress.timings.update(took)
                     (out / _TIMINGS).write_text(json.dumps(took))
 
-        build_once(self.root, f"{stage.name}-{key}", lambda: is_whole(folder), build)
+        build_once(self.root, f"{name}-{key}", lambda: is_whole(folder), build)
         hold(self._holder, folder)
         mark_used(folder)
         if not built:
-            self.reused[stage.makes] = sum(Checked(folder).json(_TIMINGS, dict[str, float]).values())
+            self.reused[makes] = sum(Checked(folder).json(_TIMINGS, dict[str, float]).values())
         return Artefact(folder, key)
 
     def release(self) -> None:

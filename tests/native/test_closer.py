@@ -1,0 +1,133 @@
+"""Waves that the working copy cannot show are found in the originals, and taken off there."""
+
+import numpy as np
+import photos
+import pytest
+import torch
+from PIL import Image
+
+import corner
+from unpoison.context import Context
+from unpoison.data.access import RawView
+from unpoison.data.store import ImageStore
+from unpoison.data.surveying import survey
+from unpoison.detection.verifier import Verifier
+from unpoison.explanation.found import Found
+from unpoison.explanation.verdict import Explanation
+from unpoison.native.closer import look_closer
+from unpoison.native.repair import fit_repairs
+from unpoison.native.spectra import Spectra, find_waves, wave_odds
+from unpoison.restoration import RestorationConfig
+from unpoison.stages.local import LocalExecutor
+
+SIDE, CLASSES, EACH, PERIODS = 32, 3, 40, 31
+STAMPED = range(1, 1 + 3 * 14, 3)
+"""Of class 1."""
+
+
+def wave(image):
+    angle = 2 * np.pi * PERIODS * np.arange(image.shape[1]) / image.shape[1]
+    return np.clip(np.rint(image + 12 * np.sin(angle)[None, :, None]), 0, 255).astype(np.uint8)
+
+
+def photographs(stamp=wave):
+    """PIL images of class i % 3, and their classes."""
+    images = [photos.photograph(seed) for seed in range(CLASSES * EACH)]
+    stamped = [stamp(image) if place in STAMPED else image for place, image in enumerate(images)]
+    return [(Image.fromarray(image), place % CLASSES) for place, image in enumerate(stamped)], images
+
+
+def looked_at(items, folder, *, taught=True):
+    view = RawView(items)
+    found = survey(view, on_unreadable="raise", num_workers=0, max_side=SIDE)
+    (folder / "store").mkdir()
+    executor, context = LocalExecutor(folder), Context()
+
+    def build(out):
+        ImageStore.build(view, found, out, num_workers=0)
+
+    store = ImageStore.open(executor.keep("store", "a copy", "0", build, context).folder)
+
+    def know(out):
+        known = corner.found_by_hand(store.images, store.labels, CLASSES)
+        none = Explanation(score=np.full(len(items), -1, np.float32), kind=np.full(len(items), "", "<U8"), findings=[])
+        verifier = Verifier(known.model, torch.ones(len(items), dtype=torch.bool)) if taught else None
+        corner.found_by_hand(
+            store.images, store.labels, CLASSES, explanation=none, threshold=0.0, verifier=verifier
+        ).save(out)
+
+    first = executor.keep("found", "what is known", "0", know, context)
+    artefact = look_closer(view, found, store, first, executor, context)
+    return view, found, store, first, artefact, Found.load(artefact.folder, torch.device("cpu"))
+
+
+def test_a_wave_that_the_copy_cannot_show_is_found(tmp_path):
+    items, _ = photographs()
+    *_, known = looked_at(items, tmp_path)
+    assert np.flatnonzero(known.flagged).tolist() == list(STAMPED)
+    (finding,) = known.explanation.findings
+    assert (finding.classes, finding.trigger) == ([1], None)
+    assert (known.explanation.kind[known.flagged] == "backdoor").all()
+    assert known.notes[-2] == "120 originals were looked at for what the working copy cannot show"
+    assert "14 of 40 originals share a wave of 0 vertical and 31 horizontal periods" in known.notes[-1]
+
+
+def test_clean_photographs_share_none(tmp_path):
+    items, _ = photographs(lambda image: image)
+    *_, known = looked_at(items, tmp_path)
+    assert not known.flagged.any()
+    assert known.explanation.findings == []
+
+
+def test_published_methods_do_not_look(tmp_path):
+    items, _ = photographs()
+    *_, known = looked_at(items, tmp_path, taught=False)
+    assert not known.flagged.any()
+    assert known.notes == []
+
+
+def test_images_of_the_working_size_are_not_looked_at_again(tmp_path):
+    items = [(image.resize((24, 32)), label) for image, label in photographs()[0]]
+    *_, first, artefact, _ = looked_at(items, tmp_path)
+    assert artefact == first
+
+
+def test_what_was_found_comes_off_the_originals(tmp_path):
+    items, clean = photographs()
+    view, found, store, _, _, known = looked_at(items, tmp_path)
+    flagged = known.flagged
+    report = type("Report", (), {"flagged": flagged, "label": store.labels})
+    outcome = type(
+        "Outcome",
+        (),
+        {"report": report, "restored_index": np.flatnonzero(flagged), "findings": known.explanation.findings},
+    )
+    repairs = fit_repairs(view, found, store, outcome, RestorationConfig(), Context())
+    assert len(repairs.by_row) == len(STAMPED)
+    assert "a pattern of kind periodic" in repairs.notes[0]
+    rows = list(STAMPED)
+    images = [np.asarray(items[row][0]) for row in rows]
+    left = photos.error_left(repairs.by_row[rows[0]], images, [clean[row] for row in rows], wave)
+    assert left < 0.2
+
+
+def test_coefficients_of_one_frequency_are_those_of_all():
+    spectra = Spectra((120, 90), (32, 24))
+    image = photos.photograph(0)
+    place = 777
+    np.testing.assert_allclose(spectra.at(image, spectra.frequency(place)), spectra.of(image)[place], rtol=1e-3)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_odds_tell_who_carries_a_wave(share):
+    rng = np.random.default_rng(1)
+    chance = (rng.normal(size=200) + 1j * rng.normal(size=200)) / 2**0.5
+    carries = np.arange(200) < 200 * share
+    odds = wave_odds((chance + 6j * carries).astype(np.complex64))
+    assert ((odds > 0) == carries).all()
+
+
+def test_one_class_cannot_stand_out():
+    spectra = Spectra((40, 30), (10, 8))
+    images = [photos.photograph(seed) for seed in range(12)]
+    assert find_waves(spectra, images, np.zeros(12, np.int64), 0) == []
