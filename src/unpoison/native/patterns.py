@@ -71,8 +71,9 @@ class PatternRepair:
 def refit_pattern(pattern: Pattern, originals: Originals) -> PatternRepair:
     """The repair of a pattern that the working copy shows."""
     canvas = _fitting(originals.canvas, DETAIL_SIDE)
-    if isinstance(pattern, Periodic):
-        return _waves(find_waves(pattern.shift.cpu(), 0.0), originals, canvas)
+    frequencies = find_waves(pattern.shift.cpu(), 0.0) if isinstance(pattern, Periodic) else []
+    if frequencies:
+        return _waves(frequencies, originals, canvas)
     scale = float(pattern.scale.mean())
     return PatternRepair(scale, _mixed_in(scale, originals, canvas), pattern.kind)
 
