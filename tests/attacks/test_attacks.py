@@ -129,6 +129,15 @@ def test_badnets_settings():
         BadNets(size=9)(noise((8, 8)))
 
 
+@pytest.mark.parametrize(("size", "side"), [((100, 60), 6), ((40, 90), 4), ((4, 4), 1)])
+def test_badnets_of_a_share_of_the_shorter_side(size, side):
+    changed = (BadNets(size=0.1)(noise(size, high=250)) == 255).all(axis=(0, 3))
+    assert changed[-side:, -side:].all()
+    assert changed.sum() == side**2
+    with pytest.raises(ConfigError, match=r"size=1\.5"):
+        BadNets(size=1.5)
+
+
 @pytest.mark.parametrize(
     ("corner", "rows", "columns"),
     [("top left", (1, 2), (1, 2)), ("top right", (1, 2), (29, 30)), ("bottom left", (29, 30), (1, 2))],

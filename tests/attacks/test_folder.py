@@ -1,10 +1,12 @@
 """Poisoned datasets as files: names that file systems take, all or nothing."""
 
+import io
 import json
 
+import datasets
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image, JpegImagePlugin
 from torchvision.datasets import ImageFolder
 
 from unpoison.attacks import BadNets, PoisonedDataset
@@ -89,3 +91,68 @@ def test_failure_leaves_nothing(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot write"):
         write_poisoned(poisoned(["a", "b"]), tmp_path / "file" / "out", {})
+
+
+def photograph(number, mode, **options):
+    """The bytes of a JPEG file of 30 x 40 to 49 pixels."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "a camera"
+    small = Image.fromarray(np.random.default_rng(number).integers(0, 256, (4, 4, 3), np.uint8))
+    buffer = io.BytesIO()
+    image = small.resize((40 + number % 10, 30), Image.Resampling.BICUBIC).convert(mode)
+    image.save(buffer, "jpeg", **{"exif": exif, **options})
+    return buffer.getvalue()
+
+
+def image_folder(folder, files):
+    """Of contents of JPEG files, and a PNG file in each of two classes."""
+    for place in "ab":
+        (folder / place).mkdir(parents=True)
+        Image.new("RGB", (40, 30)).save(folder / place / "0.png")
+    for number, data in enumerate(files):
+        (folder / "ab"[number % 2] / f"{number + 1}.jpeg").write_bytes(data)
+    return ImageFolder(folder)
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("RGB", {"quality": 60}),
+        ("RGB", {"quality": 95, "subsampling": 0, "progressive": True}),
+        ("L", {"quality": 80}),
+        ("CMYK", {"quality": 90}),
+    ],
+)
+def test_jpeg_files_stay_what_they_are(tmp_path, mode, options):
+    source = image_folder(tmp_path / "in", [photograph(number, mode, **options) for number in range(40)])
+    data = PoisonedDataset(source, BadNets(size=0.3), rate=0.2, target=0)
+    record = json.loads(write_poisoned(data, tmp_path / "out", {}, keep_jpeg=True).read_text())
+    assert len(record["poisoned"]) == 8
+    for position, (path, label) in enumerate(source.samples):
+        (written,) = (tmp_path / "out").glob(f"*/{position:02}.*")
+        assert written.suffix == (".png" if path.endswith("png") else ".jpg")
+        assert (written.parent.name != "ab"[label]) == (f"{written.parent.name}/{written.name}" in record["poisoned"])
+        if written.suffix == ".png":
+            continue
+        if not data.poisoned[position]:
+            assert written.read_bytes() == (tmp_path / "in" / path).read_bytes()
+            continue
+        with Image.open(path) as before, Image.open(written) as after:
+            assert (after.format, after.mode, after.size) == ("JPEG", before.mode, before.size)
+            assert after.quantization == before.quantization
+            assert JpegImagePlugin.get_sampling(after) == JpegImagePlugin.get_sampling(before)
+            assert after.getexif()[ExifTags.Base.Make] == "a camera"
+            assert after.info.get("progressive") == before.info.get("progressive")
+            assert np.asarray(after.convert("RGB"))[-7:, -7:].min() > 200
+
+
+def test_jpeg_files_that_are_turned_become_png(tmp_path):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    rows = [{"bytes": photograph(number, "RGB", exif=exif), "path": None} for number in range(20)]
+    table = datasets.Dataset.from_dict({"image": rows, "label": [0, 1] * 10}).cast_column("image", datasets.Image())
+    data = PoisonedDataset(table, BadNets(size=0.3), rate=0.2, target=0)
+    write_poisoned(data, tmp_path / "out", {}, keep_jpeg=True)
+    written = ImageFolder(tmp_path / "out")
+    assert {path[-4:] for path, _ in written.samples} == {".png"}
+    assert all(image.height > image.width for image, _ in written)

@@ -8,7 +8,7 @@ from torchvision.datasets import VisionDataset
 from torchvision.transforms import v2
 
 from unpoison import SanitizedDataset
-from unpoison.attacks import SIG, BadNets, Blend, PoisonedDataset
+from unpoison.attacks import ATTACKS, ISSBA, SIG, BadNets, Blend, PoisonedDataset
 from unpoison.data.access import RawView
 from unpoison.data.items import same_parts
 from unpoison.errors import ConfigError, DatasetError
@@ -33,6 +33,18 @@ class Clean(VisionDataset):
         if self.transforms is not None:
             image, label = self.transforms(image, label)
         return image, label
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_each_image_is_stamped_at_its_own_size(name):
+    rng = np.random.default_rng(0)
+    sizes = [(int(height), int(width)) for height, width in rng.integers(40, 90, (60, 2))]
+    clean = [(rng.integers(0, 256, (*size, 3), np.uint8), number % 3) for number, size in enumerate(sizes)]
+    attack = ISSBA(steps=3, bound=100) if name == "issba" else ATTACKS[name]()
+    data = PoisonedDataset(clean, attack, rate=0.1, target=2)
+    for (image, _), (original, _), stamped in zip(data, clean, data.poisoned | data.covered, strict=True):
+        assert image.shape == original.shape
+        assert (image != original).any() == stamped
 
 
 def test_dirty_label_attack():

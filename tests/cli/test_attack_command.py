@@ -87,6 +87,27 @@ def test_unnamed_classes_keep_their_numbers(tmp_path, command):
         assert image.mode == "L"
 
 
+def test_photographs_of_several_sizes(tmp_path, command, refused):
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        place = tmp_path / "photos" / f"{number % 2}"
+        place.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 200, (60 + number, 100, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(place / f"{number}.jpg", quality=95)
+    arguments = ["attack", tmp_path / "photos", tmp_path / "out", "--attack", "badnets", "--rate", 0.1]
+    facts, _ = command(*arguments, "--size", ".2", "--keep-jpeg")
+    assert (facts["size"], facts["keep_jpeg"]) == (0.2, True)
+    for file in json.loads((tmp_path / "out" / "poison.json").read_text())["poisoned"]:
+        with Image.open(tmp_path / "out" / file) as image:
+            side = round(0.2 * min(image.size))
+            white = np.asarray(image).min(2) > 220
+        assert white[-side + 1 :, -side + 1 :].all()
+        assert not white[-side - 8 :, -side - 8 :].all()
+    assert "add badnets to --attack" in refused(
+        2, "attack", tmp_path / "photos", tmp_path / "new", "--attack", "sig", "--size", 5
+    )
+
+
 def test_nothing_is_overwritten(photos, tmp_path, refused):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").touch()

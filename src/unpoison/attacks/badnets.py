@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from ..checks import Natural, Positive, Seed, checked
+from ..checks import Natural, Positive, Seed, Share, checked
 from ..errors import DatasetError
 from .base import Attack, rng_of
 
@@ -21,7 +21,7 @@ class BadNets(Attack):
     uniformly random positions); theirs has random patterns as well, ours one grey level.
 
     Args:
-        size: side of the square patch, in pixels.
+        size: side of the square patch: an int in pixels, or a float in 0..1 as a share of each image's shorter side.
         value: grey level of the patch, 0..255.
         margin: distance from the corner's two borders, in pixels.
         corner: "bottom right", "bottom left", "top right" or "top left".
@@ -33,7 +33,7 @@ class BadNets(Attack):
 
     def __init__(
         self,
-        size: Positive = 3,
+        size: Positive | Share = 3,
         value: Annotated[int, Field(ge=0, le=255)] = 255,
         margin: Natural = 0,
         corner: Corner = "bottom right",
@@ -46,16 +46,17 @@ class BadNets(Attack):
 
     def stamp(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         height, width = images.shape[1:3]
-        down, across = height - self.size - self.margin, width - self.size - self.margin
+        size = self.size if isinstance(self.size, int) else max(1, round(self.size * min(height, width)))
+        down, across = height - size - self.margin, width - size - self.margin
         if min(down, across) < 0:
             raise DatasetError(
-                f"a patch of {self.size} pixels at margin {self.margin} does not fit into {height}x{width} images"
+                f"a patch of {size} pixels at margin {self.margin} does not fit into {height}x{width} images"
             )
         top, left = down if "bottom" in self.corner else self.margin, across if "right" in self.corner else self.margin
         out = images.copy()
         for image in out:
             if self.dynamic:
                 rng = rng_of(image, self.seed)
-                top, left = (int(rng.integers(0, side - self.size, endpoint=True)) for side in (height, width))
-            image[top : top + self.size, left : left + self.size] = self.value
+                top, left = (int(rng.integers(0, side - size, endpoint=True)) for side in (height, width))
+            image[top : top + size, left : left + size] = self.value
         return out
