@@ -19,9 +19,9 @@ def photograph(seed):
     return np.clip(np.asarray(coarse) + rng.normal(0, 2, (height, width, 1)), 0, 255).astype(np.uint8)
 
 
-def through_jpeg(image):
+def through_jpeg(image, quality=95):
     file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=95)
+    Image.fromarray(image).save(file, "JPEG", quality=quality)
     return np.array(Image.open(file))
 
 
