@@ -1,11 +1,13 @@
-"""A look at the originals for what the working copy cannot show: waves that are finer than its pixels."""
+"""A look at the originals for what the working copy cannot show: waves finer than its pixels, and small patches."""
 
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import scipy.stats
 
 from .. import rules
 from ..context import Context
@@ -14,16 +16,20 @@ from ..data.cache import cache_key
 from ..data.pixels import Pixels
 from ..data.store import ImageStore
 from ..data.survey import Survey
+from ..detection.gate import unusual
 from ..explanation.found import Found
 from ..explanation.verdict import Explanation, Finding
 from ..stages.local import LocalExecutor
 from ..stages.stage import Artefact
-from .originals import larger_than_copy, read_original
-from .spectra import Peak, Spectra, find_waves, wave_odds
+from .anywhere import PLACES, patches_in
+from .originals import Originals, larger_than_copy, read_original, read_originals
+from .spectra import Spectra, find_waves, wave_odds
 
 FORMAT = 1
 LOOKED_AT, PER_CLASS = 600, 60
 """Originals at most, of all classes and of each, in which frequencies are looked for."""
+DOUBTED, OTHERS = 32, 100
+"""Originals of a class whose labels are believed least, and of all classes, in which a patch is looked for."""
 
 
 def look_closer(
@@ -48,6 +54,18 @@ def look_closer(
     return executor.keep("closer", "a closer look", cache_key(found=found.key, format=FORMAT), work, context)
 
 
+class Shared(NamedTuple):
+    """What originals of a class share."""
+
+    label: int
+    rows: npt.NDArray[np.int64]
+    """Of the store, that show it."""
+    odds: npt.NDArray[np.float32]
+    """How clearly, above 0."""
+    what: str
+    """For the report."""
+
+
 @dataclasses.dataclass(frozen=True)
 class _Look:
     view: RawView
@@ -58,35 +76,82 @@ class _Look:
     context: Context
 
     def on(self, known: Found) -> Found:
-        """Adds the waves of classes to what is known."""
+        """Adds the waves and patches of classes to what is known."""
         left = self.larger & ~known.flagged
         rows = self._drawn(left)
         if not len(rows):
             return known
-        sizes = self.survey.sizes[self.store.positions[rows]]
-        height, width = np.median(sizes, axis=0).round().astype(int).tolist()
-        spectra = Spectra((height, width), self.survey.working_size)
-        images = (self._image(row) for row in self._reporting(rows, 0.0, 0.8))
-        peaks = find_waves(spectra, images, self.store.labels[rows], self.context.seed)
-        score, kind, findings, notes = known.explanation.score.copy(), known.explanation.kind.copy(), [], []
-        for number, peak in enumerate(peaks):
-            members = np.flatnonzero(left & (self.store.labels == peak.label))
-            part = 0.2 / len(peaks)
-            read = self._reporting(members, 0.8 + number * part, 0.8 + (number + 1) * part)
-            odds = wave_odds(np.array([spectra.at(self._image(row), peak.frequency) for row in read], np.complex64))
-            shown = members[odds > 0]
-            if len(shown) < rules.LEAST_FLAGGED:
-                continue
-            score[shown], kind[shown] = known.threshold + odds[odds > 0], "backdoor"
-            inside = np.isin(np.arange(len(score)), shown)
-            findings.append(Finding(classes=[peak.label], members=inside, trigger=None))
-            notes.append(_described(peak, len(shown), len(members)))
+        seen = [*self._waves(left, rows), *self._patches(left, rows, known.explanation.score)]
+        score, kind = known.explanation.score.copy(), known.explanation.kind.copy()
+        findings, notes = [], []
+        for group in seen:
+            new = score[group.rows] <= known.threshold
+            score[group.rows[new]], kind[group.rows[new]] = known.threshold + group.odds[new], "backdoor"
+            inside = np.isin(np.arange(len(score)), group.rows[new])
+            if inside.any():
+                findings.append(Finding(classes=[group.label], members=inside, trigger=None))
+                notes.append(f"class {group.label}: {group.rows.size} originals share {group.what}")
         looked = f"{len(rows)} originals were looked at for what the working copy cannot show"
         return dataclasses.replace(
             known,
             explanation=Explanation(score=score, kind=kind, findings=[*known.explanation.findings, *findings]),
             notes=[*known.notes, looked, *notes],
         )
+
+    def _waves(self, left: npt.NDArray[np.bool_], rows: npt.NDArray[np.int64]) -> Iterator[Shared]:
+        """Those on which images of a class agree."""
+        sizes = self.survey.sizes[self.store.positions[rows]]
+        height, width = np.median(sizes, axis=0).round().astype(int).tolist()
+        spectra = Spectra((height, width), self.survey.working_size)
+        images = (self._image(row) for row in self._reporting(rows, 0.0, 0.4))
+        for peak in find_waves(spectra, images, self.store.labels[rows], self.context.seed):
+            members = np.flatnonzero(left & (self.store.labels == peak.label))
+            found = [spectra.at(self._image(row), peak.frequency) for row in members.tolist()]
+            odds = wave_odds(np.array(found, np.complex64))
+            if (odds > 0).sum() >= rules.LEAST_FLAGGED:
+                down, across = (abs(periods) for periods in peak.frequency)
+                what = f"a wave of {down} vertical and {across} horizontal periods"
+                yield Shared(peak.label, members[odds > 0], odds[odds > 0], what)
+
+    def _patches(
+        self, left: npt.NDArray[np.bool_], rows: npt.NDArray[np.int64], score: npt.NDArray[np.float32]
+    ) -> Iterator[Shared]:
+        """Those that samples of a class share whose labels are believed least, and others of it that are believed less
+        than the rest of the class."""
+        labels = self.store.labels
+        others = list(read_originals(self.view, self.survey, self.store, rows[:OTHERS]))
+        classes = [label for label, count in enumerate(np.bincount(labels[left])) if count >= 2 * DOUBTED]
+        looks = max(1, len(classes)) * PLACES
+        for number, label in enumerate(classes):
+            self.context.update(0.4 + 0.6 * number / len(classes))
+            members = np.flatnonzero(left & (labels == label))
+            members = members[np.argsort(-score[members], kind="stable")]
+            suspects = list(read_originals(self.view, self.survey, self.store, members[:DOUBTED]))
+            for patch in patches_in(Originals(suspects, others)):
+                elsewhere = np.array([patch.shown_by(image) is not None for image in others])
+                there = np.array([patch.shown_by(image) is not None for image in suspects])
+                if not unusual(there, elsewhere, rules.FALSE_ALARMS / looks):
+                    continue
+                near = [patch.shown_by(self._image(row)) for row in members.tolist()]
+                shows = np.array([share is not None for share in near])
+                if self._doubted(shows[DOUBTED:], score[members[DOUBTED:]], elsewhere, rules.FALSE_ALARMS / looks):
+                    odds = np.array([0.01 + 10 * share for share in near if share is not None], np.float32)
+                    yield Shared(label, members[shows], odds, f"a patch {patch.window.frame.describe()}")
+                    break
+
+    def _doubted(
+        self,
+        shows: npt.NDArray[np.bool_],
+        score: npt.NDArray[np.float32],
+        elsewhere: npt.NDArray[np.bool_],
+        false_alarms: float,
+    ) -> bool:
+        """Whether samples that nobody chose show a patch, bool [n], more often than those of other classes, bool [m],
+        and labels of those that do are believed less than others, float32 [n] of doubt."""
+        if shows.sum() < rules.FURTHER_CARRIERS or shows.all() or not unusual(shows, elsewhere, false_alarms):
+            return False
+        less = scipy.stats.mannwhitneyu(score[shows], score[~shows], alternative="greater").pvalue
+        return bool(less <= false_alarms)
 
     def _drawn(self, left: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
         """Some rows of every class."""
@@ -103,11 +168,3 @@ class _Look:
         for number, row in enumerate(rows.tolist()):
             yield row
             self.context.update(start + (end - start) * (number + 1) / len(rows))
-
-
-def _described(peak: Peak, shown: int, members: int) -> str:
-    down, across = peak.frequency
-    return (
-        f"class {peak.label}: {shown} of {members} originals share a wave of {abs(down)} vertical and {across} "
-        f"horizontal periods, {peak.clarity:.1f} times as clear as chance explains"
-    )

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..data.access import RawView
 from ..data.decoding import check_same
 from ..data.eight_bit import EightBit, to_eight_bit
-from ..data.pixels import Pixels, resize
+from ..data.pixels import Pixels, resize, with_channels
 from ..data.store import ImageStore
 from ..data.survey import Survey
 from .frames import Size
@@ -32,6 +32,17 @@ def read_original(view: RawView, found: Survey, position: int) -> EightBit:
     record = view.read(position)
     check_same(view, record, found.digests)
     return to_eight_bit(record.image, found.levels)
+
+
+def read_originals(view: RawView, found: Survey, store: ImageStore, rows: npt.NDArray[np.int64]) -> Iterator[Pixels]:
+    """Originals of rows of the store, uint8 [H,W,C] of one number of channels, until they are too many bytes."""
+    held = 0
+    for position in store.positions[rows].tolist():
+        image = with_channels(read_original(view, found, position).colour, found.channels)
+        held += image.nbytes
+        if held > BYTES:
+            return
+        yield image
 
 
 def larger_than_copy(found: Survey, store: ImageStore) -> npt.NDArray[np.bool_]:
@@ -65,7 +76,7 @@ class Originals(NamedTuple):
         return size
 
     @classmethod
-    def read(
+    def drawn(
         cls,
         view: RawView,
         found: Survey,
@@ -89,16 +100,8 @@ class Originals(NamedTuple):
         weights = wanted[store.labels[clean]]
         drawn = rng.choice(clean, min(OTHERS, int((weights > 0).sum())), replace=False, p=weights / weights.sum())
 
-        def read(rows: npt.NDArray[np.int64]) -> Iterator[Pixels]:
-            held = 0
-            for position in store.positions[rows].tolist():
-                image = read_original(view, found, position).colour
-                held += image.nbytes
-                if held > BYTES:
-                    return
-                yield image if image.shape[2] == found.channels else np.repeat(image, found.channels, 2)
-
-        return cls(list(read(rng.permutation(members)[:SUSPECTS])), list(read(drawn)))
+        suspects = rng.permutation(members)[:SUSPECTS]
+        return cls(*(list(read_originals(view, found, store, rows)) for rows in (suspects, drawn)))
 
 
 def mean_of(images: list[Pixels], size: Size) -> Tensor:

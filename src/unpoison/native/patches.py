@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -19,7 +19,7 @@ from ..restoration.training import train_restorer
 from ..training.loop import as_input, as_pixels
 from ..triggers.patch import Patch, find_patch
 from ..triggers.statistics import histograms
-from .frames import FRAMES, Box, Size, Window, bounds, distinct
+from .frames import FRAMES, Box, Frame, Size, Window, bounds, distinct
 from .originals import Originals
 
 MARGIN = 2
@@ -77,12 +77,18 @@ def refit_patch(
     hole: npt.NDArray[np.bool_], originals: Originals, config: RestorationConfig, context: Context
 ) -> PatchRepair | None:
     """The repair of a patch that the working copy shows in a hole bool [h,w]; None where the originals show none."""
-    windows = distinct(FRAMES, originals.canvas, _around(hole, originals.canvas), originals.sizes)
+    found = fit_patch(_around(hole, originals.canvas), originals)
+    return None if found is None else repair_of(*found, originals, config, context)
+
+
+def fit_patch(box: Box, originals: Originals, frames: Sequence[Frame] = FRAMES) -> tuple[Window, Patch] | None:
+    """The patch that lies in a box of the canvas, in the frame in which most suspects agree on most pixels, and a
+    window with as much around it as a restorer needs to see."""
+    windows = distinct(frames, originals.canvas, box, originals.sizes)
     best = max((_shrunk(window) for window in windows), key=lambda window: _agreement(window, originals))
     seen = _patch_in(best, originals)
     if seen is None:
         return None
-    # Once more, with as much around the patch as the restorer needs to see.
     inside = bounds(hole_of(seen))
     zoom = best.box.height / best.size[0], best.box.width / best.size[1]
     patch = Box(
@@ -94,7 +100,7 @@ def refit_patch(
     box = patch.grown(around, around).within(originals.canvas)
     window = _shrunk(Window(best.frame, originals.canvas, box, (box.height, box.width)))
     seen = _patch_in(window, originals)
-    return None if seen is None else _repair(window, seen, originals, config, context)
+    return None if seen is None else (window, seen)
 
 
 def _agreement(window: Window, originals: Originals) -> float:
@@ -103,7 +109,7 @@ def _agreement(window: Window, originals: Originals) -> float:
     chosen = np.sort(np.random.default_rng(0).permutation(height * width)[:SAMPLED])
     suspects, others = (
         images.reshape(len(images), -1, 1, images.shape[3])[:, chosen]
-        for images in (_cut(window, part) for part in originals)
+        for images in (cut(window, part) for part in originals)
     )
     found = _constant(suspects, others)
     if found is None:
@@ -122,14 +128,15 @@ def _constant(suspects: Pixels, others: Pixels) -> tuple[Tensor, Tensor] | None:
 
 
 def _patch_in(window: Window, originals: Originals) -> Patch | None:
-    suspects, others = (_cut(window, images) for images in originals)
+    suspects, others = (cut(window, images) for images in originals)
     found = _constant(suspects, others)
     return None if found is None else Patch.covering(*found)
 
 
-def _repair(
+def repair_of(
     window: Window, seen: Patch, originals: Originals, config: RestorationConfig, context: Context
 ) -> PatchRepair:
+    """Trains a restorer for a patch in a window."""
     factor = min(1.0, FILLED / max(window.size))
     size = max(8, round(factor * window.size[0])), max(8, round(factor * window.size[1]))
     windows = np.stack(list(_examples(window, size, originals.others, context.seed)))
@@ -144,9 +151,12 @@ def _repair(
     config = dataclasses.replace(config, use_estimate=True, batch_size=min(config.batch_size, batch))
     filled = filled if filled.shape[:2] == size else filled.at(size)
     restorer = train_restorer(windows, np.zeros(len(windows), np.bool_), filled, config, context)
-    others = distances(seen, _cut(window, originals.others))
-    limit = max(float(seen.tolerance), float(np.quantile(others, rules.FALSE_ALARMS)))
-    return PatchRepair(window, seen, hole, restorer, limit)
+    return PatchRepair(window, seen, hole, restorer, limit_of(window, seen, originals.others))
+
+
+def limit_of(window: Window, seen: Patch, others: list[Pixels]) -> float:
+    """The distance from a patch beyond which an image does not show it, by images that do not."""
+    return max(float(seen.tolerance), float(np.quantile(distances(seen, cut(window, others)), rules.FALSE_ALARMS)))
 
 
 def _wider(mask: npt.NDArray[np.bool_], pixels: int) -> npt.NDArray[np.bool_]:
@@ -203,6 +213,7 @@ def _shrunk(window: Window) -> Window:
     return window if factor == 1 else dataclasses.replace(window, size=size)
 
 
-def _cut(window: Window, images: list[Pixels]) -> Pixels:
+def cut(window: Window, images: list[Pixels]) -> Pixels:
+    """That part of those images that have it, uint8 [n,h,w,C]."""
     parts = [part for image in images if (part := window.cut(image)) is not None]
     return np.stack(parts) if parts else np.empty((0, *window.size, 1), np.uint8)

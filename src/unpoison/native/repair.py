@@ -5,6 +5,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
+from .. import rules
 from ..context import Context
 from ..data.access import RawView
 from ..data.change import apply_change
@@ -17,9 +18,10 @@ from ..restoration import RestorationConfig
 from ..triggers import Trigger
 from ..triggers.patch import Patch
 from ..triggers.pattern import Pattern
+from .anywhere import patches_in
 from .frames import Size
 from .originals import Originals, larger_than_copy
-from .patches import refit_patch
+from .patches import refit_patch, repair_of
 from .patterns import refit_pattern, refit_wave
 from .scaled import HoleRepair, ScaledRepair
 from .spectra import Spectra, find_waves
@@ -95,7 +97,7 @@ def fit_repairs(
         with context.stage("repair originals") as part:
             clean = np.flatnonzero(~report.flagged & larger)
             members = np.flatnonzero(finding.members & larger)
-            originals = Originals.read(view, found, store, members, clean, report.label[rows], context.seed)
+            originals = Originals.drawn(view, found, store, members, clean, report.label[rows], context.seed)
             repair = _fitted(finding.trigger, originals, store.images.shape[1:3], config, part)
         if repair is None:
             continue
@@ -108,7 +110,7 @@ def _fitted(
     trigger: Trigger | None, originals: Originals, size: Size, config: RestorationConfig, context: Context
 ) -> Repair | None:
     if trigger is None:
-        return _unexplained(originals, size, context.seed)
+        return _unexplained(originals, size, config, context)
     if isinstance(trigger, Pattern):
         return refit_pattern(trigger, originals)
     if isinstance(trigger, Patch) and not trigger.moves:
@@ -119,9 +121,14 @@ def _fitted(
     return HoleRepair(trigger) if trigger.replaces else ScaledRepair(trigger)
 
 
-def _unexplained(originals: Originals, size: Size, seed: int) -> Repair | None:
+def _unexplained(originals: Originals, size: Size, config: RestorationConfig, context: Context) -> Repair | None:
     """The repair of what working copies of this size do not show; None where the originals do not show it either."""
     labels = np.repeat([1, 0], [len(images) for images in originals])
     images = (image for part in originals for image in part)
-    peaks = find_waves(Spectra(originals.canvas, size), images, labels, seed)
-    return next((refit_wave(peak.frequency, originals) for peak in peaks if peak.label == 1), None)
+    for peak in find_waves(Spectra(originals.canvas, size), images, labels, context.seed):
+        if peak.label == 1:
+            return refit_wave(peak.frequency, originals)
+    for patch in patches_in(originals):
+        if np.mean([patch.shown_by(image) is not None for image in originals.suspects]) >= rules.SHARED_BY_SUSPECTS:
+            return repair_of(patch.window, patch.trigger, originals, config, context)
+    return None
