@@ -66,6 +66,16 @@ def test_other_formats_are_decoded_at_their_size(form, mode):
     np.testing.assert_array_equal(*copies(image))
 
 
+def test_what_turns_a_jpeg_file_is_looked_for_before_its_pixels():
+    plain, turned = encoded(photograph(60, 40)).data, encoded(photograph(60, 40), orientation=6).data
+    assert Encoded(turned, "RGB", rotate=True).may_turn
+    assert not Encoded(turned, "RGB").may_turn
+    assert not Encoded(plain + b"Exif", "RGB", rotate=True).may_turn
+    # What is no usual beginning is searched as a whole: Pillow skips fill bytes, and what it does not know.
+    for strange in (b"\xff", b"\xff\xf0", b"\0"):
+        assert Encoded(turned[:2] + strange + turned[2:], "RGB", rotate=True).may_turn
+
+
 def test_a_damaged_large_file_is_an_error():
     data = encoded(photograph(600, 600)).data
     with pytest.raises(UnreadableError, match="truncated"):
