@@ -16,7 +16,7 @@ from .mixing import find_scale, fit_shift, is_content
 from .reference import Reference
 from .registry import triggers
 from .resizing import resized, weights_resized
-from .statistics import Spectrum, apart, centre_and_spread, histograms, score_log_odds
+from .statistics import Spectrum, apart, centre_and_spread, histograms, stamped_log_odds
 
 _FOLDS = 4
 
@@ -43,7 +43,7 @@ class Pattern(Trigger):
         shift: float32 [C,H,W], b, with grey levels in 0..1.
         tolerance: float32 [], the standard error of b, mean over the pixels.
         direction: float32 [C,H,W], the linear discriminant.
-        calibration: float32 [4], see `score_log_odds`.
+        calibration: float32 [4], see `stamped_log_odds`.
     """
 
     scale: Tensor
@@ -108,7 +108,7 @@ class Pattern(Trigger):
         return ((images - self.shift) / self.scale).clamp(0, 1)
 
     def log_odds(self, images: Tensor) -> Tensor:
-        return score_log_odds(self.scores(images), self.calibration)
+        return stamped_log_odds(self.scores(images), self.calibration)
 
     def at(self, size: tuple[int, int]) -> Self:
         """Images are judged as if they were resized to the size at which it was fitted."""

@@ -19,6 +19,8 @@ _SMALL = 1024
 _TAILS = 4.0
 """Degrees of freedom of the Student t distribution that describes discriminant scores: photographs have heavy
 tails."""
+_PRECISIONS = (-10, 1.5, 47)
+"""Powers of ten, first and last, and how many: those of the normal distributions that make up Student's t."""
 
 
 def content_matched(
@@ -126,6 +128,22 @@ def score_log_odds(score: Tensor, calibration: Tensor) -> Tensor:
     """
     clean, clean_scale, poisoned, poisoned_scale = calibration
     return _student(score, poisoned, poisoned_scale) - _student(score, clean, clean_scale)
+
+
+def stamped_log_odds(score: Tensor, calibration: Tensor) -> Tensor:
+    """`score_log_odds` where a poisoned image has the score of a clean one, and what the trigger adds, which varies
+    normally: what lies far from both is not taken for poison because poison spreads more."""
+    clean, clean_scale, poisoned, poisoned_scale = calibration
+    scale = torch.minimum(clean_scale, poisoned_scale)
+    varying = poisoned_scale.square() - scale.square()
+    # Student's t is a mixture of normal distributions; what varies adds its variance to that of each.
+    precision = torch.logspace(*_PRECISIONS).to(score)
+    weight = (_TAILS / 2 * (precision.log() - precision) + precision.log() / 2).log_softmax(0)
+    variance = scale.square() / precision + varying
+    distance = (score - poisoned).square()[:, None]
+    stamped = (weight - (precision * variance).log() / 2 - distance / variance / 2).logsumexp(1)
+    odds: Tensor = stamped - _student(score, clean, clean_scale)
+    return odds
 
 
 def _student(score: Tensor, location: Tensor, scale: Tensor) -> Tensor:
