@@ -91,7 +91,8 @@ GAP = 2.0
 Share of a patch's values, clean: .26 to .34 (most 1 %), where digits share strokes .72; poison: .85 to 1. In times:
 106 of 114 parts that share pixels less than 2, the others up to 3.0; poison: 3.4 and more."""
 SIGNIFICANT = 2**0.5
-"""Standard errors of an added value from which taking it off is expected to leave a smaller error than leaving it."""
+"""Standard errors of an added value, or of a whole pattern, from which taking it off is expected to leave a smaller
+error than leaving it."""
 REPLACED = 0.05
 """Share of the original that is left in a pixel: less, and there is nothing to invert."""
 LEAST_SCALE = 0.4

@@ -41,7 +41,7 @@ class Pattern(Trigger):
     Attributes:
         scale: float32 [C,H,W], a.
         shift: float32 [C,H,W], b, with grey levels in 0..1.
-        tolerance: float32 [], the standard error of b, mean over the pixels.
+        tolerance: float32 [], the standard error of b, over all pixels.
         direction: float32 [C,H,W], the linear discriminant.
         calibration: float32 [4], see `stamped_log_odds`.
     """
@@ -93,6 +93,23 @@ class Pattern(Trigger):
     def leave_noise(self, error: Tensor) -> None:
         """Takes out of a pattern that is only added what may be an error of this size []."""
 
+    def settle(self, fitted: Fitted, fits: Tensor, descriptions: Tensor) -> None:
+        """Takes b as it was fitted where a description is less certain, and notes how far off it may be.
+
+        Args:
+            fits: b, float32 [F,C,H,W], as fitted without one fold of the images each.
+            descriptions: the same as described.
+        """
+        error, noise = _jackknife(descriptions), _jackknife(fits)
+        if error > noise:
+            self.set(shift=fitted.shift)
+            error, descriptions = noise, fits
+        # What lies between the two beyond chance is what the description lacks.
+        lacking = (self.shift - fitted.shift).square().mean() - _jackknife(descriptions - fits)
+        self.set(tolerance=(error + lacking.clamp_min(0)).sqrt())
+        if fitted.scale == 1:
+            self.leave_noise(self.tolerance)
+
     @property
     def variation(self) -> float:
         """The standard deviation, between the images that carry the pattern, of how strongly they do, as a fraction of
@@ -117,8 +134,10 @@ class Pattern(Trigger):
 
     def helps(self, images: npt.NDArray[np.uint8]) -> bool:
         """What few images tell of a faint pattern may be wrong by more than the pattern changes."""
-        # Errors of a normal distribution have a mean size of .8 standard deviations.
-        return 0.8 * float(self.tolerance) < float(self.footprint(images).mean()) / 255
+        x = self._input(images)
+        change = (self.stamp(x) - x).square().mean().sqrt()
+        # The error is a part of the change, too, beside what was really added.
+        return bool(change > rules.SIGNIFICANT * self.tolerance / self.scale.mean())
 
     def scores(self, images: Tensor) -> Tensor:
         """Linear discriminant [B] of float images [B,C,H,W] in 0..1."""
@@ -135,38 +154,37 @@ def fit_pattern(comparison: Comparison) -> Pattern | None:
     suspects, reference = comparison.suspects, comparison.reference
     scale = find_scale(comparison.shares, reference.shares, comparison.false_positives, comparison.seed)
 
-    def fit(images: npt.NDArray[np.uint8], shares: Tensor) -> Pattern:
+    def fit(images: npt.NDArray[np.uint8], shares: Tensor) -> Fitted:
         shift, variance = fit_shift(
             images, reference.images, shares, reference.shares, reference.spectrum, scale, comparison.false_positives
         )
-        return _describe(Fitted(images, reference, scale, shift, variance))
+        return Fitted(images, reference, scale, shift, variance)
 
-    found = fit(suspects, comparison.shares)
+    fitted = fit(suspects, comparison.shares)
+    found = _describe(fitted)
     if is_content(scale, found.shift):
         return None
     centre, spread = centre_and_spread(found.scores_of(reference.images))
     if centre_and_spread(found.scores_of(suspects))[0] < centre + rules.HELD_OUT_SEPARATION * spread:
         # What the images of the fit itself do not show, held-out ones do not either.
         return None
-    held_out, partial_shifts = [], []
+    held_out, fits, descriptions = [], [], []
     fold = np.random.default_rng(comparison.seed).permutation(len(suspects)) % _FOLDS
     for number in range(_FOLDS):
         rest = suspects[fold != number]
-        partial = fit(rest, histograms(rest))
-        partial_shifts.append(partial.shift)
+        part = fit(rest, histograms(rest))
+        partial = _describe(part)
+        fits.append(part.shift)
+        descriptions.append(partial.shift)
         location, scale_here = centre_and_spread(partial.scores_of(reference.images))
         held_out.append((partial.scores_of(suspects[fold == number]) - location) / scale_here)
         scores = torch.cat(held_out)
         if 2 * (scores < rules.HELD_OUT_SEPARATION).sum() >= len(suspects):
             return None
     location, width = centre_and_spread(scores)
-    # The jackknife: how far b moves without a part of the images.
-    error = (torch.stack(partial_shifts).var(0, correction=0) * (_FOLDS - 1)).mean().sqrt()
-    if scale == 1:
-        found.leave_noise(error)
+    found.settle(fitted, torch.stack(fits), torch.stack(descriptions))
     return found.set(
-        tolerance=error,
-        calibration=torch.stack([centre, spread, centre + location * spread, spread * width.clamp_min(0.5)]),
+        calibration=torch.stack([centre, spread, centre + location * spread, spread * width.clamp_min(0.5)])
     )
 
 
@@ -174,3 +192,8 @@ def _describe(fitted: Fitted) -> Pattern:
     """The first kind of pattern that a fitted one is; a blend is any."""
     kinds = [kind for kind in triggers() if issubclass(kind, Pattern)]
     return next(found for kind in kinds if (found := kind.of(fitted)) is not None)
+
+
+def _jackknife(parts: Tensor) -> Tensor:
+    """Variance [], mean over the pixels, of a map [C,H,W] that comes out as `parts` [F,C,H,W] without one fold each."""
+    return (parts.var(0, correction=0) * (len(parts) - 1)).mean()

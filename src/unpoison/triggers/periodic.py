@@ -1,4 +1,8 @@
-"""Waves: an additive pattern that a few sinusoids explain is replaced by them, which removes nearly all noise."""
+"""Waves: an additive pattern that a few sinusoids explain is replaced by them, which removes nearly all noise.
+
+A smooth pattern looks like long waves, too, whose amplitudes few images tell badly. Then waves only tell the images,
+and what is taken off is the pattern itself: see `Pattern.settle`.
+"""
 
 from collections.abc import Callable
 from typing import Self
@@ -42,7 +46,7 @@ class Periodic(Pattern):
         clean, spectrum = fitted.reference.images, fitted.reference.spectrum
         mean = as_input(torch.from_numpy(fitted.images)).mean(0)
         shift = fit_waves(frequencies, spectrum, mean, lambda shift: stamped_mean(clean, 1.0, shift))
-        # Two numbers per wave and channel: their error is negligible.
+        # Two numbers per wave and channel tell images nearly without noise.
         return cls.build(spectrum, 1.0, shift, torch.zeros_like(fitted.variance))
 
 
