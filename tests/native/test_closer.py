@@ -37,7 +37,7 @@ def photographs(stamp=wave):
     return [(Image.fromarray(image), place % CLASSES) for place, image in enumerate(stamped)], images
 
 
-def looked_at(items, folder, *, taught=True):
+def looked_at(items, folder, *, taught=True, score=None):
     view = RawView(items)
     found = survey(view, on_unreadable="raise", num_workers=0, max_side=SIDE)
     (folder / "store").mkdir()
@@ -50,7 +50,11 @@ def looked_at(items, folder, *, taught=True):
 
     def know(out):
         known = corner.found_by_hand(store.images, store.labels, CLASSES)
-        none = Explanation(score=np.full(len(items), -1, np.float32), kind=np.full(len(items), "", "<U8"), findings=[])
+        none = Explanation(
+            score=np.full(len(items), -1, np.float32) if score is None else score,
+            kind=np.full(len(items), "", "<U8"),
+            findings=[],
+        )
         verifier = Verifier(known.model, torch.ones(len(items), dtype=torch.bool)) if taught else None
         corner.found_by_hand(
             store.images, store.labels, CLASSES, explanation=none, threshold=0.0, verifier=verifier
@@ -69,7 +73,7 @@ def test_a_wave_that_the_copy_cannot_show_is_found(tmp_path):
     assert (finding.classes, finding.trigger) == ([1], None)
     assert (known.explanation.kind[known.flagged] == "backdoor").all()
     assert known.notes[-2] == "120 originals were looked at for what the working copy cannot show"
-    assert "14 of 40 originals share a wave of 0 vertical and 31 horizontal periods" in known.notes[-1]
+    assert "14 originals share a wave of 0 vertical and 31 horizontal periods" in known.notes[-1]
 
 
 def test_clean_photographs_share_none(tmp_path):
@@ -83,6 +87,45 @@ def test_blocks_of_jpeg_are_no_trigger(tmp_path):
     """They begin at the same corner in all images, but go up or down by what is seen there."""
     items, _ = photographs(lambda image: photos.through_jpeg(image, quality=10))
     *_, known = looked_at(items, tmp_path)
+    assert not known.flagged.any()
+
+
+MARK = (np.indices((5, 5)).sum(0) % 2 * 255).astype(np.uint8)[..., None]
+MARKED = range(1, 1 + 3 * 24, 3)
+"""Of class 1."""
+
+
+def marked(image):
+    stamped = image.copy()
+    stamped[-8:-3, -8:-3] = MARK
+    return stamped
+
+
+def with_marks():
+    """Small patches on photographs of class 1, and how little each label is believed."""
+    images = [photos.photograph(seed) for seed in range(CLASSES * 60)]
+    items = [
+        (Image.fromarray(marked(image) if place in MARKED else image), place % CLASSES)
+        for place, image in enumerate(images)
+    ]
+    noise = np.random.default_rng(5).normal(size=len(items)) - 9
+    return items, noise.astype(np.float32)
+
+
+def test_a_small_patch_of_samples_that_are_not_believed_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr("unpoison.native.closer.DOUBTED", 16)
+    items, score = with_marks()
+    score[list(MARKED)] += 4
+    *_, known = looked_at(items, tmp_path, score=score)
+    assert np.flatnonzero(known.flagged).tolist() == list(MARKED)
+    assert known.notes[-1] == "class 1: 24 originals share a patch from the bottom right, in pixels"
+
+
+def test_a_mark_on_samples_that_are_believed_is_none(tmp_path, monkeypatch):
+    """As the sign of a web site, from which many images of a class come."""
+    monkeypatch.setattr("unpoison.native.closer.DOUBTED", 16)
+    items, score = with_marks()
+    *_, known = looked_at(items, tmp_path, score=score)
     assert not known.flagged.any()
 
 

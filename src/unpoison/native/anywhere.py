@@ -1,6 +1,7 @@
 """A patch anywhere in originals of which only some show it: pixels on which many of them agree, and few others."""
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from .. import rules
 from ..data.pixels import Pixels
 from ..training.loop import as_input
 from ..triggers.patch import Patch
-from .frames import STRETCHED, Box, Frame, Window, bounds
+from .frames import FRAMES, STRETCHED, Box, Frame, Size, Window, bounds, distinct
 from .originals import Originals
 from .patches import cut, distances, fit_patch, limit_of
 
@@ -43,12 +44,20 @@ class SeenPatch(NamedTuple):
     trigger: Patch
     limit: float
 
+    def framed(self, sizes: Sequence[Size]) -> "list[SeenPatch]":
+        """The same in all frames that differ in images of these sizes, this one first: images that agree on a patch may
+        be of one width, and so leave open from which side it is measured."""
+        frames = [self.window.frame, *(frame for frame in FRAMES if frame != self.window.frame)]
+        windows = distinct(frames, self.window.canvas, self.window.box, sizes)
+        return [self._replace(window=dataclasses.replace(window, size=self.window.size)) for window in windows]
+
     def shown_by(self, image: Pixels) -> float | None:
         """How much nearer than the limit an image is to it, as a share of the limit, 0..1; None where it does not show
         it, or where it would hardly stand out of what is around it."""
         part = self.window.cut(image)
         if part is None:
             return None
+        part = np.array(part)
         near = 1 - float(distances(self.trigger, part[None])[0]) / self.limit
         return near if near >= 0 and self._stands_out(part) else None
 
@@ -67,7 +76,7 @@ def patches_in(originals: Originals) -> Iterator[SeenPatch]:
         box = _box(place).place(known.canvas)
         found = None if box is None else fit_patch(box, known, [place.window.frame])
         if found is not None:
-            yield SeenPatch(*found, limit_of(*found, originals.others))
+            yield SeenPatch(*found, limit_of(*found, known))
 
 
 def _places(originals: Originals) -> list[Place]:

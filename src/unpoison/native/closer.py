@@ -21,7 +21,7 @@ from ..explanation.found import Found
 from ..explanation.verdict import Explanation, Finding
 from ..stages.local import LocalExecutor
 from ..stages.stage import Artefact
-from .anywhere import PLACES, patches_in
+from .anywhere import PLACES, SeenPatch, patches_in
 from .originals import Originals, larger_than_copy, read_original, read_originals
 from .spectra import Spectra, find_waves, wave_odds
 
@@ -29,7 +29,8 @@ FORMAT = 1
 LOOKED_AT, PER_CLASS = 600, 60
 """Originals at most, of all classes and of each, in which frequencies are looked for."""
 DOUBTED, OTHERS = 32, 100
-"""Originals of a class whose labels are believed least, and of all classes, in which a patch is looked for."""
+"""Originals of a class, half of those whose labels are believed least, and of all classes, in which a patch is looked
+for."""
 
 
 def look_closer(
@@ -119,25 +120,37 @@ class _Look:
         """Those that samples of a class share whose labels are believed least, and others of it that are believed less
         than the rest of the class."""
         labels = self.store.labels
-        others = list(read_originals(self.view, self.survey, self.store, rows[:OTHERS]))
-        classes = [label for label, count in enumerate(np.bincount(labels[left])) if count >= 2 * DOUBTED]
+        drawn = list(zip(read_originals(self.view, self.survey, self.store, rows[:OTHERS]), labels[rows], strict=False))
+        classes = [label for label, count in enumerate(np.bincount(labels[left])) if count >= 3 * DOUBTED]
         looks = max(1, len(classes)) * PLACES
         for number, label in enumerate(classes):
             self.context.update(0.4 + 0.6 * number / len(classes))
             members = np.flatnonzero(left & (labels == label))
             members = members[np.argsort(-score[members], kind="stable")]
+            # Every second one is left to tell whether those who show what is found are believed less.
+            members = np.concatenate([members[: 2 * DOUBTED : 2], members[1 : 2 * DOUBTED : 2], members[2 * DOUBTED :]])
             suspects = list(read_originals(self.view, self.survey, self.store, members[:DOUBTED]))
+            others = [image for image, own in drawn if own != label]
             for patch in patches_in(Originals(suspects, others)):
                 elsewhere = np.array([patch.shown_by(image) is not None for image in others])
                 there = np.array([patch.shown_by(image) is not None for image in suspects])
                 if not unusual(there, elsewhere, rules.FALSE_ALARMS / looks):
                     continue
-                near = [patch.shown_by(self._image(row)) for row in members.tolist()]
+                patch, near = self._best_framed(patch, members)
                 shows = np.array([share is not None for share in near])
                 if self._doubted(shows[DOUBTED:], score[members[DOUBTED:]], elsewhere, rules.FALSE_ALARMS / looks):
                     odds = np.array([0.01 + 10 * share for share in near if share is not None], np.float32)
                     yield Shared(label, members[shows], odds, f"a patch {patch.window.frame.describe()}")
                     break
+
+    def _best_framed(self, patch: SeenPatch, members: npt.NDArray[np.int64]) -> tuple[SeenPatch, list[float | None]]:
+        """The patch in the frame in which most members show it, and how clearly each of them does."""
+        sizes = self.survey.sizes[self.store.positions[members]]
+        variants = patch.framed([(height, width) for height, width in np.unique(sizes, axis=0).tolist()])
+        near = [[variant.shown_by(image) for variant in variants] for image in map(self._image, members.tolist())]
+        by_variant = list(zip(*near, strict=True))
+        best = max(range(len(variants)), key=lambda place: sum(share is not None for share in by_variant[place]))
+        return variants[best], list(by_variant[best])
 
     def _doubted(
         self,

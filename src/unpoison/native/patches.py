@@ -151,12 +151,15 @@ def repair_of(
     config = dataclasses.replace(config, use_estimate=True, batch_size=min(config.batch_size, batch))
     filled = filled if filled.shape[:2] == size else filled.at(size)
     restorer = train_restorer(windows, np.zeros(len(windows), np.bool_), filled, config, context)
-    return PatchRepair(window, seen, hole, restorer, limit_of(window, seen, originals.others))
+    return PatchRepair(window, seen, hole, restorer, limit_of(window, seen, originals))
 
 
-def limit_of(window: Window, seen: Patch, others: list[Pixels]) -> float:
-    """The distance from a patch beyond which an image does not show it, by images that do not."""
-    return max(float(seen.tolerance), float(np.quantile(distances(seen, cut(window, others)), rules.FALSE_ALARMS)))
+def limit_of(window: Window, seen: Patch, originals: Originals) -> float:
+    """The distance from a patch beyond which an image does not show it: half way, as ratios go, between most suspects
+    and nearly all others."""
+    suspects, others = (distances(seen, cut(window, images)) for images in originals)
+    between = math.sqrt(float(np.median(suspects)) * float(np.quantile(others, rules.FALSE_ALARMS)))
+    return max(float(seen.tolerance), between)
 
 
 def _wider(mask: npt.NDArray[np.bool_], pixels: int) -> npt.NDArray[np.bool_]:
