@@ -1,4 +1,5 @@
-"""What a report shows: the most suspicious images before and after, and where the images of each class changed.
+"""What a report shows: the most suspicious images before and after, parts of them at their own size, and where the
+images of each class changed.
 
 Saved beside the report's arrays, without pickle. The files may come from strangers: types, shapes and sizes are
 checked before anything is used.
@@ -16,12 +17,16 @@ from .data.checksums import Checked
 from .data.reading import parsing
 
 FILE = "pictures.npz"
-MAX_IMAGES, MAX_CLASSES = 500, 24
+MAX_IMAGES, MAX_CLASSES, MAX_CROPS = 500, 24, 96
+CROP = 96
+"""Pixels of the sides of what is shown of an original, as far as it has so many."""
 _MAX_FILE, _MAX_SIDE = 1 << 25, 256
 _SCHEMA = {
     "index": ("i", 1), "before": ("u", 4), "after": ("u", 4), "files": ("U", 1), "kinds": ("U", 1), "images": ("i", 1),
     "classes": ("i", 1), "changes": ("f", 3),
 }  # fmt: skip
+_CROPS = {"cropped": ("i", 1), "places": ("i", 2), "crops": ("u", 5)}
+"""Which reports of older versions lack."""
 
 
 class Footprint(NamedTuple):
@@ -35,6 +40,21 @@ class Footprint(NamedTuple):
     """Restored images whose change is averaged; 0 where the explanation was stamped on other images."""
     change: npt.NDArray[np.float32]
     """float32 [H,W]; mean absolute change in grey levels, 0..255."""
+
+
+class Crop(NamedTuple):
+    """The part of an original that its repair changed most, at its own size."""
+
+    top: int
+    """Row of its first pixel in the original."""
+    left: int
+    """Column of the same."""
+    size: tuple[int, int]
+    """(H, W) of the original."""
+    before: npt.NDArray[np.uint8]
+    """uint8 [min(H, CROP), min(W, CROP), C]."""
+    after: npt.NDArray[np.uint8]
+    """The same part, repaired."""
 
 
 def stacked(footprints: Sequence[Footprint]) -> npt.NDArray[np.float32]:
@@ -56,6 +76,8 @@ class Pictures:
     """Name of each image's file with its folder; "" where it has none."""
     footprints: list[Footprint]
     """The classes with most restored images first."""
+    crops: dict[int, Crop] = dataclasses.field(default_factory=dict)
+    """By row of `index`: of the first restored images whose originals are larger than the working copy."""
 
     def save(self, folder: Path) -> None:
         """Writes `pictures.npz`."""
@@ -68,8 +90,22 @@ class Pictures:
             "images": np.array([footprint.images for footprint in self.footprints], np.int64),
             "classes": np.concatenate([[0, 0], *([n, c] for n, f in enumerate(self.footprints) for c in f.classes)]),
             "changes": stacked(self.footprints),
+            **self._packed_crops(),
         }
         np.savez(folder / FILE, allow_pickle=False, **arrays)
+
+    def _packed_crops(self) -> dict[str, npt.NDArray[Any]]:
+        """The crops as arrays of one size, with zeros where an original is smaller."""
+        crops = np.zeros((len(self.crops), 2, CROP, CROP, self.before.shape[3]), np.uint8)
+        for pair, crop in zip(crops, self.crops.values(), strict=True):
+            height, width = crop.before.shape[:2]
+            pair[:, :height, :width] = crop.before, crop.after
+        places = [(crop.top, crop.left, *crop.size) for crop in self.crops.values()]
+        return {
+            "cropped": np.array(list(self.crops), np.int64),
+            "places": np.array(places, np.int64).reshape(-1, 4),
+            "crops": crops,
+        }
 
     @classmethod
     def load(cls, files: Checked, samples: int) -> Self | None:
@@ -80,9 +116,10 @@ class Pictures:
         """
         if not files.has(FILE):
             return None
-        found = files.arrays(FILE, _SCHEMA, limit=_MAX_FILE)
+        found = files.arrays(FILE, _SCHEMA, _CROPS, limit=_MAX_FILE)
         with parsing(files.folder / FILE):
             _check(found, samples)
+            crops = _unpacked_crops(found)
         pairs = found["classes"].reshape(-1, 2)[1:].tolist()
         footprints = [
             Footprint([label for place, label in pairs if place == number], str(kind), int(count), change)
@@ -90,7 +127,7 @@ class Pictures:
                 zip(found["kinds"], found["images"], found["changes"], strict=True)
             )
         ]
-        return cls(found["index"], found["before"], found["after"], found["files"].tolist(), footprints)
+        return cls(found["index"], found["before"], found["after"], found["files"].tolist(), footprints, crops)
 
 
 def _check(found: dict[str, npt.NDArray[Any]], samples: int) -> None:
@@ -115,3 +152,27 @@ def _check(found: dict[str, npt.NDArray[Any]], samples: int) -> None:
         raise ValueError("the classes' changes are not of the images' size")
     if not np.isfinite(changes).all():
         raise ValueError("the classes' changes are not numbers")
+
+
+def _unpacked_crops(found: dict[str, npt.NDArray[Any]]) -> dict[int, Crop]:
+    """What `_packed_crops` gave; none where the file is of an older version.
+
+    Raises:
+        ValueError: they are not crops of these pictures.
+    """
+    if not found.keys() & _CROPS.keys():
+        return {}
+    rows, places, crops = found["cropped"], found["places"].astype(np.int64), found["crops"]
+    count, channels = len(rows), found["before"].shape[3]
+    if crops.dtype != np.uint8 or crops.shape != (count, 2, CROP, CROP, channels) or places.shape != (count, 4):
+        raise ValueError("the crops are not of the size that a report shows")
+    if count > MAX_CROPS or len(np.unique(rows)) != count or not np.isin(rows, np.arange(len(found["index"]))).all():
+        raise ValueError("the crops are not of the pictures")
+    sizes = places[:, 2:]
+    shapes = np.minimum(sizes, CROP)
+    if (sizes < 1).any() or (places[:, :2] < 0).any() or (places[:, :2] > sizes - shapes).any():
+        raise ValueError("the crops lie outside of their images")
+    return {
+        row: Crop(top, left, (height, width), *pair[:, : min(height, CROP), : min(width, CROP)])
+        for row, (top, left, height, width), pair in zip(rows.tolist(), places.tolist(), crops, strict=True)
+    }

@@ -23,8 +23,10 @@ from .illustration import illustrate
 from .left_out import over_all_items, without_folder
 from .methods.cleaning import Outcome
 from .native.closer import FORMAT as CLOSER_FORMAT
+from .native.crops import cut_out
 from .native.originals import read_original
 from .native.repair import Repairs
+from .pictures import MAX_CROPS, Crop
 from .progress import Progress
 from .report import FORMAT as REPORT_FORMAT
 from .report import Report
@@ -93,22 +95,20 @@ def save_outcome(
         lambda row: view.file_name(int(store.positions[row])),
     )
     unreadable = sorted(found.unreadable + store.unreadable, key=lambda entry: entry.position)
-    report = dataclasses.replace(
-        report,
-        pictures=pictures,
-        config=report.config | {name: fact for name, fact in facts.items() if fact is not None},
-    )
-    report = over_all_items(report, store.positions, found.labels, unreadable)
-    _log_decisions(report)
     with publishing_checked(folder / "outcome") as temporary:
+        changed, crops = _write_repaired(temporary, view, store, found, outcome, repairs, pictures.index)
+        np.save(temporary / "restored_index.npy", changed, allow_pickle=False)
+        pictures = dataclasses.replace(pictures, crops=crops)
+        config = report.config | {name: fact for name, fact in facts.items() if fact is not None}
+        report = dataclasses.replace(report, pictures=pictures, config=config)
+        report = over_all_items(report, store.positions, found.labels, unreadable)
         report._write(temporary)
         np.save(temporary / "digests.npy", found.digests, allow_pickle=False)
         sizes = np.where(found.plain_jpegs[:, None], found.sizes, 0).astype(np.int32)
         np.save(temporary / "jpeg_sizes.npy", sizes, allow_pickle=False)
-        changed = _write_repaired(temporary, view, store, found, outcome, repairs)
-        np.save(temporary / "restored_index.npy", changed, allow_pickle=False)
         if outcome.restorer is not None:
             copy_files(outcome.restorer, temporary / RESTORER)
+    _log_decisions(report)
 
 
 def publish(folder: Path, view: RawView, store: ImageStore, found: Survey, progress: Progress) -> None:
@@ -147,18 +147,38 @@ def write_export(folder: Path, run: Path, report: Report) -> None:
 
 
 def _write_repaired(
-    folder: Path, view: RawView, store: ImageStore, found: Survey, outcome: Outcome, repairs: Repairs
-) -> npt.NDArray[np.int64]:
-    """Writes the restored originals as PNG files, which lose nothing, and gives the positions of those that changed."""
+    folder: Path,
+    view: RawView,
+    store: ImageStore,
+    found: Survey,
+    outcome: Outcome,
+    repairs: Repairs,
+    shown: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.int64], dict[int, Crop]]:
+    """Writes the restored originals as PNG files, which lose nothing.
+
+    Args:
+        shown: int64 [M], rows of the store whose pictures are in the report.
+
+    Returns:
+        The positions of those that changed, and parts of the first ones that are shown, by place in `shown`.
+    """
     (folder / _REPAIRED).mkdir()
-    changed = []
+    height, width, channels = store.images.shape[1:]
+    cropped = np.flatnonzero(np.isin(shown, outcome.restored_index))[:MAX_CROPS]
+    place_of = dict(zip(shown[cropped].tolist(), cropped.tolist(), strict=True))
+    changed, crops = [], {}
     for row, after in zip(outcome.restored_index.tolist(), outcome.restored_images, strict=True):
         position = int(store.positions[row])
-        repaired = repairs(row, read_original(view, found, position), store.images[row], after)
-        if repaired is not None:
-            (folder / _repaired(position)).write_bytes(repaired.png())
-            changed.append(position)
-    return np.array(changed, np.int64)
+        original = read_original(view, found, position)
+        repaired = repairs(row, original, store.images[row], after)
+        if repaired is None:
+            continue
+        (folder / _repaired(position)).write_bytes(repaired.png())
+        changed.append(position)
+        if row in place_of and (original.colour.shape[0] > height or original.colour.shape[1] > width):
+            crops[place_of[row]] = cut_out(original.colour, repaired.colour, channels)
+    return np.array(changed, np.int64), crops
 
 
 def _repaired(position: int) -> str:

@@ -8,11 +8,22 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ..pictures import Footprint, Pictures
+from ..pictures import Crop, Footprint, Pictures
 
 FULL = 200
 """Grey levels that the larger differences are amplified to, by a power of two up to `MOST`."""
 MOST = 16
+
+
+class Native(NamedTuple):
+    """Part of an original before and after repair, as data URIs."""
+
+    before: str
+    after: str
+    place: str
+    """In words."""
+    height: int
+    width: int
 
 
 class Shown(NamedTuple):
@@ -24,6 +35,14 @@ class Shown(NamedTuple):
     after: str
     """"" where the image was not restored, and so below."""
     difference: str
+    native: Native | None
+    """Where there is a crop of the original."""
+
+    @property
+    def bytes(self) -> int:
+        """On the page."""
+        copies = len(self.before) + len(self.after) + len(self.difference)
+        return copies if self.native is None else copies + len(self.native.before) + len(self.native.after)
 
 
 def png(pixels: npt.NDArray[np.uint8]) -> str:
@@ -56,14 +75,23 @@ def shown(pictures: Pictures, restored: npt.NDArray[np.bool_], gain: int, max_by
     found: list[Shown] = []
     used = 0
     rows = zip(pictures.index.tolist(), pictures.files, pictures.before, pictures.after, restored, strict=True)
-    for position, file, before, after, changed in rows:
+    for row, (position, file, before, after, changed) in enumerate(rows):
         difference = np.minimum(_difference(before, after) * gain, 255).astype(np.uint8)
-        picture = Shown(position, file, png(before), png(after) if changed else "", png(difference) if changed else "")
-        used += len(picture.before) + len(picture.after) + len(picture.difference)
+        restoration = (png(after), png(difference)) if changed else ("", "")
+        native = _native(pictures.crops[row]) if changed and row in pictures.crops else None
+        picture = Shown(position, file, png(before), *restoration, native)
+        used += picture.bytes
         if used > max_bytes:
             break
         found.append(picture)
     return found
+
+
+def _native(crop: Crop) -> Native:
+    height, width = crop.before.shape[:2]
+    full = " × ".join(map(str, crop.size))
+    place = f"{height} × {width} of {full} pixels, from row {crop.top} and column {crop.left}"
+    return Native(png(crop.before), png(crop.after), place, height, width)
 
 
 def _difference(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> npt.NDArray[np.int16]:
