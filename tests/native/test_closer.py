@@ -159,6 +159,8 @@ def test_what_was_found_comes_off_the_originals(tmp_path):
     images = [np.asarray(items[row][0]) for row in rows]
     left = photos.error_left(repairs.by_row[rows[0]], images, [clean[row] for row in rows], wave)
     assert left < 0.2
+    for image in clean[::10]:
+        assert repairs.by_row[rows[0]](image, image) is image
 
 
 def test_coefficients_of_one_frequency_are_those_of_all():

@@ -1,9 +1,9 @@
 """A pattern at full size: what the working copy shows of it, fitted again with the detail that only originals have."""
 
 import dataclasses
-from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -40,7 +40,8 @@ class PatternRepair:
     frequencies: tuple[Frequency, ...] = ()
     """Where b consists of waves, theirs: it is then drawn anew at the size of the image, since stretching blurs it."""
 
-    judges: ClassVar[bool] = False
+    judges: bool = False
+    """See `Repair`: whether the working copy does not show it."""
 
     def describe(self) -> str:
         """For the report."""
@@ -48,9 +49,10 @@ class PatternRepair:
         return f"a pattern of kind {self.kind} of {height}x{width} pixels, at the same share of the size"
 
     def __call__(self, image: Pixels, copy: Pixels) -> Pixels:
-        pixels = (
-            image.astype(np.float32) - 255 * self._at((image.shape[0], image.shape[1])).permute(1, 2, 0).numpy()
-        ) / self.scale
+        shift = 255 * self._at((image.shape[0], image.shape[1])).permute(1, 2, 0).numpy()
+        if self.judges and _strength(image, shift) < 0.5:
+            return image
+        pixels = (image.astype(np.float32) - shift) / self.scale
         repaired: Pixels = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
         return repaired
 
@@ -88,7 +90,15 @@ def refit_wave(frequency: Frequency, originals: Originals) -> PatternRepair:
     ]
     best = np.unravel_index(np.argmax(energies), (len(offsets), len(offsets)))
     refined = frequency[0] + float(offsets[best[0]]), frequency[1] + float(offsets[best[1]])
-    return _waves([refined], originals, canvas)
+    return dataclasses.replace(_waves([refined], originals, canvas), judges=True)
+
+
+def _strength(image: Pixels, shift: npt.NDArray[np.float32]) -> float:
+    """How strongly an image shows a fine pattern that may be added to it, both [H,W,C] in grey levels: 1 where it is,
+    and about 0 where it is not, since images have little of one frequency."""
+    height, width = image.shape[:2]
+    weighted = shift * (np.hanning(height)[:, None] * np.hanning(width))[..., None]
+    return float((weighted * image).sum() / max((weighted * shift).sum(), 1e-9))
 
 
 def _energy(difference: Tensor, frequency: Frequency) -> float:

@@ -1,7 +1,7 @@
 """What flagged images look like at their own size without their trigger."""
 
 import dataclasses
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -30,8 +30,10 @@ from .spectra import Spectra, find_waves
 class Repair(Protocol):
     """Takes a trigger off."""
 
-    judges: ClassVar[bool]
-    """Whether it sees itself which images show the trigger; else those do whose working copy was changed."""
+    @property
+    def judges(self) -> bool:
+        """Whether it sees itself which images show the trigger; else those do whose working copy was changed."""
+        ...
 
     def describe(self) -> str:
         """For the report: what is taken off, and where it lies."""
