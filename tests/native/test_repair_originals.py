@@ -3,10 +3,18 @@
 import dataclasses
 
 import numpy as np
+import photos
 import pytest
+import torch
 
+from unpoison.context import Context
 from unpoison.data.eight_bit import EightBit
-from unpoison.native.repair import Repairs
+from unpoison.native.originals import Originals
+from unpoison.native.repair import Repairs, _fitted
+from unpoison.native.scaled import HoleRepair, ScaledRepair
+from unpoison.restoration import RestorationConfig
+from unpoison.triggers import Patch
+from unpoison.triggers.blend import Blend
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,3 +68,12 @@ def test_grey_images_stay_grey():
     repaired = Repairs({0: Painter(judges=True)}, [], {})(0, grey, *copies())
     assert repaired.colour.shape == (12, 10, 1)
     assert (repaired.colour == 8).all()
+
+
+@pytest.mark.parametrize("originals", [Originals([], []), Originals([photos.photograph(0)] * 3, [])])
+def test_a_few_originals_tell_nothing_and_the_copy_says_what_to_do(originals):
+    shape, config, context = (*photos.COPY, 3), RestorationConfig(), Context()
+    patch = Patch.covering(torch.ones(photos.COPY, dtype=torch.bool), torch.ones(shape))
+    for trigger, kind in ((patch, HoleRepair), (Blend(shape), ScaledRepair)):
+        assert isinstance(_fitted(trigger, originals, photos.COPY, config, context), kind)
+    assert _fitted(None, originals, photos.COPY, config, context) is None

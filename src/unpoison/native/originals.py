@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from .. import rules
 from ..data.access import RawView
 from ..data.decoding import check_same
 from ..data.eight_bit import EightBit, to_eight_bit
@@ -61,6 +62,11 @@ class Originals(NamedTuple):
     """That do not, and show the same content."""
 
     @property
+    def few(self) -> bool:
+        """Whether they are too few to tell anything."""
+        return min(len(self.suspects), len(self.others)) < rules.LEAST_FLAGGED
+
+    @property
     def sizes(self) -> list[Size]:
         """Of all of them."""
         return [(image.shape[0], image.shape[1]) for image in (*self.suspects, *self.others)]
@@ -98,7 +104,8 @@ class Originals(NamedTuple):
         counts = np.bincount(store.labels[clean], minlength=store.num_classes)
         wanted = np.bincount(content, minlength=store.num_classes) / np.maximum(counts, 1)
         weights = wanted[store.labels[clean]]
-        drawn = rng.choice(clean, min(OTHERS, int((weights > 0).sum())), replace=False, p=weights / weights.sum())
+        count = min(OTHERS, int((weights > 0).sum()))
+        drawn = rng.choice(clean, count, replace=False, p=weights / weights.sum()) if count else clean[:0]
 
         suspects = rng.permutation(members)[:SUSPECTS]
         return cls(*(list(read_originals(view, found, store, rows)) for rows in (suspects, drawn)))

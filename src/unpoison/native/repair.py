@@ -112,10 +112,10 @@ def _fitted(
     trigger: Trigger | None, originals: Originals, size: Size, config: RestorationConfig, context: Context
 ) -> Repair | None:
     if trigger is None:
-        return _unexplained(originals, size, config, context)
-    if isinstance(trigger, Pattern):
+        return None if originals.few else _unexplained(originals, size, config, context)
+    if isinstance(trigger, Pattern) and not originals.few:
         return refit_pattern(trigger, originals)
-    if isinstance(trigger, Patch) and not trigger.moves:
+    if isinstance(trigger, Patch) and not trigger.moves and not originals.few:
         hole = trigger.hole(trigger.shift.new_zeros(1, 1, *size))[0, 0] > 0
         patch = refit_patch(hole.cpu().numpy(), originals, config, context)
         if patch is not None:
