@@ -121,6 +121,15 @@ def test_a_small_patch_of_samples_that_are_not_believed_is_found(tmp_path, monke
     assert known.notes[-1] == "class 1: 24 originals share a patch from the bottom right, in pixels"
 
 
+def test_grey_photographs_among_others_are_looked_at_as_well(tmp_path, monkeypatch):
+    monkeypatch.setattr("unpoison.native.closer.DOUBTED", 16)
+    items, score = with_marks()
+    items = [(image.convert("L") if place % 5 == 0 else image, label) for place, (image, label) in enumerate(items)]
+    score[list(MARKED)] += 4
+    *_, known = looked_at(items, tmp_path, score=score)
+    assert np.flatnonzero(known.flagged).tolist() == list(MARKED)
+
+
 def test_a_mark_on_samples_that_are_believed_is_none(tmp_path, monkeypatch):
     """As the sign of a web site, from which many images of a class come."""
     monkeypatch.setattr("unpoison.native.closer.DOUBTED", 16)

@@ -13,7 +13,7 @@ from .. import rules
 from ..context import Context
 from ..data.access import RawView
 from ..data.cache import cache_key
-from ..data.pixels import Pixels
+from ..data.pixels import Pixels, with_channels
 from ..data.store import ImageStore
 from ..data.survey import Survey
 from ..detection.gate import unusual
@@ -28,6 +28,8 @@ from .spectra import Spectra, find_waves, wave_odds
 FORMAT = 1
 LOOKED_AT, PER_CLASS = 600, 60
 """Originals at most, of all classes and of each, in which frequencies are looked for."""
+SEARCHED = 50
+"""Classes in which a patch is looked for, those first whose most doubted samples are doubted most: each takes 3 s."""
 DOUBTED, OTHERS = 32, 100
 """Originals of a class, half of those whose labels are believed least, and of all classes, in which a patch is looked
 for."""
@@ -122,6 +124,8 @@ class _Look:
         labels = self.store.labels
         drawn = list(zip(read_originals(self.view, self.survey, self.store, rows[:OTHERS]), labels[rows], strict=False))
         classes = [label for label, count in enumerate(np.bincount(labels[left])) if count >= 3 * DOUBTED]
+        most = {label: np.sort(score[left & (labels == label)])[-DOUBTED:].sum() for label in classes}
+        classes = sorted(sorted(classes, key=lambda label: -most[label])[:SEARCHED])
         looks = max(1, len(classes)) * PLACES
         for number, label in enumerate(classes):
             self.context.update(0.4 + 0.6 * number / len(classes))
@@ -175,7 +179,8 @@ class _Look:
         return rng.permutation(np.concatenate(drawn))[:LOOKED_AT]
 
     def _image(self, row: int) -> Pixels:
-        return read_original(self.view, self.survey, int(self.store.positions[row])).colour
+        original = read_original(self.view, self.survey, int(self.store.positions[row]))
+        return with_channels(original.colour, self.survey.channels)
 
     def _reporting(self, rows: npt.NDArray[np.int64], start: float, end: float) -> Iterator[int]:
         for number, row in enumerate(rows.tolist()):
