@@ -10,7 +10,7 @@ from unpoison.cli.streams import show
 
 from .names import COMPARISON_NAMES, FALSE_ALARMS, HALF_NAMES, NAMES, PHOTOGRAPHS, SCALE_NAMES, SUITE_NAMES
 
-_OWN = ("scale", "half", "images", "method", "preset", "downstream")
+_OWN = ("scale", "half", "photographs", "method", "preset", "downstream")
 """Options that not all experiments have."""
 
 
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how many are measured side by side, each with its share of the CPU's threads (default: %(default)s)",
     )
     parser.add_argument(
-        "--images",
+        "--photographs",
         type=int,
         metavar="N",
         help=f"of {PHOTOGRAPHS}: use about N photographs of each row, for a quick look (default: all)",

@@ -63,7 +63,7 @@ def test_command_prints_page_or_json(tmp_path, capsys):
         (["ours", "--preset", "fast"], "preset"),
         (["ours", "--method", "bab"], "method"),
         (["false-alarms", "--scale", "smoke"], "scale"),
-        (["false-alarms", "--images", "500"], "images"),
+        (["false-alarms", "--photographs", "500"], "photographs"),
         (["photographs", "--half", "unseen"], "half"),
     ],
 )

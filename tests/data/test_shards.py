@@ -117,7 +117,9 @@ def test_untouched_files_keep_their_bytes(cleaned_jpegs):
                 assert data == Path(dataset.samples[source][0]).read_bytes()
                 assert facts["encoding"] == "jpg"
             else:
-                assert facts["encoding"] == "png"
+                # What was restored to what it was keeps its file.
+                changed = (np.array(dataset[source][0]) != np.array(served[position][0])).any()
+                assert facts["encoding"] == ("png" if changed else "jpg")
                 np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(data))), np.array(served[position][0]))
 
 

@@ -22,7 +22,7 @@ FEWEST = 100
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Photographs(Experiment):
-    """Measures rows into `{out}/photographs-{method}-{preset}-{device}-seed{seed}[-{images}]/{row}.json`, and writes a
+    """Measures rows into `{out}/photographs-{method}-{preset}-{device}-seed{seed}[-{photographs}]/{row}.json`, and writes a
     page beside that folder, of all that it holds.
 
     A seed is of the poison, the cleaning and the networks; the photographs are the same.
@@ -32,7 +32,7 @@ class Photographs(Experiment):
     """That cleans; or "flags", PD-AutoR that is told which photographs are poisoned."""
     preset: str = "default"
     """Of the method."""
-    images: int | None = None
+    photographs: int | None = None
     """About so many photographs of each row, for a quick look; None for all."""
     downstream: bool = False
     """Whether networks are trained on the input and on the output of poisoned sets; those that lack them are measured
@@ -46,8 +46,8 @@ class Photographs(Experiment):
         return [self._unit(get_row(row), seed) for seed in self.seeds for row in rows]
 
     def check(self, todo: Sequence[Unit]) -> None:
-        if self.images is not None and self.images < FEWEST:
-            raise ConfigError(f"images must be at least {FEWEST}, got {self.images}")
+        if self.photographs is not None and self.photographs < FEWEST:
+            raise ConfigError(f"photographs must be at least {FEWEST}, got {self.photographs}")
         method = "pdautor" if self.method == BY_HAND else self.method
         Sanitizer(method, config=self.preset, device=self.device)
         for row in (get_row(unit.row) for unit in todo):
@@ -60,11 +60,11 @@ class Photographs(Experiment):
 
     def folder(self, seed: int) -> Path:
         """Of the JSON files."""
-        part = "" if self.images is None else f"-{self.images}"
+        part = "" if self.photographs is None else f"-{self.photographs}"
         return self.out / f"photographs-{self.method}-{self.preset}-{self.device_name}-seed{seed}{part}"
 
     def _page(self, seed: int, measured: list[Measures]) -> str:
-        part = "" if self.images is None else f", about {self.images} of each set"
+        part = "" if self.photographs is None else f", about {self.photographs} of each set"
         title = f"Photographs: {self.method}, preset {self.preset}, seed {seed}{part}"
         return page(title, measured, len(self.rows))
 
@@ -80,6 +80,6 @@ class Photographs(Experiment):
 
     def _job(self, row: Row, seed: int) -> Job:
         return Job(
-            row=row, method=self.method, preset=self.preset, device=self.device, seed=seed, images=self.images,
+            row=row, method=self.method, preset=self.preset, device=self.device, seed=seed, images=self.photographs,
             downstream=self.downstream,
         )  # fmt: skip

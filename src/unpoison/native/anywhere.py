@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 import torch
-from scipy import ndimage
 
 from .. import rules
 from ..data.pixels import Pixels
@@ -93,8 +93,8 @@ def _places(originals: Originals) -> list[Place]:
         if min(len(suspects), len(others)) < rules.LEAST_FLAGGED:
             continue
         values, excess = _agreement(suspects, others)
-        parts, count = ndimage.label(excess >= rules.PATCH_EXCESS, np.ones((3, 3)))
-        masses = ndimage.sum_labels(excess, parts, np.arange(1, count + 1))
+        parts, count = scipy.ndimage.label(excess >= rules.PATCH_EXCESS, np.ones((3, 3)))
+        masses = scipy.ndimage.sum_labels(excess, parts, np.arange(1, count + 1))
         for part in np.argsort(-masses, kind="stable")[:PLACES].tolist():
             found.append(Place(window, parts == part + 1, values, float(masses[part])))
     return sorted(found, key=lambda place: -place.agreeing)[:PLACES]

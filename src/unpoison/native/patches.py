@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 import torch
-from scipy import ndimage
 from torch import Tensor
 
 from .. import rules
@@ -164,7 +164,7 @@ def limit_of(window: Window, seen: Patch, originals: Originals) -> float:
 
 def _wider(mask: npt.NDArray[np.bool_], pixels: int) -> npt.NDArray[np.bool_]:
     """A mask bool [H,W] and so many pixels on every side of it."""
-    wider: npt.NDArray[np.bool_] = ndimage.binary_dilation(mask, np.ones((3, 3)), pixels)
+    wider: npt.NDArray[np.bool_] = scipy.ndimage.binary_dilation(mask, np.ones((3, 3)), pixels)
     return wider
 
 

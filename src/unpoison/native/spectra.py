@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft, ndimage
+import scipy
 
 from .. import rules
 from ..data.pixels import Pixels, resize, with_channels
@@ -42,7 +42,7 @@ class Spectra:
         self.size = round(canvas[0] * factor), round(canvas[1] * factor)
         # Without it the edges of an image would be a wave of every frequency.
         self._taper = np.hanning(self.size[0])[:, None] * np.hanning(self.size[1])
-        rows = np.abs(fft.fftfreq(self.size[0]) * self.size[0])[:, None]
+        rows = np.abs(scipy.fft.fftfreq(self.size[0]) * self.size[0])[:, None]
         columns = np.arange(self.size[1] // 2 + 1)[None]
         self._fine = (rows > copy[0] / 2) | (columns > copy[1] / 2)
         # Half of the frequencies without a horizontal part are the other half.
@@ -56,9 +56,9 @@ class Spectra:
     def of(self, image: Pixels) -> npt.NDArray[np.complex64]:
         """Its coefficients at these frequencies, complex64 [count], over the size of those around each."""
         grey = with_channels(resize(image, *self.size), 1)[..., 0].astype(np.float32)
-        found = fft.rfft2((grey - grey.mean()) * self._taper)
+        found = scipy.fft.rfft2((grey - grey.mean()) * self._taper)
         power = np.abs(found) ** 2
-        around = ndimage.uniform_filter(power, AROUND, mode="wrap") * AROUND**2 - power
+        around = scipy.ndimage.uniform_filter(power, AROUND, mode="wrap") * AROUND**2 - power
         usual = np.sqrt(np.maximum(around / (AROUND**2 - 1), 1e-6))
         scaled: npt.NDArray[np.complex64] = (found / usual)[self._fine].astype(np.complex64)
         return scaled

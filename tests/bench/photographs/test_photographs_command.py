@@ -23,7 +23,7 @@ def test_command_measures_a_row(album, tmp_path, at_once, monkeypatch, capsys):
         "patch-6",
         "--preset",
         "fast",
-        "--images",
+        "--photographs",
         "108",
         "--method",
         "flags",
@@ -79,7 +79,7 @@ def test_page_is_made_of_what_is_there(tmp_path, capsys):
     assert capsys.readouterr().out.startswith("# Photographs: pdautor, preset default, seed 0\n")
 
 
-@pytest.mark.parametrize("wrong", [{"preset": "slow"}, {"method": "magic"}, {"images": 5}])
+@pytest.mark.parametrize("wrong", [{"preset": "slow"}, {"method": "magic"}, {"photographs": 5}])
 def test_what_is_unknown_or_too_few_is_refused(album, tmp_path, wrong):
     with pytest.raises(ConfigError):
         run_experiment(get_experiment("photographs", out=tmp_path, **wrong), ["patch-6"])
