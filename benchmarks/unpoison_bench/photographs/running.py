@@ -22,8 +22,8 @@ FEWEST = 100
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Photographs(Experiment):
-    """Measures rows into `{out}/photographs-{method}-{preset}-{device}-seed{seed}[-{photographs}]/{row}.json`, and writes a
-    page beside that folder, of all that it holds.
+    """Measures rows into `{out}/photographs-{method}-{preset}-{device}-seed{seed}[-{photographs}]/{row}.json`, and
+    writes a page beside that folder, of all that it holds.
 
     A seed is of the poison, the cleaning and the networks; the photographs are the same.
     """
