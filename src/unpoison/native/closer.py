@@ -40,7 +40,8 @@ def look_closer(
 ) -> Artefact:
     """What was found, and what only the originals show beside it, where they are larger than the working copy.
 
-    The cost is bounded: `LOOKED_AT` originals are read, and of a class in which they agree on a frequency all.
+    The cost is bounded: `LOOKED_AT` originals are read, `DOUBTED` of each class that is searched, and all of a class in
+    which they agree on a frequency, or show a patch that others lack.
     """
     larger = larger_than_copy(survey, store)
     if not larger.any():

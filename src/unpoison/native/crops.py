@@ -1,7 +1,7 @@
 """What a report shows of originals: the part that repair changed most, at its own size."""
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from ..data.pixels import Pixels, with_channels
 from ..pictures import CROP, Crop
@@ -15,7 +15,7 @@ def cut_out(before: Pixels, after: Pixels, channels: int) -> Crop:
     """Of an original uint8 [H,W,C] before and after repair, with 1 or 3 channels."""
     height, width = before.shape[:2]
     change = (np.maximum(before, after) - np.minimum(before, after)).max(2)
-    near = ndimage.uniform_filter(change, CROP, output=np.float32, mode="constant")
+    near = scipy.ndimage.uniform_filter(change, CROP, output=np.float32, mode="constant")
     row, column = divmod(int(near.argmax()), width)
     place = _centred(Box(row, column, 1, 1), (height, width))
     # Of a small change many windows hold all.

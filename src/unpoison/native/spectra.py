@@ -127,9 +127,9 @@ def wave_odds(coefficients: npt.NDArray[np.complex64]) -> npt.NDArray[np.float32
 
     Those without one are of unit size on average and of any phase; those with one are around a common mean.
     """
-    mean, share = coefficients.mean(), 0.5
+    # Half of them are taken to carry it at first.
+    mean, share = 2 * coefficients.mean(), 0.5
     odds = np.zeros(len(coefficients))
-    mean = mean * 2
     for _ in range(100):
         odds = np.log(share / (1 - share)) + np.abs(coefficients) ** 2 - np.abs(coefficients - mean) ** 2
         weights = 1 / (1 + np.exp(-np.clip(odds, -50, 50)))
