@@ -76,6 +76,27 @@ def unusual(ones: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_], false_al
     return bool(scipy.stats.fisher_exact(table, alternative="greater").pvalue <= false_alarms)
 
 
+def clearly_foreign(
+    probabilities: Tensor, labels: npt.NDArray[np.int64], shown: npt.NDArray[np.bool_], false_alarms: float
+) -> bool:
+    """Whether samples that show a trigger, bool [n], have more foreign content than the others.
+
+    A verifier that knows little of the content contradicts many, so they are compared with those that do not show it.
+
+    Args:
+        probabilities: float32 [n,K], of samples that were not chosen for what the verifier says.
+        labels: int64 [n].
+    """
+    y = torch.from_numpy(labels)
+    if shown.sum() < rules.FURTHER_CARRIERS:
+        return False
+    inside = torch.from_numpy(shown)
+    if foreign_content(probabilities[inside], y[inside]) < rules.FURTHER_FOREIGN:
+        return False
+    contradicted = (probabilities.argmax(1) != y).numpy()
+    return unusual(contradicted[shown], contradicted[~shown], false_alarms)
+
+
 def resembles(
     some: npt.NDArray[np.float32], own: npt.NDArray[np.float32], others: npt.NDArray[np.float32], false_alarms: float
 ) -> bool:

@@ -9,7 +9,7 @@ import torch
 
 from .. import rules
 from ..context import Context
-from ..detection.gate import foreign_content, outstanding, resembles, unusual
+from ..detection.gate import clearly_foreign, foreign_content, outstanding, resembles
 from ..detection.verifier import opinion, verify
 from ..training.loop import as_input, on_device
 from ..triggers import Trigger
@@ -63,9 +63,6 @@ class Proofs:
     def shown_by_foreign(self, found: Fit | None, further: npt.NDArray[np.int64], looks: int) -> TypeGuard[Fit]:
         """Whether some samples clearly show a trigger, and more foreign content than others.
 
-        A verifier that knows little of the content contradicts many, so those that show it are compared with those that
-        do not.
-
         Args:
             further: int64 [n], samples that were not chosen for what the verifier says.
             looks: how many triggers are looked at.
@@ -73,10 +70,8 @@ class Proofs:
         if found is None or found.usual:
             return False
         shown = pixel_evidence(found.trigger, self.images, further) > rules.DETECTOR_SAY
-        if shown.sum() < rules.FURTHER_CARRIERS or self.foreign(further[shown]) < rules.FURTHER_FOREIGN:
-            return False
-        contradicted = self.suspicion.probabilities[further].argmax(1) != self.labels[further]
-        return unusual(contradicted[shown], contradicted[~shown], rules.FALSE_ALARMS / looks)
+        probabilities = torch.from_numpy(self.suspicion.probabilities[further])
+        return clearly_foreign(probabilities, self.labels[further], shown, rules.FALSE_ALARMS / looks)
 
     def sets_apart_foreign(self, found: Fit | None, label: int) -> TypeGuard[Fit]:
         """Whether those who show a trigger look like other classes to a verifier that has learned none of them.

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 
 from .. import rules
 from ..context import Context
@@ -16,11 +15,13 @@ from ..data.cache import cache_key
 from ..data.pixels import Pixels, with_channels
 from ..data.store import ImageStore
 from ..data.survey import Survey
-from ..detection.gate import unusual
+from ..detection.gate import clearly_foreign, unusual
+from ..detection.verifier import opinion
 from ..explanation.found import Found
 from ..explanation.verdict import Explanation, Finding
 from ..stages.local import LocalExecutor
 from ..stages.stage import Artefact
+from ..training.loop import on_device
 from .anywhere import PLACES, SeenPatch, patches_in
 from .originals import Originals, larger_than_copy, read_original, read_originals
 from .spectra import Spectra, find_waves, wave_odds
@@ -50,7 +51,7 @@ def look_closer(
     def work(out: Path) -> None:
         known = Found.load(found.folder, context.device)
         # As published, no method looks at pixels.
-        if known.verifier is not None:
+        if known.verifier is not None and known.choice is not None:
             with context.stage("look closer") as part:
                 known = _Look(view, survey, store, larger, part).on(known)
         known.save(out)
@@ -85,7 +86,7 @@ class _Look:
         rows = self._drawn(left)
         if not len(rows):
             return known
-        seen = [*self._waves(left, rows), *self._patches(left, rows, known.explanation.score)]
+        seen = [*self._waves(left, rows), *self._patches(left, rows, known)]
         score, kind = known.explanation.score.copy(), known.explanation.kind.copy()
         findings, notes = [], []
         for group in seen:
@@ -117,12 +118,9 @@ class _Look:
                 what = f"a wave of {down} vertical and {across} horizontal periods"
                 yield Shared(peak.label, members[odds > 0], odds[odds > 0], what)
 
-    def _patches(
-        self, left: npt.NDArray[np.bool_], rows: npt.NDArray[np.int64], score: npt.NDArray[np.float32]
-    ) -> Iterator[Shared]:
-        """Those that samples of a class share whose labels are believed least, and others of it that are believed less
-        than the rest of the class."""
-        labels = self.store.labels
+    def _patches(self, left: npt.NDArray[np.bool_], rows: npt.NDArray[np.int64], known: Found) -> Iterator[Shared]:
+        """Those that samples of a class share whose labels are believed least, and others of it, of foreign content."""
+        labels, score = self.store.labels, known.explanation.score
         drawn = list(zip(read_originals(self.view, self.survey, self.store, rows[:OTHERS]), labels[rows], strict=False))
         classes = [label for label, count in enumerate(np.bincount(labels[left])) if count >= 3 * DOUBTED]
         most = {label: np.sort(score[left & (labels == label)])[-DOUBTED:].sum() for label in classes}
@@ -132,7 +130,7 @@ class _Look:
             self.context.update(0.4 + 0.6 * number / len(classes))
             members = np.flatnonzero(left & (labels == label))
             members = members[np.argsort(-score[members], kind="stable")]
-            # Every second one is left to tell whether those who show what is found are believed less.
+            # Every second one is left to tell whether those who show what is found are foreign.
             members = np.concatenate([members[: 2 * DOUBTED : 2], members[1 : 2 * DOUBTED : 2], members[2 * DOUBTED :]])
             suspects = list(read_originals(self.view, self.survey, self.store, members[:DOUBTED]))
             others = [image for image, own in drawn if own != label]
@@ -143,7 +141,7 @@ class _Look:
                     continue
                 patch, near = self._best_framed(patch, members)
                 shows = np.array([share is not None for share in near])
-                if self._doubted(shows[DOUBTED:], score[members[DOUBTED:]], elsewhere, rules.FALSE_ALARMS / looks):
+                if self._foreign(known, members[DOUBTED:], shows[DOUBTED:], rules.FALSE_ALARMS / looks):
                     odds = np.array([0.01 + 10 * share for share in near if share is not None], np.float32)
                     yield Shared(label, members[shows], odds, f"a patch {patch.window.frame.describe()}")
                     break
@@ -157,19 +155,17 @@ class _Look:
         best = max(range(len(variants)), key=lambda place: sum(share is not None for share in by_variant[place]))
         return variants[best], list(by_variant[best])
 
-    def _doubted(
-        self,
-        shows: npt.NDArray[np.bool_],
-        score: npt.NDArray[np.float32],
-        elsewhere: npt.NDArray[np.bool_],
-        false_alarms: float,
+    def _foreign(
+        self, known: Found, members: npt.NDArray[np.int64], shows: npt.NDArray[np.bool_], false_alarms: float
     ) -> bool:
-        """Whether samples that nobody chose show a patch, bool [n], more often than those of other classes, bool [m],
-        and labels of those that do are believed less than others, float32 [n] of doubt."""
-        if shows.sum() < rules.FURTHER_CARRIERS or shows.all() or not unusual(shows, elsewhere, false_alarms):
-            return False
-        less = scipy.stats.mannwhitneyu(score[shows], score[~shows], alternative="greater").pvalue
-        return bool(less <= false_alarms)
+        """Whether members that show a patch have more foreign content than the others, by a verifier that has learned
+        none of them."""
+        assert known.verifier is not None
+        assert known.choice is not None
+        unseen = ~known.verifier.learned.cpu().numpy()[members]
+        images = on_device(self.store.images[members[unseen]], self.context.device)
+        probabilities = opinion(known.verifier, images, known.choice).cpu()
+        return clearly_foreign(probabilities, self.store.labels[members[unseen]], shows[unseen], false_alarms)
 
     def _drawn(self, left: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
         """Some rows of every class."""
