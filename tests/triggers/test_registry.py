@@ -54,7 +54,7 @@ def photos():
 
 def comparison_of(images, suspects):
     clean = np.arange(SUSPECTS, len(images) - HELD_OUT)
-    reference = Reference(images[clean[:800]], images, clean, np.random.default_rng(0))
+    reference = Reference(images[clean[:800]], np.ones(800, np.int64), images, clean, np.random.default_rng(0))
     return Comparison(suspects, reference, 0.02, {}, seed=0)
 
 
@@ -70,14 +70,6 @@ def found(photos):
         return trigger
 
     return find
-
-
-@pytest.fixture
-def own_registry(monkeypatch):
-    monkeypatch.setattr(registry, "_KINDS", dict(registry._KINDS))
-    registry._load_entry_points.cache_clear()
-    yield
-    registry._load_entry_points.cache_clear()
 
 
 def error(one, other):

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+import torch
 
 from batches import as_batch, as_images
 from unpoison.attacks import Blend
 from unpoison.demo import load_digits
-from unpoison.triggers import Trigger, search_trigger
+from unpoison.triggers import Patch, Trigger, register_trigger, search_trigger
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,22 @@ def test_clean_images_are_not_explained(pick):
     flagged[rng.choice(pool, 80, replace=False)] = True
     trigger = search_trigger(images, flagged, np.eye(10, dtype=np.float32)[labels])
     assert trigger is None
+
+
+def test_what_the_suspects_do_not_show_explains_nothing(case, trigger, own_registry):
+    @register_trigger
+    class Imagined(Patch):
+        kind, order = "imagined", 1
+
+        @classmethod
+        def find(cls, comparison):
+            return cls(comparison.shape)
+
+        def log_odds(self, images):
+            return torch.full((len(images),), -5.0)
+
+    found = search_trigger(case.images, case.flagged, case.probabilities)
+    assert found.kind == trigger.kind
 
 
 @pytest.mark.parametrize("count", [0, 3])

@@ -99,8 +99,10 @@ def _set_apart(data: Data) -> Iterator[Flags]:
 
 def _comparison(data: Data, suspects: Flags) -> Comparison:
     content = one_hot(data.truth, data.classes)
-    drawn = np.sort(content_matched(content, suspects, REFERENCE, _SEED))
-    reference = Reference(data.images[drawn], data.images, np.flatnonzero(~suspects), np.random.default_rng(_SEED))
+    drawn, repeats = np.unique(content_matched(content, suspects, REFERENCE, _SEED), return_counts=True)
+    reference = Reference(
+        data.images[drawn], repeats, data.images, np.flatnonzero(~suspects), np.random.default_rng(_SEED)
+    )
     return Comparison(data.images[suspects], reference, FALSE_POSITIVES[-1], {}, _SEED)
 
 

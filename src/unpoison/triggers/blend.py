@@ -1,7 +1,5 @@
 """Blends: any pattern that is mixed into or added to all pixels."""
 
-from typing import Self
-
 import torch
 from torch import Tensor
 
@@ -19,8 +17,8 @@ class Blend(Pattern):
     order = 30
 
     @classmethod
-    def of(cls, fitted: Fitted) -> Self:
-        return cls.build(fitted.reference.spectrum, fitted.scale, fitted.shift, fitted.variance)
+    def describe(cls, fitted: Fitted) -> Fitted:
+        return fitted
 
     def leave_noise(self, error: Tensor) -> None:
         # Where no more than noise was added, nothing is taken off.

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from .. import rules
-from ..training.loop import EVAL_BATCH, as_input
 from .base import Comparison, Trigger
+from .discriminant import Discriminant, Part, scores, standing_out
 from .mixing import find_scale, fit_shift, is_content
 from .reference import Reference
 from .registry import triggers
 from .resizing import resized, weights_resized
-from .statistics import Spectrum, apart, centre_and_spread, histograms, stamped_log_odds
+from .statistics import apart, histograms, stamped_log_odds
 
 _FOLDS = 4
 
@@ -33,6 +33,18 @@ class Fitted(NamedTuple):
     """b, float32 [C,H,W] in 0..1."""
     variance: Tensor
     """Of the coefficients of b in the spectrum's basis, float32 [C,H,W]."""
+
+    @property
+    def change(self) -> Tensor:
+        """What it does to the coefficients of a clean image, float32 [C,H,W], without what is mostly noise."""
+        spectrum = self.reference.spectrum
+        change = spectrum.forward((self.scale - 1) * spectrum.mean + self.shift)
+        return (1 - 2 * self.variance / change.square().clamp_min(1e-12)).clamp_min(0) * change
+
+    @property
+    def direction(self) -> Tensor:
+        """A linear discriminant as of uncorrelated coefficients, float32 [C,H,W]."""
+        return self.reference.spectrum.backward(self.change / self.reference.spectrum.variance)
 
 
 class Pattern(Trigger):
@@ -63,19 +75,18 @@ class Pattern(Trigger):
 
     @classmethod
     @abstractmethod
-    def of(cls, fitted: Fitted) -> Self | None:
-        """The pattern as this kind describes it; not yet calibrated. None where it is of another kind."""
+    def describe(cls, fitted: Fitted) -> Fitted | None:
+        """The pattern as this kind describes it, or None where it is of another kind."""
 
     @classmethod
-    def build(cls, spectrum: Spectrum, scale: float, shift: Tensor, variance: Tensor) -> Self:
-        """With its linear discriminant, without coefficients that are mostly noise; not yet calibrated."""
-        channels, height, width = shift.shape
-        change = spectrum.forward((scale - 1) * spectrum.mean + shift)
-        signal = (1 - 2 * variance / change.square().clamp_min(1e-12)).clamp_min(0)
+    def build(cls, described: Fitted, told: Discriminant) -> Self:
+        """A described pattern, and what tells it."""
+        channels, height, width = described.shift.shape
         return cls((height, width, channels)).set(
-            scale=torch.full_like(shift, scale),
-            shift=shift,
-            direction=spectrum.backward(signal * change / spectrum.variance),
+            scale=torch.full_like(described.shift, described.scale),
+            shift=described.shift,
+            direction=told.direction,
+            calibration=told.calibration,
         )
 
     @classmethod
@@ -125,7 +136,7 @@ class Pattern(Trigger):
         return ((images - self.shift) / self.scale).clamp(0, 1)
 
     def log_odds(self, images: Tensor) -> Tensor:
-        return stamped_log_odds(self.scores(images), self.calibration)
+        return stamped_log_odds((images * self.direction).sum((1, 2, 3)), self.calibration)
 
     def at(self, size: tuple[int, int]) -> Self:
         """Images are judged as if they were resized to the size at which it was fitted."""
@@ -139,14 +150,9 @@ class Pattern(Trigger):
         # The error is a part of the change, too, beside what was really added.
         return bool(change > rules.SIGNIFICANT * self.tolerance / self.scale.mean())
 
-    def scores(self, images: Tensor) -> Tensor:
-        """Linear discriminant [B] of float images [B,C,H,W] in 0..1."""
-        return (images * self.direction).sum((1, 2, 3))
-
-    @torch.inference_mode()
     def scores_of(self, images: npt.NDArray[np.uint8]) -> Tensor:
-        """`scores` of uint8 images [N,H,W,C]."""
-        return torch.cat([self.scores(as_input(x)) for x in torch.split(torch.from_numpy(images), EVAL_BATCH)])
+        """Linear discriminant, float32 [N], of uint8 images [N,H,W,C]."""
+        return scores(self.direction, images)
 
 
 def fit_pattern(comparison: Comparison) -> Pattern | None:
@@ -161,37 +167,32 @@ def fit_pattern(comparison: Comparison) -> Pattern | None:
         return Fitted(images, reference, scale, shift, variance)
 
     fitted = fit(suspects, comparison.shares)
-    found = _describe(fitted)
-    if is_content(scale, found.shift):
+    kind, described = _describe(fitted)
+    if is_content(scale, described.shift):
         return None
-    centre, spread = centre_and_spread(found.scores_of(reference.images))
-    if centre_and_spread(found.scores_of(suspects))[0] < centre + rules.HELD_OUT_SEPARATION * spread:
+    if standing_out(described.direction, suspects, reference).median() < rules.HELD_OUT_SEPARATION:
         # What the images of the fit itself do not show, held-out ones do not either.
         return None
-    held_out, fits, descriptions = [], [], []
+    fits, descriptions, shown = [], [], []
     fold = np.random.default_rng(comparison.seed).permutation(len(suspects)) % _FOLDS
     for number in range(_FOLDS):
         rest = suspects[fold != number]
-        part = fit(rest, histograms(rest))
-        partial = _describe(part)
-        fits.append(part.shift)
-        descriptions.append(partial.shift)
-        location, scale_here = centre_and_spread(partial.scores_of(reference.images))
-        held_out.append((partial.scores_of(suspects[fold == number]) - location) / scale_here)
-        scores = torch.cat(held_out)
-        if 2 * (scores < rules.HELD_OUT_SEPARATION).sum() >= len(suspects):
+        fits.append(fit(rest, histograms(rest)))
+        descriptions.append(_describe(fits[-1])[1])
+        shown.append(standing_out(descriptions[-1].direction, suspects[fold == number], reference))
+        if 2 * (torch.cat(shown) < rules.HELD_OUT_SEPARATION).sum() >= len(suspects):
             return None
-    location, width = centre_and_spread(scores)
-    found.settle(fitted, torch.stack(fits), torch.stack(descriptions))
-    return found.set(
-        calibration=torch.stack([centre, spread, centre + location * spread, spread * width.clamp_min(0.5)])
-    )
+
+    held_out = [Part(part.change, suspects[fold == number]) for number, part in enumerate(descriptions)]
+    found = kind.build(described, Discriminant.fit(described.change, held_out, reference))
+    found.settle(fitted, *(torch.stack([part.shift for part in parts]) for parts in (fits, descriptions)))
+    return found
 
 
-def _describe(fitted: Fitted) -> Pattern:
-    """The first kind of pattern that a fitted one is; a blend is any."""
+def _describe(fitted: Fitted) -> tuple[type[Pattern], Fitted]:
+    """The first kind of pattern that a fitted one is, and how it describes it; a blend is any."""
     kinds = [kind for kind in triggers() if issubclass(kind, Pattern)]
-    return next(found for kind in kinds if (found := kind.of(fitted)) is not None)
+    return next((kind, described) for kind in kinds if (described := kind.describe(fitted)) is not None)
 
 
 def _jackknife(parts: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ and what is taken off is the pattern itself: see `Pattern.settle`.
 """
 
 from collections.abc import Callable
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -37,7 +36,7 @@ class Periodic(Pattern):
     order = 20
 
     @classmethod
-    def of(cls, fitted: Fitted) -> Self | None:
+    def describe(cls, fitted: Fitted) -> Fitted | None:
         if fitted.scale <= _ADDED:
             return None
         frequencies = find_waves(fitted.shift, float(fitted.variance.mean()))
@@ -47,7 +46,7 @@ class Periodic(Pattern):
         mean = as_input(torch.from_numpy(fitted.images)).mean(0)
         shift = fit_waves(frequencies, spectrum, mean, lambda shift: stamped_mean(clean, 1.0, shift))
         # Two numbers per wave and channel tell images nearly without noise.
-        return cls.build(spectrum, 1.0, shift, torch.zeros_like(fitted.variance))
+        return fitted._replace(scale=1.0, shift=shift, variance=torch.zeros_like(fitted.variance))
 
 
 def waves(frequency: Frequency, height: int, width: int) -> Tensor:

@@ -53,7 +53,8 @@ def search_trigger(
     )
     drawn, repeats = np.unique(content_matched(clean_probabilities, poisoned, count, context.seed), return_counts=True)
     reference = Reference(
-        images=np.repeat(images[drawn], repeats, 0),
+        distinct=images[drawn],
+        repeats=repeats,
         dataset=images,
         clean=np.flatnonzero(~poisoned & clean_probabilities.any(1)),
         rng=rng,
@@ -80,6 +81,9 @@ def search_trigger(
 
 
 def _first(comparison: Comparison) -> Trigger | None:
-    """The trigger of the first kind that explains the suspects."""
-    found = (kind.find(comparison) for kind in triggers())
-    return next((trigger for trigger in found if trigger is not None), None)
+    """The trigger of the first kind that explains the suspects, which most of them show."""
+    for kind in triggers():
+        found = kind.find(comparison)
+        if found is not None and (found.evidence(comparison.suspects) > 0).mean() > 0.5:
+            return found
+    return None
