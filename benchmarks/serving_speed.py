@@ -116,7 +116,7 @@ def measure_import() -> dict:
 
 def main() -> None:
     parser = script_parser(__doc__)
-    parser.add_argument("--dataset", choices=("cifar10", "gtsrb"), default="cifar10")
+    parser.add_argument("--dataset", choices=("cifar10", "gtsrb", "clothing"), default="cifar10")
     parser.add_argument("--images", type=int, default=10_000)
     arguments = parser.parse_args()
 
