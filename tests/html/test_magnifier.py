@@ -81,6 +81,11 @@ def test_crops_are_magnified_by_pointer_and_focus():
     assert "to magnify it" in Loads(text).text
 
 
+def test_sentences_do_not_run_into_each_other():
+    for report in (make(), with_crops(), with_crops(action="keep")):
+        assert not re.findall(r"\w\.[A-Z]\w* ", render(report))
+
+
 def test_nothing_more_is_allowed_for_it():
     policies = [
         re.findall(r'Content-Security-Policy" content="([^"]*)"', render(report)) for report in (make(), with_crops())
