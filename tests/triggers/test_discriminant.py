@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from unpoison.triggers import Reference
+from unpoison.triggers import Comparison, Reference
+from unpoison.triggers.blend import Blend
 from unpoison.triggers.discriminant import Discriminant, Part, scores, standing_out
 
 SIDE, COUNT, CARRIERS = 20, 1200, 60
@@ -34,11 +35,11 @@ def test_what_goes_together_in_clean_images_hides_no_pattern(centred):
     change = reference.spectrum.forward(
         torch.from_numpy(ramp() / 255).float().expand(1, SIDE, SIDE, 3)[0].permute(2, 0, 1)
     )
-    told = Discriminant.fit(change, [Part(change, carriers)], reference)
-    one_by_one = reference.spectrum.backward(change / reference.spectrum.variance)
+    told = Discriminant.fit(change, [Part(change, carriers)], reference, together=True)
+    one_by_one = Discriminant.fit(change, [Part(change, carriers)], reference, together=False)
 
     apart = standing_out(told.direction, carriers, reference).median()
-    assert apart > 1.5 * standing_out(one_by_one, carriers, reference).median()
+    assert apart > 1.5 * standing_out(one_by_one.direction, carriers, reference).median()
     # As far as it was said to be, in images that it has not seen either.
     centre, spread, shown, _ = told.calibration
     assert apart == pytest.approx(float((shown - centre) / spread), rel=0.01)
@@ -53,7 +54,7 @@ def test_counts_an_image_that_was_drawn_twice_once(centred):
     thrice = Reference(images, np.full(len(images), 3), images, np.arange(len(images)), np.random.default_rng(0))
     assert len(thrice.images) == 3 * len(images)
     change = once.spectrum.forward(torch.ones(3, SIDE, SIDE))
-    one, other = (Discriminant.fit(change, [Part(change, images)], each) for each in (once, thrice))
+    one, other = (Discriminant.fit(change, [Part(change, images)], each, together=True) for each in (once, thrice))
     torch.testing.assert_close(one.direction, other.direction, rtol=1e-3, atol=1e-3 * float(one.direction.abs().max()))
 
 
@@ -62,9 +63,28 @@ def test_grey_images_have_no_colours_to_vary():
     reference = reference_of(grey)
     change = reference.spectrum.forward(torch.tensor([0.02, 0, -0.02])[:, None, None].expand(3, SIDE, SIDE))
     coloured = grey + np.array([5, 0, -5], np.int8)
-    told = Discriminant.fit(change, [Part(change, coloured.astype(np.uint8))], reference)
+    told = Discriminant.fit(change, [Part(change, coloured.astype(np.uint8))], reference, together=True)
     assert told.direction.isfinite().all()
     assert standing_out(told.direction, grey, reference).abs().median() < 2
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_what_images_have_more_or_less_is_no_trigger_however_sharply_it_is_told(alike):
+    rng = np.random.default_rng(0)
+    clean = rng.normal(100, 10, (200, 1, 1, 1)) + np.zeros((200, SIDE, SIDE, 3))
+    brighter = clean[:50] + (60 if alike else rng.uniform(0, 120, (50, 1, 1, 1)))
+    reference = reference_of(clean.astype(np.uint8))
+    suspects = brighter.clip(0, 255).astype(np.uint8)
+    even = torch.full((3, SIDE, SIDE), 1 / (3 * SIDE * SIDE))
+    shown = scores(even, suspects)
+    plain = torch.stack([scores(even, reference.images).median(), torch.tensor(0.04), shown.median(), shown.std()])
+    sharp = Discriminant(torch.ones(3, SIDE, SIDE), torch.tensor([0.0, 1.0, 20.0, 1.0]))
+    found = Blend((SIDE, SIDE, 3)).set(direction=even, calibration=plain)
+    found.sharper = sharp
+    concluded = found.conclude(Comparison(suspects, reference, 0.02, {}, seed=0))
+    assert (concluded is not None) == alike
+    if alike:
+        assert concluded.direction.equal(sharp.direction)
 
 
 def test_scores_of_no_images_are_none():

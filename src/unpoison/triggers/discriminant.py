@@ -47,17 +47,18 @@ class Discriminant(NamedTuple):
     """Float32 [4], location and scale of the scores of clean images, then of those with the pattern."""
 
     @classmethod
-    def fit(cls, change: Tensor, parts: Sequence[Part], reference: Reference) -> "Discriminant":
-        """Of a pattern's `Part.change`; its parts say how images that it was not fitted to show it."""
+    def fit(cls, change: Tensor, parts: Sequence[Part], reference: Reference, *, together: bool) -> "Discriminant":
+        """Of a pattern's `Part.change`; its parts say how images that it was not fitted to show it.
+
+        Args:
+            together: whether it is told by how coefficients vary together, or by each of them alone.
+        """
         deviation = reference.spectrum.variance.sqrt()
         white = reference.whitened
-        count = min(white.shape[1], len(white) // _IMAGES_PER_COEFFICIENT)
         # Those that it changes most tell it together, the others one by one.
+        count = min(white.shape[1], len(white) // _IMAGES_PER_COEFFICIENT)
         strongest = (change / deviation).flatten().abs().topk(count).indices
-        covariance = torch.from_numpy(ledoit_wolf(white[:, strongest].numpy(), assume_centered=True)[0])
-        # What does not vary at all is known as exactly as grey levels are.
-        covariance.diagonal().clamp_(min=1)
-        precision = torch.linalg.inv(covariance).to(change)
+        precision = _precision(white[:, strongest]) if together else torch.eye(count)
 
         def towards(change: Tensor) -> Tensor:
             weights = (change / deviation).flatten()
@@ -76,3 +77,12 @@ def standing_out(direction: Tensor, images: npt.NDArray[np.uint8], reference: Re
     """Scores [n] of images in scales of the clean ones from their location."""
     centre, spread = centre_and_spread(scores(direction, reference.images))
     return (scores(direction, images) - centre) / spread
+
+
+def _precision(white: Tensor) -> Tensor:
+    """Inverse of the covariance [n,n] of coefficients [m,n] over their deviations."""
+    covariance: Tensor = torch.from_numpy(ledoit_wolf(white.numpy(), assume_centered=True)[0]).to(white)
+    # What does not vary at all is known as exactly as grey levels are.
+    covariance.diagonal().clamp_(min=1)
+    inverse: Tensor = torch.linalg.inv(covariance)
+    return inverse

@@ -63,6 +63,8 @@ class Pattern(Trigger):
     tolerance: Tensor
     direction: Tensor
     calibration: Tensor
+    sharper: Discriminant | None = None
+    """What tells images when it is clear that they carry a pattern."""
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
         super().__init__(shape)
@@ -82,12 +84,8 @@ class Pattern(Trigger):
     def build(cls, described: Fitted, told: Discriminant) -> Self:
         """A described pattern, and what tells it."""
         channels, height, width = described.shift.shape
-        return cls((height, width, channels)).set(
-            scale=torch.full_like(described.shift, described.scale),
-            shift=described.shift,
-            direction=told.direction,
-            calibration=told.calibration,
-        )
+        found = cls((height, width, channels))._told_by(told)
+        return found.set(scale=torch.full_like(described.shift, described.scale), shift=described.shift)
 
     @classmethod
     def find(cls, comparison: Comparison) -> Self | None:
@@ -99,7 +97,8 @@ class Pattern(Trigger):
         varies = self.variation > rules.LARGEST_VARIATION
         if varies and not apart(self.scores_of(comparison.reference.images), self.scores_of(comparison.suspects)):
             return None
-        return self
+        # Not before: what varies least among images that resemble each other by themselves hardly varies.
+        return self if self.sharper is None else self._told_by(self.sharper)
 
     def leave_noise(self, error: Tensor) -> None:
         """Takes out of a pattern that is only added what may be an error of this size []."""
@@ -154,6 +153,9 @@ class Pattern(Trigger):
         """Linear discriminant, float32 [N], of uint8 images [N,H,W,C]."""
         return scores(self.direction, images)
 
+    def _told_by(self, told: Discriminant) -> Self:
+        return self.set(direction=told.direction, calibration=told.calibration)
+
 
 def fit_pattern(comparison: Comparison) -> Pattern | None:
     """The pattern that the suspects share, if those of them that were held out of the fit show it, too."""
@@ -184,7 +186,11 @@ def fit_pattern(comparison: Comparison) -> Pattern | None:
             return None
 
     held_out = [Part(part.change, suspects[fold == number]) for number, part in enumerate(descriptions)]
-    found = kind.build(described, Discriminant.fit(described.change, held_out, reference))
+    alone, together = (
+        Discriminant.fit(described.change, held_out, reference, together=together) for together in (False, True)
+    )
+    found = kind.build(described, alone)
+    found.sharper = together
     found.settle(fitted, *(torch.stack([part.shift for part in parts]) for parts in (fits, descriptions)))
     return found
 
