@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.covariance import ledoit_wolf
 from torch import Tensor
 
 from ..training.loop import EVAL_BATCH, as_input
@@ -81,6 +80,8 @@ def standing_out(direction: Tensor, images: npt.NDArray[np.uint8], reference: Re
 
 def _precision(white: Tensor) -> Tensor:
     """Inverse of the covariance [n,n] of coefficients [m,n] over their deviations."""
+    from sklearn.covariance import ledoit_wolf
+
     covariance: Tensor = torch.from_numpy(ledoit_wolf(white.numpy(), assume_centered=True)[0]).to(white)
     # What does not vary at all is known as exactly as grey levels are.
     covariance.diagonal().clamp_(min=1)
