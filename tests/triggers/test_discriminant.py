@@ -4,7 +4,7 @@ import torch
 
 from unpoison.triggers import Comparison, Reference
 from unpoison.triggers.blend import Blend
-from unpoison.triggers.discriminant import Discriminant, Part, scores, standing_out
+from unpoison.triggers.discriminant import Discriminant, Together, one_by_one, scores, standing_out
 
 SIDE, COUNT, CARRIERS = 20, 1200, 60
 
@@ -35,15 +35,13 @@ def test_what_goes_together_in_clean_images_hides_no_pattern(centred):
     change = reference.spectrum.forward(
         torch.from_numpy(ramp() / 255).float().expand(1, SIDE, SIDE, 3)[0].permute(2, 0, 1)
     )
-    told = Discriminant.fit(change, [Part(change, carriers)], reference, together=True)
-    one_by_one = Discriminant.fit(change, [Part(change, carriers)], reference, together=False)
-
-    apart = standing_out(told.direction, carriers, reference).median()
-    assert apart > 1.5 * standing_out(one_by_one.direction, carriers, reference).median()
+    direction = Together(change, reference).towards(change)
+    shown = standing_out(direction, carriers, reference)
+    assert shown.median() > 1.5 * standing_out(one_by_one(change, reference), carriers, reference).median()
     # As far as it was said to be, in images that it has not seen either.
-    centre, spread, shown, _ = told.calibration
-    assert apart == pytest.approx(float((shown - centre) / spread), rel=0.01)
-    clean = standing_out(told.direction, held_out[CARRIERS:], reference)
+    centre, spread, location, _ = Discriminant.calibrated(direction, shown, reference).calibration
+    assert shown.median() == pytest.approx(float((location - centre) / spread), rel=0.01)
+    clean = standing_out(direction, held_out[CARRIERS:], reference)
     assert abs(clean.median()) < 0.5
     assert 0.7 < clean.std() < 1.5
 
@@ -54,18 +52,17 @@ def test_counts_an_image_that_was_drawn_twice_once(centred):
     thrice = Reference(images, np.full(len(images), 3), images, np.arange(len(images)), np.random.default_rng(0))
     assert len(thrice.images) == 3 * len(images)
     change = once.spectrum.forward(torch.ones(3, SIDE, SIDE))
-    one, other = (Discriminant.fit(change, [Part(change, images)], each, together=True) for each in (once, thrice))
-    torch.testing.assert_close(one.direction, other.direction, rtol=1e-3, atol=1e-3 * float(one.direction.abs().max()))
+    one, other = (Together(change, each).towards(change) for each in (once, thrice))
+    torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3 * float(one.abs().max()))
 
 
 def test_grey_images_have_no_colours_to_vary():
     grey = np.random.default_rng(0).normal(120, 30, (400, SIDE, SIDE, 1)).clip(0, 255).astype(np.uint8).repeat(3, 3)
     reference = reference_of(grey)
     change = reference.spectrum.forward(torch.tensor([0.02, 0, -0.02])[:, None, None].expand(3, SIDE, SIDE))
-    coloured = grey + np.array([5, 0, -5], np.int8)
-    told = Discriminant.fit(change, [Part(change, coloured.astype(np.uint8))], reference, together=True)
-    assert told.direction.isfinite().all()
-    assert standing_out(told.direction, grey, reference).abs().median() < 2
+    direction = Together(change, reference).towards(change)
+    assert direction.isfinite().all()
+    assert standing_out(direction, grey, reference).abs().median() < 2
 
 
 @pytest.mark.parametrize("alike", [True, False])

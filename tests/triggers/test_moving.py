@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_sample_images
 
 from batches import as_batch, as_images
@@ -26,7 +27,7 @@ def test_a_patch_that_moves(size, value):
         for x in (images[poisoned], as_images(trigger.invert(as_batch(images[poisoned]))))
     )
     assert after < before / 3
+    torch.manual_seed(0)  # of the places
     stamped = as_images(trigger.stamp(as_batch(clean))) != clean
     assert (stamped.any(3).sum((1, 2)) == size**2).mean() > 0.8
-    # Only one place of 320 reaches a corner.
-    assert stamped.any((0, 3)).mean() > 0.98
+    assert stamped.any((0, 3)).all()

@@ -1,6 +1,5 @@
 """Fisher's linear discriminant: which images carry a pattern that is added to all pixels."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,21 +23,8 @@ def scores(direction: Tensor, images: npt.NDArray[np.uint8]) -> Tensor:
     )
 
 
-class Part(NamedTuple):
-    """Images, and a pattern that was fitted to others."""
-
-    change: Tensor
-    """What it does to the coefficients of a clean image in the reference's spectrum, float32 [C,H,W]."""
-    images: npt.NDArray[np.uint8]
-    """[n,H,W,C]."""
-
-
 class Discriminant(NamedTuple):
-    """What tells images with a pattern from those without, given how clean ones vary.
-
-    The coefficients of a spectrum are uncorrelated where all places of an image are alike. Faces and signs are centred,
-    and much of what varies in them varies together: what goes with the rest of an image is no pattern.
-    """
+    """What tells images with a pattern from those without, given how clean ones vary."""
 
     direction: Tensor
     """Float32 [C,H,W]."""
@@ -46,36 +32,51 @@ class Discriminant(NamedTuple):
     """Float32 [4], location and scale of the scores of clean images, then of those with the pattern."""
 
     @classmethod
-    def fit(cls, change: Tensor, parts: Sequence[Part], reference: Reference, *, together: bool) -> "Discriminant":
-        """Of a pattern's `Part.change`; its parts say how images that it was not fitted to show it.
-
-        Args:
-            together: whether it is told by how coefficients vary together, or by each of them alone.
-        """
-        deviation = reference.spectrum.variance.sqrt()
-        white = reference.whitened
-        # Those that it changes most tell it together, the others one by one.
-        count = min(white.shape[1], len(white) // _IMAGES_PER_COEFFICIENT)
-        strongest = (change / deviation).flatten().abs().topk(count).indices
-        precision = _precision(white[:, strongest]) if together else torch.eye(count)
-
-        def towards(change: Tensor) -> Tensor:
-            weights = (change / deviation).flatten()
-            weights[strongest] = precision @ weights[strongest]
-            return reference.spectrum.backward(weights.view_as(change) / deviation)
-
-        direction = towards(change)
-        held_out = torch.cat([standing_out(towards(part.change), part.images, reference) for part in parts])
+    def calibrated(cls, direction: Tensor, held_out: Tensor, reference: Reference) -> "Discriminant":
+        """By how far images stand out that the pattern was not fitted to, see `standing_out`."""
         centre, spread = centre_and_spread(scores(direction, reference.images))
         location, width = centre_and_spread(held_out)
-        calibration = torch.stack([centre, spread, centre + location * spread, spread * width.clamp_min(0.5)])
-        return cls(direction, calibration)
+        shown = centre + location * spread, spread * width.clamp_min(0.5)
+        return cls(direction, torch.stack([centre, spread, *shown]))
 
 
 def standing_out(direction: Tensor, images: npt.NDArray[np.uint8], reference: Reference) -> Tensor:
     """Scores [n] of images in scales of the clean ones from their location."""
     centre, spread = centre_and_spread(scores(direction, reference.images))
     return (scores(direction, images) - centre) / spread
+
+
+def one_by_one(change: Tensor, reference: Reference) -> Tensor:
+    """The direction, float32 [C,H,W], that tells a pattern where coefficients are uncorrelated.
+
+    Args:
+        change: what it does to the coefficients of a clean image in the reference's spectrum, float32 [C,H,W].
+    """
+    return reference.spectrum.backward(change / reference.spectrum.variance)
+
+
+class Together:
+    """Directions by how coefficients vary together in clean images.
+
+    They are uncorrelated where all places of an image are alike. Faces and signs are centred, and much of what varies
+    in them varies together: what goes with the rest of an image is no pattern.
+
+    Args:
+        change: of a pattern, as above. The coefficients that it changes most count together, the others one by one.
+    """
+
+    def __init__(self, change: Tensor, reference: Reference) -> None:
+        self.spectrum, self.deviation = reference.spectrum, reference.spectrum.variance.sqrt()
+        white = reference.whitened
+        count = min(white.shape[1], len(white) // _IMAGES_PER_COEFFICIENT)
+        self.strongest = (change / self.deviation).flatten().abs().topk(count).indices
+        self.precision = _precision(white[:, self.strongest])
+
+    def towards(self, change: Tensor) -> Tensor:
+        """The direction, float32 [C,H,W], that tells a pattern which changes coefficients like this."""
+        weights = (change / self.deviation).flatten()
+        weights[self.strongest] = self.precision @ weights[self.strongest]
+        return self.spectrum.backward(weights.view_as(change) / self.deviation)
 
 
 def _precision(white: Tensor) -> Tensor:

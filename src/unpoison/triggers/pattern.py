@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .. import rules
 from .base import Comparison, Trigger
-from .discriminant import Discriminant, Part, scores, standing_out
+from .discriminant import Discriminant, Together, one_by_one, scores, standing_out
 from .mixing import find_scale, fit_shift, is_content
 from .reference import Reference
 from .registry import triggers
@@ -40,11 +40,6 @@ class Fitted(NamedTuple):
         spectrum = self.reference.spectrum
         change = spectrum.forward((self.scale - 1) * spectrum.mean + self.shift)
         return (1 - 2 * self.variance / change.square().clamp_min(1e-12)).clamp_min(0) * change
-
-    @property
-    def direction(self) -> Tensor:
-        """A linear discriminant as of uncorrelated coefficients, float32 [C,H,W]."""
-        return self.reference.spectrum.backward(self.change / self.reference.spectrum.variance)
 
 
 class Pattern(Trigger):
@@ -172,7 +167,8 @@ def fit_pattern(comparison: Comparison) -> Pattern | None:
     kind, described = _describe(fitted)
     if is_content(scale, described.shift):
         return None
-    if standing_out(described.direction, suspects, reference).median() < rules.HELD_OUT_SEPARATION:
+    alone = one_by_one(described.change, reference)
+    if standing_out(alone, suspects, reference).median() < rules.HELD_OUT_SEPARATION:
         # What the images of the fit itself do not show, held-out ones do not either.
         return None
     fits, descriptions, shown = [], [], []
@@ -181,16 +177,17 @@ def fit_pattern(comparison: Comparison) -> Pattern | None:
         rest = suspects[fold != number]
         fits.append(fit(rest, histograms(rest)))
         descriptions.append(_describe(fits[-1])[1])
-        shown.append(standing_out(descriptions[-1].direction, suspects[fold == number], reference))
+        direction = one_by_one(descriptions[-1].change, reference)
+        shown.append(standing_out(direction, suspects[fold == number], reference))
         if 2 * (torch.cat(shown) < rules.HELD_OUT_SEPARATION).sum() >= len(suspects):
             return None
-
-    held_out = [Part(part.change, suspects[fold == number]) for number, part in enumerate(descriptions)]
-    alone, together = (
-        Discriminant.fit(described.change, held_out, reference, together=together) for together in (False, True)
-    )
-    found = kind.build(described, alone)
-    found.sharper = together
+    together = Together(described.change, reference)
+    held_out = [
+        standing_out(together.towards(part.change), suspects[fold == number], reference)
+        for number, part in enumerate(descriptions)
+    ]
+    found = kind.build(described, Discriminant.calibrated(alone, torch.cat(shown), reference))
+    found.sharper = Discriminant.calibrated(together.towards(described.change), torch.cat(held_out), reference)
     found.settle(fitted, *(torch.stack([part.shift for part in parts]) for parts in (fits, descriptions)))
     return found
 
